@@ -1,0 +1,57 @@
+# make demo   corpus, training, evaluation, picture   -> runs/demo/
+# make test   lint, tests, every notebook
+# make lab    JupyterLab on notebook 00
+# Each builds .venv by itself; a bare Python 3.10 or newer is enough.
+
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+COMMA := ,
+BIN := $(VENV)/bin
+# uv does not read pip's list of local wheel folders.
+export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
+export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || echo 2)
+
+.PHONY: demo test lint pytest nbval lab clean
+
+demo: $(VENV)/.demo
+	$(BIN)/python -m dsel demo --out runs/demo
+
+test: lint pytest nbval
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+
+pytest: $(VENV)/.test
+	$(BIN)/python -m pytest tests -n 2 --dist loadfile
+
+nbval: $(VENV)/.test
+	DSEL_TIER=fast $(BIN)/python -m pytest notebooks --nbval-lax --nbval-current-env --nbval-cell-timeout=300 \
+	  -n 2 --dist loadfile --durations=20
+
+lab: $(VENV)/.lab
+	$(BIN)/jupyter lab notebooks/00_start_here.ipynb
+
+$(VENV)/.uv:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q uv
+	touch $@
+
+define install
+	$(BIN)/uv pip install -q --python $(BIN)/python -c constraints.txt -e '.[$(1)]'
+	touch $@
+endef
+
+$(VENV)/.demo: $(VENV)/.uv pyproject.toml constraints.txt
+	$(call install,speech$(COMMA)faces)
+
+$(VENV)/.test: $(VENV)/.uv pyproject.toml constraints.txt
+	$(call install,speech$(COMMA)faces$(COMMA)test)
+
+$(VENV)/.lab: $(VENV)/.uv pyproject.toml constraints.txt
+	$(call install,speech$(COMMA)faces$(COMMA)lab)
+
+
+
+clean:
+	rm -rf $(VENV) runs
