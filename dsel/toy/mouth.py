@@ -1,14 +1,15 @@
 """From phonemes to lips: which mouth shape a sound needs, and how shapes flow into one another.
 
 A mouth is a few numbers in [0, 1], the `CHANNELS`. Each sound of espeak-ng's English has a viseme (a class of sounds
-that look alike), each viseme a target per channel. Neighbouring targets blend by dominance (after Cohen and Massaro, 1993)::
+that look alike), each viseme a target per channel. Neighbouring targets blend by dominance (after Cohen and Massaro)::
 
     m_k(tau) = sum_i  w_ik(tau) x_ik / sum_i w_ik(tau)               x_ik: target of sound i in channel k
     w_ik(tau) = alpha_ik [ S((e_i - tau) / h) - S((s_i - tau) / h) ] sound i lasts from s_i to e_i; S: logistic function
 
 so a sound pulls in proportion to its dominance alpha_ik and to how much of a window of width h around tau it fills. The
 window is symmetric: the mouth neither leads nor lags. What the lips cannot leave out (closing for p b m, the lip
-under the teeth for f v, the tongue between the teeth for th) is then enforced inside the sound, however short. (Source: ours.)
+under the teeth for f v, the tongue between the teeth for th) is then enforced inside the sound, however short.
+(Source: ours.)
 """
 
 from __future__ import annotations
