@@ -40,7 +40,7 @@ class TrainConfig:
 
     B tracks of N windows a step, and `extra` further tracks for the identity loss alone (one face window each).
     alpha_c, alpha_s, lam, similarity, confusion_scale, w0, w_max: see `dsel.losses.DisentangledLoss`.
-    optimiser 'adamw' (with `warmup` steps and a cosine down to 0) or 'sgd' (the authors': momentum 0.9, lr times 0.95 an epoch).
+    optimiser 'adamw' (`warmup` steps, then a cosine down to 0) or 'sgd' (the authors': momentum 0.9, lr times 0.95 an epoch).
     distinct_speakers: no two tracks of one speaker in a batch, where speakers are known. The method does not know them.
     precision: 'float32', 'bfloat16' (autocast; distances and losses stay float32) or 'auto'.
     """
@@ -388,7 +388,7 @@ def choose_device(name: str = "auto") -> torch.device:
 
 
 def choose_precision(name: str, device: torch.device):
-    """A function that makes the autocast context. 'auto' takes bfloat16 where the hardware multiplies it faster than float32."""
+    """A function that makes the autocast context. 'auto' is bfloat16 where hardware multiplies it faster."""
     if name == "auto":
         fast = device.type == "cuda" and torch.cuda.is_bf16_supported()
         name = "bfloat16" if fast or (device.type == "cpu" and _cpu_has_bf16()) else "float32"
