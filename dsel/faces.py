@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 
@@ -134,7 +135,7 @@ def link(looks: list[Look]) -> list[FaceTrack]:
     cuts = find_cuts(looks)
     edges = [-np.inf, *cuts, np.inf]
     tracks = []
-    for begin, stop in zip(edges[:-1], edges[1:], strict=True):
+    for begin, stop in pairwise(edges):
         shot = [look for look in looks if begin <= look.time < stop]
         tracks += [_track(seen, shot, begin, stop) for seen in _linked(shot) if _is_face(seen, shot)]
     return sorted(tracks, key=lambda track: (track.start, -track.side))

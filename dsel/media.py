@@ -100,6 +100,7 @@ def read_clip(path) -> tuple[np.ndarray, np.ndarray]:
 # but the frame at hand, so an hour of 4K costs no more than a minute of it.
 
 SAME_INSTANT = 0.0005  # s; stamps may be rounded to the millisecond, so a frame this early still begins on the grid
+MP2_DELAY = 481  # samples by which the filter banks of MPEG layer II make sound late; AVI has no way of saying so
 BROKEN_SOUND = 0.020  # s; sound whose stamps differ by more from the samples counted has a hole or a splice there
 
 
@@ -137,9 +138,13 @@ def pictures(path, *, threads: int = 1) -> Iterator:
             raise BadInput(f"{path}: no picture in it; give a video")
         stream.codec_context.thread_count = threads
         step, due = float(1 / stream.average_rate) if stream.average_rate else 1 / FPS, 0.0
+        counted, shift = container.format.name == "avi", None  # AVI counts packets: its first picture is at the start
         last = -math.inf
         for frame in _decoded(container, stream):
-            time = due if frame.time is None else frame.time
+            stamp = frame.time
+            if shift is None:
+                shift = stamp - float((stream.start_time or 0) * stream.time_base) if counted and stamp else 0.0
+            time = due if stamp is None else stamp - shift
             if time > last:  # a stamp that runs backwards is a splice; what it repeats is left out
                 yield time, frame
                 last, due = time, time + step
@@ -237,6 +242,8 @@ def decode_sound(path, raw) -> Sound:
         stream = _stream(container, "audio")
         if stream is None:
             raise BadInput(f"{path}: no sound in it; give a sound track with --audio FILE")
+        rate = stream.codec_context.sample_rate
+        late = MP2_DELAY if (container.format.name, stream.codec_context.name) == ("avi", "mp2") else 0
         start, written, peak = None, 0, 0.0
         for time, block in _runs(_decoded(container, stream)):
             if time is not None:  # a new run of unbroken sound begins: at `place`, counted from the first sample of all
@@ -251,7 +258,7 @@ def decode_sound(path, raw) -> Sound:
                 written, peak = place, max(peak, float(np.abs(kept).max()))
     if start is None or not written:
         raise BadInput(f"{path}: its sound cannot be decoded; give a sound track with --audio FILE")
-    return Sound(Path(raw), start, written, peak)
+    return Sound(Path(raw), start - late / rate, written, peak)
 
 
 def _runs(frames) -> Iterator:

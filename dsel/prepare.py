@@ -27,7 +27,7 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 
@@ -40,7 +40,7 @@ from dsel.errors import BadInput
 from dsel.timing import FPS, frame_start, samples_for
 
 LAYOUTS = ("grid", "voxceleb2", "lrs")
-VIDEOS = frozenset(".mp4 .m4v .mov .mkv .webm .avi .mpg .mpeg .ts .mts .m2ts .flv .wmv .3gp .ogv .vob".split())
+VIDEOS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".flv", ".wmv", ".3gp", ".ogv")
 SOUNDS = (".wav", ".m4a", ".aac", ".flac")
 SHORTEST = 1.0  # s of one face, or it is no track
 LONGEST = 10.0  # s; a longer track is cut into equal pieces, so that memory and batches stay small
@@ -299,7 +299,7 @@ def _cut(source: Source, out: Path, recipe: Recipe, pieces: list[_Piece], clock:
     from av.video.reformatter import VideoReformatter
 
     times, origin, cells, count = clock
-    least = min((_side(piece.track) for piece in pieces))
+    least = min(_side(piece.track) for piece in pieces)
     aspect, shrink = media.pixel_aspect(source.path), VideoReformatter()
     waiting, done = sorted(pieces, key=lambda piece: piece.first), []
     names = _names(source, waiting)
@@ -477,7 +477,7 @@ def _plain(name: str) -> str:
 
 
 def _with_unique_names(sources: list[Source], out: Path) -> list[Source]:
-    """Where two files would get the same track name, in this run or with an earlier one, a digest of the path tells them apart."""
+    """Where two files would get the same name, in this run or with an earlier one, a digest of the path tells them apart."""
     taken: dict[str, Path] = {}
     for part in _parts(out):
         taken[part["name"]] = Path(part["path"])
@@ -495,9 +495,45 @@ def sync_of(model) -> Sync | None:
     """A function of frames and waveform that says (frames by which the sound is late, confidence), from a run or itself."""
     if model is None or callable(model):
         return model
-    from dsel.evaluate import sync_offset
+    from dsel.train import load_model
 
-    return partial(sync_offset, str(model))
+    load_model(model, "cpu")  # says now what is wrong with it
+    return InStep(Path(model))
+
+
+@dataclass(frozen=True)
+class InStep:
+    """Whether a face and a sound belong together, by the content embeddings of a trained run.
+
+    Called with frames uint8 (T, H, W, 3) and waveform float32 (640 T,) it returns (frames by which the sound is late,
+    confidence); it looks 15 frames far to either side, or as far as a short clip allows. The run is read when it is first needed.
+    """
+
+    run: Path
+
+    def __call__(self, frames: np.ndarray, waveform: np.ndarray) -> tuple[int, float]:
+        import torch
+
+        from dsel.corpus import resize
+        from dsel.evaluate import sync_offset
+
+        model = self._model
+        picture = torch.from_numpy(resize(frames, model.config.face_size))[None]
+        with torch.inference_mode():
+            face = model.face(picture)["content"][0].float().numpy()  # (N, D)
+            audio = model.audio(torch.from_numpy(waveform)[None])["content"][0].float().numpy()
+        late, confidence, _ = sync_offset(face, audio, reach=min(15, (len(face) - 1) // 2))
+        return late, confidence
+
+    @cached_property
+    def _model(self):
+        import torch
+
+        from dsel.train import load_model
+
+        if multiprocessing.parent_process() is not None:
+            torch.set_num_threads(1)  # the files are spread over the cores already
+        return load_model(self.run, "cpu").eval()
 
 
 def _check_out(out: Path, size: int) -> None:
