@@ -58,7 +58,7 @@ _SKIN = (
     (0.88, 0.68, 0.51),
     (0.76, 0.53, 0.36),
     (0.55, 0.35, 0.22),
-    (0.36, 0.22, 0.15),
+    (0.40, 0.25, 0.17),
 )
 _HAIR_COLOURS = (
     (0.07, 0.06, 0.07),
@@ -173,7 +173,7 @@ def face_of(speaker) -> Face:
         brow_y=eye_y - 0.155 - 0.018 * z["brow_height"] + 0.018 * male,
         brow_thickness=float(np.clip(0.030 + 0.009 * z["brow_thickness"] + 0.016 * male, 0.012, 0.08)),
         brow_arch=float(np.clip(0.032 + 0.016 * z["brow_arch"] - 0.016 * male, -0.01, 0.09)),
-        brow_tilt=-0.06 + 0.08 * z["brow_tilt"],
+        brow_tilt=float(np.clip(-0.06 + 0.06 * z["brow_tilt"], -0.2, 0.03)),
         brow_colour=brow_colour,
         eye_x=float(np.clip(0.250 + 0.020 * z["eye_distance"] + 0.006 * size, 0.19, 0.31)),
         eye_y=eye_y,

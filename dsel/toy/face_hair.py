@@ -37,7 +37,7 @@ CUTS = {
     "fringe": Cut(rise=1.10, side=0.85, end=0.45, turn=9.0, falls=0.52),
     "bob": Cut(rise=1.15, side=1.00, end=0.60, line=-0.06, falls=0.64, parted=0.15),
     "long": Cut(rise=1.10, side=0.75, end=1.40, line=-0.06, falls=1.60, parted=0.14),
-    "wavy": Cut(rise=1.30, side=1.05, end=1.20, line=-0.05, wave=6.0, falls=1.30),
+    "wavy": Cut(rise=1.30, side=1.05, end=1.20, line=-0.05, wave=3.5, falls=1.30),
     "bun": Cut(rise=0.55, side=0.25, end=-0.04, line=-0.04),
     "scarf": Cut(rise=0.80, side=0.70, end=1.40, falls=1.60),
 }
@@ -87,12 +87,8 @@ def hair(canvas: Canvas, face, scene) -> None:
     angle = torch.atan2(x, -0.05 - y)
     if face.hair == "scarf":
         opening = (x / (0.86 * face.cheek)) ** 2 + ((y - 0.12) / (0.10 - face.hairline)) ** 2
-        opening = (
-            torch.where(y > 0.12, (x / (0.86 * face.cheek)) ** 2 + ((y - 0.12) / (face.chin - 0.16)) ** 2, opening) - 1
-        )
-        inside = torch.maximum(
-            part.shape(outline), part.edge(torch.maximum(x.abs() - face.cheek - cut.side * v, -0.05 - y))
-        )
+        opening = torch.where(y > 0.12, (x / (0.86 * face.cheek)) ** 2 + ((y - 0.12) / (face.chin - 0.16)) ** 2, opening) - 1
+        inside = torch.maximum(part.shape(outline), part.edge(torch.maximum(x.abs() - face.cheek - cut.side * v, -0.05 - y)))
         cover = inside * (1 - part.shape(opening))
         part.rgb *= 1 - 0.25 * inside * part.edge((opening * 0.4).abs() - 0.01, 0.10)
         part.paint(_strands(part, face, scene, cut.wave), cover)
@@ -124,9 +120,7 @@ def hair(canvas: Canvas, face, scene) -> None:
         outer = torch.maximum(outer, falling) * part.edge(y - cut.falls + 0.12 * u**4)
         line = torch.where(u > 0.80, line + 9 * (u - 0.88).clamp(min=0), line)
     part.rgb *= 1 - 0.22 * outer * part.edge(y - line - 0.035, 0.07)
-    part.paint(
-        _strands(part, face, scene, cut.wave), outer * part.shape(y - line) * (0.74 if face.hair == "buzz" else 1.0)
-    )
+    part.paint(_strands(part, face, scene, cut.wave), outer * part.shape(y - line) * (0.74 if face.hair == "buzz" else 1.0))
 
 
 def brows(canvas: Canvas, face) -> None:

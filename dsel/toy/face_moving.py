@@ -49,12 +49,12 @@ def _looked_at(face, x: torch.Tensor, y: torch.Tensor, pose: torch.Tensor, scale
     if pose.shape[1] > 6:
         drop = _smooth((y - face.mouth_y + 0.02) / (face.chin - 0.10 - face.mouth_y))
         drop = drop * _smooth((face.chin + 0.30 - y) / 0.27) * (1 - (x / (1.12 * face.cheek)) ** 4).clamp(min=0)
-        brow = (1 - ((x.abs() - face.eye_x) / 0.26) ** 2).clamp(min=0) * (1 - ((y - face.brow_y) / 0.16) ** 2).clamp(
-            min=0
-        )
+        brow = (1 - ((x.abs() - face.eye_x) / 0.26) ** 2).clamp(min=0) * (1 - ((y - face.brow_y) / 0.16) ** 2).clamp(min=0)
         fields += [(zero, drop), (zero, brow)]
     field = torch.stack([torch.stack(pair, -1) for pair in fields]).view(len(fields), -1)  # (8, h w 2)
     rest = torch.stack([x, y], -1).reshape(1, -1)
+    if len(pose) == 1:  # one row takes another path through BLAS, which rounds differently
+        return _looked_at(face, x, y, pose.expand(2, -1), scale)[:1]
     return torch.addmm(rest, pose, field, beta=scale, alpha=-scale).view(-1, h, w, 2)
 
 
@@ -172,14 +172,16 @@ def draw_mouth(film, face, scene, pose, mouth: torch.Tensor) -> None:
     box.paint(face.lip_colour, lips, 0.80 + low * (0.20 + (0.16 + 0.10 * protrusion) * (1 - u * u) * shine))
     box.paint((0.17, 0.05, 0.05), hole)
     # the tongue at rest on the floor of the mouth, then the teeth, then the tip of the tongue when it is raised
-    box.paint(
-        (0.58, 0.22, 0.22), hole * box.edge(y - (inner_l - 0.42 * down)) * (0.75 * box.edge(0.62 * half - x.abs()))
-    )
+    floor = inner_l - 0.46 * down * (1 - (x / (0.66 * half)) ** 2).clamp(min=0)
+    box.paint((0.58, 0.22, 0.22), 0.75 * hole * box.edge(y - floor))
     bite = hole + tuck * (lips - hole) * box.edge(y - inner_u)  # f, v: the teeth stand on the lower lip
-    upper = box.edge(inner_u + (0.050 + 0.022 * teeth) - y) * (1.25 * teeth).clamp(max=1)
+    row = torch.minimum(0.050 + 0.022 * teeth, 0.60 * (inner_l - inner_u) + tuck)  # a slit stays between the rows
+    upper = box.edge(inner_u + row - y) * (1.25 * teeth).clamp(max=1)
     shade = 1 - 0.35 * inner * inner
     box.paint((0.95, 0.93, 0.88), bite * upper, shade)
-    lower = box.edge(y - (inner_l - 0.035)) * (((teeth - 0.4) * 1.4).clamp(0, 1) * (1 - tuck))
+    lower = box.edge(y - (inner_l - (0.28 * (inner_l - inner_u)).clamp(max=0.035))) * (
+        ((teeth - 0.4) * 1.4).clamp(0, 1) * (1 - tuck)
+    )
     box.paint((0.86, 0.84, 0.79), hole * lower, shade)
     tip = ((x / (0.50 * half)) ** 2 + ((y - (0.62 * down + 0.012)) / (0.052 + 0.10 * gap)) ** 2).sqrt_()
     raised = ((tongue - 0.3) / 0.5).clamp(0, 1)

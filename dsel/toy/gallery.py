@@ -29,9 +29,7 @@ SAID = ("p", "a", "O:", "f", "T", "s", "m")  # espeak's p a o f th s m
 def write_png(path, image: np.ndarray) -> Path:
     """Write uint8 (H, W, 3) as a PNG: header, one zlib stream of rows, end. It appears only when complete."""
     height, width, _ = image.shape
-    rows = np.concatenate(
-        [np.zeros((height, 1), np.uint8), image.reshape(height, -1)], 1
-    )  # a 0 (no filter) before each row
+    rows = np.concatenate([np.zeros((height, 1), np.uint8), image.reshape(height, -1)], 1)  # a 0 (no filter) before each row
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -57,9 +55,7 @@ def contact_sheet(path, speakers: int = 40, shapes: int = 6, *, size: int = 96, 
     from dsel.toy.speaker import draw_speaker
 
     if not 1 <= shapes <= len(SHAPES) or speakers < 1 or across < 1:
-        raise BadInput(
-            f"{path}: a sheet shows 1 to {len(SHAPES)} shapes of 1 or more speakers, not {shapes} of {speakers}"
-        )
+        raise BadInput(f"{path}: a sheet shows 1 to {len(SHAPES)} shapes of 1 or more speakers, not {shapes} of {speakers}")
     mouth = np.array([VISEMES[name] for name in SHAPES[:shapes]], np.float32)
     people = []
     for i in range(speakers):
