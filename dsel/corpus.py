@@ -71,6 +71,10 @@ class Trials:
     def __len__(self) -> int:
         return len(self.target)
 
+    def only(self, keep: np.ndarray) -> Trials:
+        """The trials where `keep` (bool, one a trial) holds."""
+        return Trials(self.a[keep], self.b[keep], self.target[keep], self.same_sex[keep], self.group[keep])
+
 
 class Corpus:
     """A corpus opened for reading.

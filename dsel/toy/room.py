@@ -1,0 +1,97 @@
+"""Microphone and room: what happens to a voice on its way to the recording, drawn anew for every track.
+
+    recording = gain * ( equaliser( voice * room ) + noise )
+
+All of it is nuisance, independent of the picture. Nothing delays the direct sound. (Source: ours.)
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from dsel.timing import SAMPLE_RATE
+
+BANDS = 10  # points of the equaliser, evenly spaced on the mel scale, 0 to 8 kHz
+
+
+@dataclass(frozen=True)
+class Room:
+    """One track's microphone and room."""
+
+    equaliser: tuple[float, ...]  # dB at BANDS points
+    echo_seconds: float  # time in which the reverberation falls by 60 dB; 0 for none
+    echo_level: float  # dB of the reverberation relative to the direct sound
+    snr: float  # dB, speech to noise
+    noise_slope: float  # dB an octave
+    level: float  # dB, root mean square of the recording relative to full scale
+    noise_seed: int
+
+
+def draw_room(rng: np.random.Generator, equaliser: float = 1.0, snr: tuple[float, float] = (10.0, 30.0)) -> Room:
+    """A random microphone and room.
+
+    Args:
+        equaliser: 1 is a standard deviation of 6 dB in each band.
+        snr: lowest and highest signal-to-noise ratio, dB, drawn evenly.
+    """
+    gains = 6 * equaliser * rng.standard_normal(BANDS)
+    live = rng.random() < 0.5
+    return Room(
+        equaliser=tuple((gains - gains.mean()).round(3).tolist()),
+        echo_seconds=round(float(rng.uniform(0.1, 0.5)), 3) if live else 0.0,
+        echo_level=round(float(rng.uniform(-18, -6)), 2),
+        snr=round(float(rng.uniform(*snr)), 2),
+        noise_slope=round(float(rng.uniform(-6, 0)), 2),
+        level=round(float(rng.uniform(-32, -20)), 2),
+        noise_seed=int(rng.integers(2**31)),
+    )
+
+
+def record(waveform: np.ndarray, room: Room) -> np.ndarray:
+    """float32 (S,) at 16 kHz -> float32 (S,) in [-1, 1], as this microphone hears it in this room."""
+    rng = np.random.default_rng(room.noise_seed)
+    size = _fast_length(len(waveform) + SAMPLE_RATE // 2)
+    hz = np.fft.rfftfreq(size, 1 / SAMPLE_RATE)
+    spectrum = np.fft.rfft(waveform, size) * _response(room, hz)
+    if room.echo_seconds:
+        spectrum *= 1 + np.fft.rfft(_echo(rng, room), size)
+    speech = np.fft.irfft(spectrum, size)[: len(waveform)]
+    noise = np.fft.rfft(rng.standard_normal(len(waveform)), size)
+    noise *= 10 ** (room.noise_slope * np.log2(np.maximum(hz, 60) / 1000) / 20) * np.sqrt(_response(room, hz))
+    noise = np.fft.irfft(noise, size)[: len(waveform)]
+    mixed = speech / _rms(speech) + noise / _rms(noise) * 10 ** (-room.snr / 20)
+    mixed *= 10 ** (room.level / 20) / _rms(mixed)
+    return (mixed / max(1.0, np.abs(mixed).max() / 0.99)).astype(np.float32)
+
+
+def factors(room: Room) -> dict[str, float]:
+    """The room's parameters as columns of tracks.csv."""
+    values = {k: v for k, v in asdict(room).items() if k != "noise_seed"}
+    bands = values.pop("equaliser")
+    return {**{f"room_{k}": v for k, v in values.items()}, **{f"room_eq{k}": v for k, v in enumerate(bands)}}
+
+
+def _response(room: Room, hz: np.ndarray) -> np.ndarray:
+    """Gain of the equaliser at each frequency: dB interpolated on the mel scale; no phase, hence no delay."""
+    mel = np.log1p(hz / 700)
+    points = np.linspace(0, np.log1p(SAMPLE_RATE / 2 / 700), BANDS)
+    return 10 ** (np.interp(mel, points, room.equaliser) / 20)
+
+
+def _echo(rng: np.random.Generator, room: Room) -> np.ndarray:
+    """The late part of an impulse response: noise that decays by 60 dB in echo_seconds, beginning after 5 ms."""
+    length = int(room.echo_seconds * SAMPLE_RATE)
+    tail = rng.standard_normal(length) * 10 ** (-3 * np.arange(length) / length)
+    tail[: SAMPLE_RATE // 200] = 0
+    return tail * 10 ** (room.echo_level / 20) / np.sqrt((tail**2).sum())
+
+
+def _rms(x: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(np.square(x))) + 1e-9)
+
+
+def _fast_length(samples: int) -> int:
+    """The next multiple of 4096: an FFT of small factors."""
+    return -(-samples // 4096) * 4096
