@@ -71,6 +71,10 @@ class Trials:
     def __len__(self) -> int:
         return len(self.target)
 
+    def only(self, keep: np.ndarray) -> Trials:
+        """The trials where `keep` (bool, one a trial) holds."""
+        return Trials(self.a[keep], self.b[keep], self.target[keep], self.same_sex[keep], self.group[keep])
+
 
 class Corpus:
     """A corpus opened for reading.
@@ -122,7 +126,7 @@ class Corpus:
         if not path.is_file():
             return None
         with np.load(path) as arrays:
-            return arrays[track.id] if track.id in arrays else None
+            return arrays.get(track.id)
 
     def trials(self, kind: str) -> Trials | None:
         """The trial list of a kind ('free', 'hard', 'easy'), or None where the corpus brings none."""
@@ -262,7 +266,9 @@ def _build_cache(corpus: Corpus, size: int, tracks: list[Track], folder: Path, p
     folder.parent.mkdir(parents=True, exist_ok=True)
     need, free = total * (size * size * 3 + 2 * SAMPLES_PER_FRAME), shutil.disk_usage(folder.parent).free
     if need > free:
-        raise BadInput(f"{folder.parent}: the cache needs {need >> 20} MiB and {free >> 20} are free; set DSEL_CACHE to a larger disk")
+        raise BadInput(
+            f"{folder.parent}: the cache needs {need >> 20} MiB and {free >> 20} are free; set DSEL_CACHE to a larger disk"
+        )
     part = Path(tempfile.mkdtemp(prefix=".part-", dir=folder.parent))
     try:
         frames = np.memmap(part / "frames.u8", np.uint8, "w+", shape=(total, size, size, 3))
@@ -316,7 +322,9 @@ def _read_meta(path: Path) -> dict:
     try:
         meta = json.loads((path / "corpus.json").read_text(encoding="utf-8"))
     except (OSError, json.JSONDecodeError) as error:
-        raise BadInput(f"{path}: not a corpus (corpus.json is missing or broken); 'dsel toy' or 'dsel prepare' makes one") from error
+        raise BadInput(
+            f"{path}: not a corpus (corpus.json is missing or broken); 'dsel toy' or 'dsel prepare' makes one"
+        ) from error
     if not isinstance(meta, dict) or meta.get("format") != FORMAT:
         found = meta.get("format") if isinstance(meta, dict) else meta
         raise BadInput(f"{path / 'corpus.json'}: format {found!r}, this dsel reads {FORMAT}; make the corpus again")

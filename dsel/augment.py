@@ -1,0 +1,52 @@
+"""A fresh microphone and a fresh light at every draw, on the device, independent in the two modalities.
+
+A track has one microphone and one light for its whole length. Without this, a network can memorise a training track by
+them instead of learning the voice and the face. (Source: ours.)
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from dsel.timing import SAMPLE_RATE
+
+EQ_POINTS = 8  # corners of the random equaliser, evenly spaced on a log-frequency axis from 100 Hz to 8 kHz
+EQ_DB = 5.0  # standard deviation of its gain at each corner
+EQ_BINS = 256  # steps of its curve between the corners
+GAIN_DB = 4.0  # standard deviation of the loudness
+
+
+def augment_sound(waveform: Tensor, generator: torch.Generator, strength: float = 1.0) -> Tensor:
+    """A random equaliser and gain for each track: (B, S) float -> (B, S). strength 0 changes nothing.
+
+    The generator lives on the CPU, so that every device draws the same.
+    """
+    B, S = waveform.shape
+    draw = torch.randn(B, EQ_POINTS + 1, generator=generator).to(waveform, non_blocking=True)
+    corners = strength * (EQ_DB * draw[:, :EQ_POINTS] + GAIN_DB * draw[:, EQ_POINTS:])  # (B, points) dB
+    decibel = F.interpolate(corners[:, None], EQ_BINS, mode="linear", align_corners=True)[:, 0]  # (B, bins), log frequency
+    frequency = torch.linspace(0, SAMPLE_RATE / 2, S // 2 + 1, device=waveform.device)
+    octave = torch.log2(frequency.clamp(min=100.0) / 100.0) / torch.log2(torch.tensor(80.0))  # 0 at 100 Hz, 1 at 8 kHz
+    gain = 10 ** (decibel[:, (octave * (EQ_BINS - 1)).long()] / 20)  # (B, S/2 + 1)
+    return torch.fft.irfft(torch.fft.rfft(waveform) * gain, S)
+
+
+def augment_faces(frames: Tensor, generator: torch.Generator, strength: float = 1.0) -> Tensor:
+    """Random brightness, contrast, colour, a gradient of light and a shift of up to 4 % for each track.
+
+    frames uint8 or float in [0, 1], (B, T, H, W, 3) -> float (B, T, H, W, 3), about in [0, 1]. All frames of a track
+    change alike, so that no motion is added. strength 0 only casts.
+    """
+    B, _, H, W, _ = frames.shape
+    x = frames.float() / 255 if frames.dtype == torch.uint8 else frames
+    draw = strength * torch.randn(B, 8, generator=generator)
+    shift = (draw[:, 6:8].clamp(-2, 2) * 0.02 * H).round().long().tolist()
+    draw = draw.to(x, non_blocking=True)
+    if any(any(by) for by in shift):
+        x = torch.stack([torch.roll(track, by, dims=(1, 2)) for track, by in zip(x, shift, strict=True)])
+    down, right = (torch.linspace(-1, 1, n, device=x.device) for n in (H, W))
+    light = 0.12 * (draw[:, 0, None, None] * down[:, None] + draw[:, 1, None, None] * right)  # (B, H, W)
+    colour = torch.exp(0.06 * draw[:, 3:6] + 0.15 * draw[:, 2:3])  # (B, 3)
+    return x * colour[:, None, None, None] * (1 + light)[:, None, :, :, None]

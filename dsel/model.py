@@ -1,0 +1,241 @@
+"""Two streams, face and audio; in each a trunk shared by both tasks, then a content head and an identity head.
+
+A trunk runs once over a whole track, fully convolutional in time, and gives one vector for each of its N windows.
+`ModelConfig.laptop()` is small and every window sees its own 0.2 s alone; `ModelConfig.paper()` follows the authors' code.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+
+import torch
+from torch import Tensor, nn
+
+from dsel.audio import instance_norm, log_mel
+from dsel.errors import BadInput
+from dsel.timing import SAMPLES_PER_FRAME, WINDOW_FRAMES, frames_in
+
+HEADS = ("content", "identity")
+GREY = (0.299, 0.587, 0.114)  # luma of red, green, blue (ITU-R BT.601)
+
+
+@dataclass(frozen=True)
+class Conv:
+    """One layer of a trunk: convolution, BatchNorm, ReLU, then a max pool if `pool` is given. Pairs are (height, width)
+    in the face trunk and (mel band, mel frame) in the audio trunk."""
+
+    out: int
+    kernel: tuple[int, int]
+    stride: tuple[int, int] = (1, 1)
+    pad: tuple[int, int] = (0, 0)
+    pool: tuple[int, int] | None = None
+    pool_stride: tuple[int, int] | None = None
+    pool_pad: tuple[int, int] = (0, 0)
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Everything that shapes the networks.
+
+    face, audio: the layers of the two trunks; the first face layer sees 5 frames, all others one.
+    face_size: pixels of a face, height = width. grey: look at brightness alone.
+    hidden: width of the heads' inner layer. D: numbers an embedding.
+    track_norm: instance normalisation of the log-mel over the whole track.
+    """
+
+    name: str
+    face: tuple[Conv, ...]
+    audio: tuple[Conv, ...]
+    face_size: int
+    grey: bool
+    hidden: int
+    D: int
+    track_norm: bool
+
+    @classmethod
+    def laptop(cls, **changes) -> ModelConfig:
+        """Under 1 M parameters a stream, 48 x 48 grey faces; each window sees nothing but its own 20 mel frames, except
+        through `track_norm`. (Source: ours.)"""
+        same, half = (1, 1), (2, 2)
+        face = (
+            Conv(32, (5, 5), half, (2, 2), pool=(2, 2)),  # 48 -> 24 -> 12
+            Conv(64, (3, 3), same, (1, 1), pool=(2, 2)),  # 6
+            Conv(128, (3, 3), same, (1, 1)),
+            Conv(128, (3, 3), same, (1, 1), pool=(2, 2)),  # 3
+            Conv(256, (3, 3)),  # 1
+        )
+        audio = (
+            Conv(32, (5, 4), half, (2, 0)),  # bands 40 -> 20, time 4T -> 2T - 1
+            Conv(64, (3, 5), half, (1, 0)),  # 10, T - 2
+            Conv(128, (3, 3), (2, 1), (1, 0)),  # 5, T - 4 = N
+            Conv(128, (3, 1), (2, 1), (1, 0)),  # 3
+            Conv(256, (3, 1)),  # 1
+        )
+        return cls(**{**_defaults("laptop", face, audio, 48, True, 256, 128, True), **changes})
+
+    @classmethod
+    def paper(cls, **changes) -> ModelConfig:
+        """VGG-M trunks on 224 x 224 colour faces, D = 1024. (Source: authors' code.)"""
+        three = (Conv(384, (3, 3), pad=(1, 1)), Conv(256, (3, 3), pad=(1, 1)))
+        face = (
+            Conv(96, (7, 7), (2, 2), pool=(3, 3), pool_stride=(2, 2)),  # 224 -> 109 -> 54
+            Conv(256, (5, 5), (2, 2), (1, 1), pool=(3, 3), pool_stride=(2, 2), pool_pad=(1, 1)),  # 26 -> 13
+            Conv(256, (3, 3), pad=(1, 1)),
+            Conv(256, (3, 3), pad=(1, 1)),
+            Conv(256, (3, 3), pad=(1, 1), pool=(3, 3), pool_stride=(2, 2)),  # 6
+            Conv(512, (6, 6)),  # 1
+        )
+        audio = (
+            Conv(96, (5, 7), pad=(2, 2), pool=(1, 3), pool_stride=(1, 2)),  # bands 40, time 4T - 2 -> 2T - 2
+            Conv(256, (5, 5), (2, 1), (1, 1), pool=(3, 3), pool_stride=(2, 1)),  # 19 -> 9, 2T - 6
+            *three,
+            Conv(256, (3, 3), pad=(1, 1), pool=(3, 3), pool_stride=(2, 2)),  # 4, T - 4 = N
+            Conv(512, (4, 1)),  # 1
+        )
+        return cls(**{**_defaults("paper", face, audio, 224, False, 512, 1024, True), **changes})
+
+    @classmethod
+    def named(cls, name: str, **changes) -> ModelConfig:
+        """'laptop' or 'paper', with changes. Raises BadInput for another name or an unknown key."""
+        if name not in ("laptop", "paper"):
+            raise BadInput(f"config {name!r}: must be laptop or paper")
+        known = {field.name for field in fields(cls)}
+        if set(changes) - known:
+            raise BadInput(f"config {name}: unknown key {min(set(changes) - known)!r}; known are {', '.join(sorted(known))}")
+        return getattr(cls, name)(**changes)
+
+    def to_dict(self) -> dict:
+        """Plain lists, numbers and strings, for checkpoints."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict) -> ModelConfig:
+        """The inverse of `to_dict`. Raises BadInput for an unknown or a missing key."""
+        known = {field.name for field in fields(cls)}
+        if set(values) != known:
+            wrong = min(set(values) ^ known)
+            raise BadInput(f"model config: key {wrong!r} is {'unknown' if wrong in values else 'missing'}")
+        layers = {name: tuple(_conv(layer) for layer in values[name]) for name in ("face", "audio")}
+        return cls(**{**values, **layers})
+
+
+class TwoStream(nn.Module):
+    """Face stream and audio stream.
+
+    .face(frames)    uint8 or float in [0, 1], (B, T, H, W, 3) -> {"content": (B, N, D), "identity": (B, N, D)}
+    .audio(waveform) float32 (B, 640 T) in [-1, 1]             -> the same; N = T - 4
+    """
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        self.config = config
+        colours = 1 if config.grey else 3
+        self.face_trunk = Trunk(config.face, colours * WINDOW_FRAMES)
+        self.audio_trunk = Trunk(config.audio, 1)
+        self.face_heads = nn.ModuleDict({head: _head(config.face[-1].out, config) for head in HEADS})
+        self.audio_heads = nn.ModuleDict({head: _head(config.audio[-1].out, config) for head in HEADS})
+
+    def face(self, frames: Tensor, heads: tuple[str, ...] = HEADS) -> dict[str, Tensor]:
+        """Embeddings of the face windows: (B, T, H, W, 3) -> (B, N, D) a head. Raises ValueError for a wrong shape."""
+        features = self.face_features(frames)
+        return {head: self.face_heads[head](features).transpose(1, 2) for head in heads}
+
+    def audio(self, waveform: Tensor, heads: tuple[str, ...] = HEADS) -> dict[str, Tensor]:
+        """Embeddings of the audio windows: (B, 640 T) -> (B, N, D) a head. Raises ValueError for a wrong shape."""
+        features = self.audio_features(waveform)
+        return {head: self.audio_heads[head](features).transpose(1, 2) for head in heads}
+
+    def face_features(self, frames: Tensor) -> Tensor:
+        """Output of the face trunk: (B, T, H, W, 3) -> (B, C, N)."""
+        size = self.config.face_size
+        if frames.ndim != 5 or frames.shape[2:] != (size, size, 3) or frames.shape[1] < WINDOW_FRAMES:
+            raise ValueError(f"frames must be (B, T >= {WINDOW_FRAMES}, {size}, {size}, 3), not {tuple(frames.shape)}")
+        windows = face_windows(_picture(frames, self.config.grey))  # (B N, 5 colours, H, W)
+        return self.face_trunk(windows).reshape(len(frames), -1, self.config.face[-1].out).transpose(1, 2)
+
+    def audio_features(self, waveform: Tensor) -> Tensor:
+        """Output of the audio trunk: (B, 640 T) -> (B, C, N)."""
+        if waveform.ndim != 2 or waveform.shape[1] % SAMPLES_PER_FRAME or frames_in(waveform.shape[1]) < WINDOW_FRAMES:
+            need = f"(B, {SAMPLES_PER_FRAME} T) with T >= {WINDOW_FRAMES}"
+            raise ValueError(f"waveform must be {need}, not {tuple(waveform.shape)}")
+        return self.audio_trunk(self.front_end(waveform)[:, None])[:, :, 0]
+
+    def front_end(self, waveform: Tensor) -> Tensor:
+        """What the audio trunk sees: (B, 640 T) -> (B, 40, 4 T), in float32 even under autocast."""
+        with torch.autocast(waveform.device.type, enabled=False):
+            mel = log_mel(waveform)
+            return instance_norm(mel) if self.config.track_norm else (mel + 5.0) / 4.0
+
+
+class Trunk(nn.Module):
+    """The layers of a `Conv` list: (B, channels, height, width) -> (B, out, height', width')."""
+
+    def __init__(self, layers: tuple[Conv, ...], channels: int):
+        super().__init__()
+        parts = []
+        for layer in layers:
+            parts += [nn.Conv2d(channels, layer.out, layer.kernel, layer.stride, layer.pad, bias=False)]
+            parts += [nn.BatchNorm2d(layer.out), nn.ReLU(inplace=True)]
+            if layer.pool:
+                parts += [nn.MaxPool2d(layer.pool, layer.pool_stride, layer.pool_pad)]
+            channels = layer.out
+        self.layers = nn.Sequential(*parts)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x)
+
+
+def face_windows(picture: Tensor) -> Tensor:
+    """All windows of 5 frames, their frames stacked as channels: (B, T, C, H, W) -> (B N, 5 C, H, W).
+
+    A 2-d convolution over it is the 3-d convolution over 5 frames of the paper.
+    """
+    windows = picture.unfold(1, WINDOW_FRAMES, 1)  # (B, N, C, H, W, 5), a view
+    return windows.permute(0, 1, 5, 2, 3, 4).flatten(2, 3).flatten(0, 1)
+
+
+def parameter_count(module: nn.Module) -> int:
+    """How many numbers are learnt."""
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def receptive_field(layers: tuple[Conv, ...], axis: int) -> tuple[int, int]:
+    """How many input steps one output sees, and how many lie between neighbouring outputs, along axis 0 or 1."""
+    field, jump = 1, 1
+    for layer in layers:
+        field, jump = field + (layer.kernel[axis] - 1) * jump, jump * layer.stride[axis]
+        if layer.pool:
+            stride = layer.pool_stride or layer.pool
+            field, jump = field + (layer.pool[axis] - 1) * jump, jump * stride[axis]
+    return field, jump
+
+
+def _head(channels: int, config: ModelConfig) -> nn.Sequential:
+    """Two fully connected layers on each window: (B, C, N) -> (B, D, N). (Source: notes, authors' code.)"""
+    inner = [nn.Conv1d(channels, config.hidden, 1, bias=False), nn.BatchNorm1d(config.hidden), nn.ReLU(inplace=True)]
+    return nn.Sequential(*inner, nn.Conv1d(config.hidden, config.D, 1))
+
+
+def _picture(frames: Tensor, grey: bool) -> Tensor:
+    """(B, T, H, W, 3), uint8 or [0, 1] -> (B, T, C, H, W), about zero mean and unit spread."""
+    x = frames.float() / 255 if frames.dtype == torch.uint8 else frames
+    x = (x @ x.new_tensor(GREY))[..., None] if grey else x  # (B, T, H, W, C)
+    return ((x - 0.45) / 0.25).permute(0, 1, 4, 2, 3)
+
+
+def _defaults(name, face, audio, face_size, grey, hidden, D, track_norm) -> dict:
+    return {
+        "name": name,
+        "face": face,
+        "audio": audio,
+        "face_size": face_size,
+        "grey": grey,
+        "hidden": hidden,
+        "D": D,
+        "track_norm": track_norm,
+    }
+
+
+def _conv(values) -> Conv:
+    pairs = {key: tuple(value) if isinstance(value, list | tuple) else value for key, value in values.items()}
+    return Conv(**pairs)

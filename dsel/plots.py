@@ -1,0 +1,182 @@
+"""Arrays in, plotly figures out. Pure functions: no corpus, no model, no file. plotly is imported where it is used."""
+
+from __future__ import annotations
+
+import numpy as np
+
+# Okabe and Ito's palette: told apart by colour-blind readers and from the back of a room.
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F", "#F0E442")
+# One colour a thing, in every figure of the course.
+COLOURS = {
+    "content": PALETTE[0],
+    "identity": PALETTE[1],
+    "confusion_cs": PALETTE[5],
+    "confusion_sc": PALETTE[4],
+    "face": PALETTE[3],
+    "audio": PALETTE[2],
+    "chance": PALETTE[6],
+}
+
+
+def use_template() -> None:
+    """Make 'dsel' the default look: colour-blind safe, large type, a background that suits light and dark pages."""
+    import plotly.graph_objects as go
+    import plotly.io as pio
+
+    axis = {"gridcolor": "rgba(127,127,127,.25)", "zerolinecolor": "rgba(127,127,127,.4)", "linecolor": "#7f7f7f"}
+    pio.templates["dsel"] = go.layout.Template(
+        layout={
+            "colorway": list(PALETTE),
+            "font": {"size": 15, "color": "#222"},
+            "paper_bgcolor": "white",
+            "plot_bgcolor": "white",
+            "xaxis": axis,
+            "yaxis": axis,
+            "margin": {"l": 60, "r": 20, "t": 60, "b": 50},
+            "colorscale": {"sequential": "Viridis", "diverging": "RdBu"},
+        }
+    )
+    pio.templates.default = "dsel"
+
+
+def matrix(values: np.ndarray, *, title: str, rows: str, columns: str, zmin=None, zmax=None):
+    """A K x M array as a picture, first row on top; hover tells row, column and value."""
+    import plotly.graph_objects as go
+
+    picture = go.Heatmap(
+        z=values,
+        zmin=zmin,
+        zmax=zmax,
+        colorscale="Viridis",
+        hovertemplate=f"{rows} %{{y}}, {columns} %{{x}}: %{{z:.3f}}<extra></extra>",
+    )
+    figure = go.Figure(picture)
+    figure.update_layout(title=title, xaxis_title=columns, yaxis_title=rows, width=460, height=440)
+    figure.update_yaxes(autorange="reversed", scaleanchor="x")
+    return figure
+
+
+def umap_2d(vectors: np.ndarray, *, seed: int = 0, neighbours: int = 15, min_dist: float = 0.1) -> np.ndarray:
+    """A map in the plane that keeps neighbours together, by cosine: (W, D) -> (W, 2).
+
+    The same seed gives the same map on one machine only. Look at it; measure with probes, not with it.
+    """
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # umap-learn tells that a seed costs parallelism, and numba of its caching
+        from umap import UMAP
+
+        model = UMAP(n_components=2, metric="cosine", random_state=seed, n_neighbors=neighbours, min_dist=min_dist, n_jobs=1)
+        return model.fit_transform(vectors)
+
+
+def neighbour_purity(vectors: np.ndarray, labels: np.ndarray, groups: np.ndarray, k: int = 10) -> float:
+    """Share of the k nearest neighbours by cosine, taken from *other* groups, that carry a point's own label.
+
+    vectors (W, D), labels (W,), groups (W,): e.g. the track of each window, so that a window's neighbours in time do not
+    count. Chance is the share of the label among the points of other groups. This is what a map's colours may be trusted for.
+    """
+    x = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    shares = []
+    for i in range(len(x)):
+        others = np.flatnonzero(groups != groups[i])
+        near = others[np.argpartition(-(x[others] @ x[i]), k)[:k]]
+        shares.append((labels[near] == labels[i]).mean())
+    return float(np.mean(shares))
+
+
+def purity_chance(labels: np.ndarray, groups: np.ndarray) -> float:
+    """What `neighbour_purity` gives for vectors that know nothing."""
+    return float(np.mean([(labels[groups != g] == name).mean() for g, name in zip(groups, labels, strict=True)]))
+
+
+def two_maps(maps: dict[str, np.ndarray], colourings: dict[str, np.ndarray], hover: np.ndarray, *, title: str, notes: dict):
+    """Maps of the same points side by side; a menu chooses what colours them.
+
+    maps {panel title: (W, 2)}; colourings {name: (W,) labels}, the first is shown at the start; hover (W,) text;
+    notes {colouring name: one line under the title, e.g. the purity figures}.
+    """
+    import plotly.graph_objects as go
+    from plotly.subplots import make_subplots
+
+    figure = make_subplots(1, len(maps), subplot_titles=list(maps), horizontal_spacing=0.04)
+    owner = []  # which colouring a trace belongs to
+    for name, labels in colourings.items():
+        for c, label in enumerate(sorted(set(labels))):
+            chosen = labels == label
+            for column, points in enumerate(maps.values(), start=1):
+                style = {"size": 5, "opacity": 0.75, "color": colour_of(c), "symbol": symbol_of(c)}
+                trace = go.Scattergl(
+                    x=points[chosen, 0],
+                    y=points[chosen, 1],
+                    mode="markers",
+                    marker=style,
+                    text=hover[chosen],
+                    hovertemplate="%{text}<extra></extra>",
+                    name=str(label),
+                    legendgroup=f"{name} {label}",
+                    showlegend=column == 1,
+                    visible=not owner or owner[0] == name,
+                )
+                figure.add_trace(trace, 1, column)
+                owner.append(name)
+    buttons = [
+        {
+            "label": f"colour: {name}",
+            "method": "update",
+            "args": [{"visible": [o == name for o in owner]}, {"title.text": f"{title}<br><sup>{notes[name]}</sup>"}],
+        }
+        for name in colourings
+    ]
+    first = next(iter(colourings))
+    menu = {
+        "buttons": buttons,
+        "type": "buttons",
+        "direction": "right",
+        "x": 0,
+        "y": -0.04,
+        "xanchor": "left",
+        "yanchor": "top",
+    }
+    figure.update_layout(
+        title=f"{title}<br><sup>{notes[first]}</sup>",
+        updatemenus=[menu],
+        width=1150,
+        height=640,
+        margin={"t": 110, "b": 80},
+        legend={"itemsizing": "constant", "font": {"size": 12}},
+    )
+    figure.update_xaxes(visible=False)
+    figure.update_yaxes(visible=False)
+    return figure
+
+
+def colour_of(k: int) -> str:
+    """The colour of label number k."""
+    return PALETTE[k % len(PALETTE)]
+
+
+def symbol_of(k: int) -> str:
+    """The marker of label number k: changes when the colours start again, so that no two labels of 32 look alike."""
+    return ("circle", "diamond", "cross", "triangle-up")[k // len(PALETTE) % 4]
+
+
+def write_figure(figure, path) -> None:
+    """Write a figure as .html (self-contained, works offline) or as .png (needs kaleido and a Chrome or Chromium)."""
+    from pathlib import Path
+
+    from dsel.errors import BadInput
+
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".html":
+        figure.write_html(path, include_plotlyjs=True)
+    elif path.suffix == ".png":
+        try:
+            figure.write_image(path, scale=1.5)
+        except (ImportError, ValueError, RuntimeError) as error:
+            remedy = "pip install kaleido and install Chrome or Chromium, or write .html"
+            raise BadInput(f"{path}: no PNG can be made here ({type(error).__name__}); {remedy}") from error
+    else:
+        raise BadInput(f"{path}: figures are written as .html or .png")

@@ -1,0 +1,198 @@
+"""The same formulas once more, in plain loops: float64 NumPy, no torch, nothing shared with `dsel.losses`. The oracle.
+
+Slow on purpose. Every function is its formula read from left to right, and every gradient was derived by hand:
+
+    l = 1/d, d = ||x - y||      dl/dx = -(x - y) / d^3   where d > eps, else 0
+    l = w cos(x, y) + b         dl/dx = w (y/||y|| - cos(x, y) x/||x||) / ||x||,   dl/dw = cos(x, y),   dl/db = 1
+    L_matching                  dL/dl_{k,j} = (p_{k,j} - [j = k]) / K
+    L_confusion                 dL/dl_{k,j} = (q_{k,j} - 1/K) / K
+
+Letters as in `dsel.losses`. A similarity here is a pair of functions on two vectors: value and gradient.
+"""
+
+from __future__ import annotations
+
+from math import exp, log, sqrt
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Similarity(NamedTuple):
+    """l(x, y) for two vectors x, y (D,): `value` gives a float, `gradient` gives (dl/dx, dl/dy)."""
+
+    value: object
+    gradient: object
+
+
+def norm(x) -> float:
+    """||x||_2 = sqrt(sum_d x_d^2)"""
+    return sqrt(sum(float(x[d]) ** 2 for d in range(len(x))))
+
+
+def dot(x, y) -> float:
+    """sum_d x_d y_d"""
+    return sum(float(x[d]) * float(y[d]) for d in range(len(x)))
+
+
+def inverse_distance(eps: float = 1e-2) -> Similarity:
+    """l(x, y) = 1 / max(||x - y||, eps)"""
+
+    def value(x, y):
+        return 1 / max(norm(x - y), eps)
+
+    def gradient(x, y):
+        d = norm(x - y)
+        if d <= eps:
+            return np.zeros(len(x)), np.zeros(len(y))
+        return -(x - y) / d**3, (x - y) / d**3
+
+    return Similarity(value, gradient)
+
+
+def cosine(x, y) -> float:
+    """cos(x, y) = x.y / (||x|| ||y||)"""
+    return dot(x, y) / (norm(x) * norm(y))
+
+
+def scaled_cosine(w: float = 10.0, b: float = -5.0) -> Similarity:
+    """l(x, y) = w cos(x, y) + b"""
+
+    def value(x, y):
+        return w * cosine(x, y) + b
+
+    def gradient(x, y):
+        c, nx, ny = cosine(x, y), norm(x), norm(y)
+        return w * (y / ny - c * x / nx) / nx, w * (x / nx - c * y / ny) / ny
+
+    return Similarity(value, gradient)
+
+
+def softmax_row(logits) -> list[float]:
+    """p_j = exp l_j / sum_j' exp l_j', with the largest logit taken off first (the quotient does not change)."""
+    top = max(logits)
+    weights = [exp(x - top) for x in logits]
+    return [weight / sum(weights) for weight in weights]
+
+
+def log_softmax_row(logits) -> list[float]:
+    """log p_j = l_j - log sum_j' exp l_j'"""
+    top = max(logits)
+    total = log(sum(exp(x - top) for x in logits))
+    return [x - top - total for x in logits]
+
+
+def content_logits(face, audio, similarity: Similarity) -> np.ndarray:
+    """l(v_{i,t}, a_{i,tau}): (B, N, D), (B, N, D) -> (B, N, N)"""
+    face, audio = np.asarray(face, np.float64), np.asarray(audio, np.float64)
+    B, N, _ = face.shape
+    logits = np.zeros((B, N, N))
+    for i in range(B):
+        for t in range(N):
+            for tau in range(N):
+                logits[i, t, tau] = similarity.value(face[i, t], audio[i, tau])
+    return logits
+
+
+def identity_logits(face, audio, similarity: Similarity, pick) -> np.ndarray:
+    """l(v_{i,r_i}, 1/N sum_tau a_{j,tau}): (B, N, D), (B, N, D), r (B,) -> (B, B)"""
+    face, audio = np.asarray(face, np.float64), np.asarray(audio, np.float64)
+    B, N, D = audio.shape
+    logits = np.zeros((B, B))
+    for i in range(B):
+        for j in range(B):
+            abar = np.zeros(D)
+            for tau in range(N):
+                abar += audio[j, tau] / N
+            logits[i, j] = similarity.value(face[i, int(pick[i])], abar)
+    return logits
+
+
+def matching_loss(logits) -> float:
+    """- mean_k log p(k | k), over all K x K matrices in logits (..., K, K)"""
+    matrices = np.asarray(logits, np.float64).reshape(-1, *np.shape(logits)[-2:])
+    total = 0.0
+    for matrix in matrices:
+        for k in range(len(matrix)):
+            total -= log_softmax_row(matrix[k])[k]
+    return total / (len(matrices) * matrices.shape[-1])
+
+
+def confusion_loss(logits) -> float:
+    """- mean_k 1/K sum_j log q(j | k), over all K x K matrices in logits (..., K, K)"""
+    matrices = np.asarray(logits, np.float64).reshape(-1, *np.shape(logits)[-2:])
+    total = 0.0
+    for matrix in matrices:
+        K = len(matrix)
+        for k in range(K):
+            for j in range(K):
+                total -= log_softmax_row(matrix[k])[j] / K
+    return total / (len(matrices) * matrices.shape[-1])
+
+
+def matching_gradient(logits) -> np.ndarray:
+    """dL_matching / dlogits, of the shape of logits (..., K, K)"""
+    matrices = np.asarray(logits, np.float64).reshape(-1, *np.shape(logits)[-2:])
+    gradient = np.zeros_like(matrices)
+    for m, matrix in enumerate(matrices):
+        K = len(matrix)
+        for k in range(K):
+            p = softmax_row(matrix[k])
+            for j in range(K):
+                gradient[m, k, j] = (p[j] - (1.0 if j == k else 0.0)) / (K * len(matrices))
+    return gradient.reshape(np.shape(logits))
+
+
+def confusion_gradient(logits) -> np.ndarray:
+    """dL_confusion / dlogits, of the shape of logits (..., K, K)"""
+    matrices = np.asarray(logits, np.float64).reshape(-1, *np.shape(logits)[-2:])
+    gradient = np.zeros_like(matrices)
+    for m, matrix in enumerate(matrices):
+        K = len(matrix)
+        for k in range(K):
+            q = softmax_row(matrix[k])
+            for j in range(K):
+                gradient[m, k, j] = (q[j] - 1 / K) / (K * len(matrices))
+    return gradient.reshape(np.shape(logits))
+
+
+def content_gradient(face, audio, similarity: Similarity, upstream) -> tuple[np.ndarray, np.ndarray]:
+    """Chain rule through content_logits: upstream dL/dlogits (B, N, N) -> dL/dface, dL/daudio, each (B, N, D)"""
+    face, audio = np.asarray(face, np.float64), np.asarray(audio, np.float64)
+    B, N, _ = face.shape
+    d_face, d_audio = np.zeros_like(face), np.zeros_like(audio)
+    for i in range(B):
+        for t in range(N):
+            for tau in range(N):
+                dx, dy = similarity.gradient(face[i, t], audio[i, tau])
+                d_face[i, t] += upstream[i, t, tau] * dx
+                d_audio[i, tau] += upstream[i, t, tau] * dy
+    return d_face, d_audio
+
+
+def identity_gradient(face, audio, similarity: Similarity, pick, upstream) -> tuple[np.ndarray, np.ndarray]:
+    """Chain rule through identity_logits: upstream dL/dlogits (B, B) -> dL/dface, dL/daudio, each (B, N, D)"""
+    face, audio = np.asarray(face, np.float64), np.asarray(audio, np.float64)
+    B, N, _ = audio.shape
+    d_face, d_audio = np.zeros_like(face), np.zeros_like(audio)
+    for i in range(B):
+        for j in range(B):
+            abar = sum(audio[j, tau] for tau in range(N)) / N
+            dx, dy = similarity.gradient(face[i, int(pick[i])], abar)
+            d_face[i, int(pick[i])] += upstream[i, j] * dx
+            for tau in range(N):
+                d_audio[j, tau] += upstream[i, j] * dy / N
+    return d_face, d_audio
+
+
+def disentangled_loss(face, audio, pick, content_similarity, identity_similarity, alpha_c=1.0, alpha_s=1.0, lam=1.0):
+    """L = alpha_c L_content + alpha_s L_identity + lam (L_{c->s} + L_{s->c}): total and parts by name."""
+    v_c, v_s, a_c, a_s = face["content"], face["identity"], audio["content"], audio["identity"]
+    parts = {
+        "content": matching_loss(content_logits(v_c, a_c, content_similarity)),
+        "identity": matching_loss(identity_logits(v_s, a_s, identity_similarity, pick)),
+        "confusion_cs": confusion_loss(identity_logits(v_c, a_c, identity_similarity, pick)),
+        "confusion_sc": confusion_loss(content_logits(v_s, a_s, content_similarity)),
+    }
+    confusion = parts["confusion_cs"] + parts["confusion_sc"]
+    return alpha_c * parts["content"] + alpha_s * parts["identity"] + lam * confusion, parts
