@@ -13,17 +13,15 @@ import torch.nn.functional as F
 from dsel.toy.face_still import REACH, glasses_cover, lamp, light_on
 from dsel.toy.mouth import CHANNELS
 
-_MARGIN = 0.14  # how far sway may carry a feature out of its place
+_SLACK = 0.05  # how far a feature may reach beyond its own box once the head moves
 
 
 def bend(still: torch.Tensor, face, scene, pose: torch.Tensor, size: int) -> torch.Tensor:
     """(3, T, H, W): the portrait (3, P, P) seen through the pose (T, 8) of each frame."""
     x, y = _pixels(scene, size, still.device)
-    at = _looked_at(face, x, y, pose)  # (T, H, W, 2)
+    at = _looked_at(face, x, y, pose, 1 / REACH)  # (T, H, W, 2)
     frames = len(pose)
-    film = F.grid_sample(
-        still[None], (at / REACH).view(1, frames * size, size, 2), padding_mode="border", align_corners=False
-    )
+    film = F.grid_sample(still[None], at.view(1, frames * size, size, 2), padding_mode="border", align_corners=False)
     return film.view(3, frames, size, size)
 
 
@@ -33,8 +31,8 @@ def _pixels(scene, size: int, device) -> tuple[torch.Tensor, torch.Tensor]:
     return (line / scene.zoom - scene.shift_x)[None, :], (line / scene.zoom - scene.shift_y)[:, None]
 
 
-def _looked_at(face, x: torch.Tensor, y: torch.Tensor, pose: torch.Tensor) -> torch.Tensor:
-    """(T, h, w, 2): where in the portrait each pixel looks, for pose (T, 8), or (T, 6) without jaw and brows.
+def _looked_at(face, x: torch.Tensor, y: torch.Tensor, pose: torch.Tensor, scale: float) -> torch.Tensor:
+    """(T, h, w, 2), times scale: where in the portrait each pixel looks. pose (T, 8), or (T, 6) without jaw and brows.
 
     Each movement shifts the picture along a smooth field that fades outside the head, so that the background stays:
     p - sum_k pose_k field_k(p). Turning (yaw, pitch) shifts near things (nose) more than far ones (ears).
@@ -56,7 +54,7 @@ def _looked_at(face, x: torch.Tensor, y: torch.Tensor, pose: torch.Tensor) -> to
         fields += [(zero, drop), (zero, brow)]
     field = torch.stack([torch.stack(pair, -1) for pair in fields]).view(len(fields), -1)  # (8, h w 2)
     rest = torch.stack([x, y], -1).reshape(1, -1)
-    return torch.addmm(rest, pose, field, alpha=-1).view(-1, h, w, 2)
+    return torch.addmm(rest, pose, field, beta=scale, alpha=-scale).view(-1, h, w, 2)
 
 
 def _smooth(t: torch.Tensor) -> torch.Tensor:
@@ -77,10 +75,17 @@ class _Box:
         def last(high, shift):
             return int(max(1, min(size, ((high + shift) * scene.zoom + 1) * size / 2 + 1)))
 
-        cols = slice(first(left - _MARGIN, scene.shift_x), last(right + _MARGIN, scene.shift_x))
-        rows = slice(first(top - _MARGIN, scene.shift_y), last(bottom + _MARGIN, scene.shift_y))
-        self.film = film[:, :, rows, cols]  # (3, T, h, w), a view
-        at = _looked_at(face, x[:, cols], y[rows], pose[:, :6])
+        middle = (
+            torch.tensor([[(left + right) / 2]], device=x.device),
+            torch.tensor([[(top + bottom) / 2]], device=x.device),
+        )
+        moved = torch.cat(middle, 1) - _looked_at(face, *middle, pose[:, :6], 1.0)[:, 0, 0]  # (T, 2)
+        (low_x, low_y), (high_x, high_y) = moved.amin(0).tolist(), moved.amax(0).tolist()
+        cols = slice(first(left + low_x - _SLACK, scene.shift_x), last(right + high_x + _SLACK, scene.shift_x))
+        rows = slice(first(top + low_y - _SLACK, scene.shift_y), last(bottom + high_y + _SLACK, scene.shift_y))
+        self.place = film[:, :, rows, cols]  # (3, T, h, w), a view
+        self.film = self.place.contiguous()
+        at = _looked_at(face, x[:, cols], y[rows], pose[:, :6], 1.0)
         self.x, self.y = at[..., 0].contiguous(), at[..., 1].contiguous()  # (T, h, w)
         self.soft = scene.softness * 2.0 / (size * scene.zoom)
         light = light_on(face, scene, x[:, cols], y[rows])  # (h, w)
@@ -94,7 +99,11 @@ class _Box:
         """Lay a lit colour (three numbers, or (3, T, h, w)) over the film by cover (T, h, w)."""
         if not torch.is_tensor(colour):
             colour = torch.tensor(colour, device=self.film.device).view(3, 1, 1, 1)
-        self.film += cover * (colour * self.light - self.film)
+        self.film = torch.lerp(self.film, colour * self.light, cover)
+
+    def close(self) -> None:
+        """Put what was painted into the film."""
+        self.place.copy_(self.film)
 
 
 def draw_eyes(film, face, scene, pose) -> None:
@@ -122,8 +131,8 @@ def draw_eyes(film, face, scene, pose) -> None:
     iy = y - 0.25 * face.eye_height * gaze[:, 1].view(-1, 1, 1) + 0.06 * face.eye_height
     far = (ix * ix + iy * iy).sqrt()
     ball = ball * (1 - _shut(blink))
-    box.paint(face.iris, ball * box.edge(0.055 - far))
-    box.paint((0.03, 0.03, 0.03), ball * box.edge(0.026 - far))
+    box.paint(face.iris, ball * box.edge(0.060 - far))
+    box.paint((0.03, 0.03, 0.03), ball * box.edge(0.028 - far))
     gx, gy = (
         right * x + 0.016 - 0.03 * scene.light_x,
         iy + 0.018,
@@ -131,6 +140,7 @@ def draw_eyes(film, face, scene, pose) -> None:
     box.paint((1.3, 1.3, 1.3), 0.9 * ball * box.edge(0.012 - (gx * gx + gy * gy).sqrt()))
     line = (y - upper).abs() - (0.010 + 0.008 * face.lashes)
     box.paint((0.08, 0.06, 0.05), (0.45 + 0.5 * face.lashes) * box.edge(-line) * ends * free)
+    box.close()
 
 
 def _shut(blink: torch.Tensor) -> torch.Tensor:
@@ -145,7 +155,7 @@ def draw_mouth(film, face, scene, pose, mouth: torch.Tensor) -> None:
     )
     mw, gap_max = face.mouth_width, 0.29
     wide = 1.20 * mw
-    box = _Box(film, face, scene, pose, -wide, wide, face.mouth_y - 0.22, face.mouth_y + gap_max + 0.16)
+    box = _Box(film, face, scene, pose, -wide, wide, face.mouth_y - 0.14, face.mouth_y + 0.36)
     x, y = box.x, box.y - face.mouth_y
     half = mw * (1 + 0.30 * (width - 0.5) - 0.26 * rounding)  # (T, 1, 1) corners
     gap = gap_max * opening
@@ -194,3 +204,4 @@ def draw_mouth(film, face, scene, pose, mouth: torch.Tensor) -> None:
         (0.80, 0.36, 0.36),
         box.edge((1 - tip) * 0.06) * ((tongue - 0.3) / 0.5).clamp(0, 1) * torch.maximum(hole, 0.8 * lips * low),
     )
+    box.close()

@@ -1,31 +1,51 @@
 """The still portrait of a drawn face: everything that does not need to be drawn anew on every frame.
 
-A canvas is painted layer over layer. A shape is a function f(x, y), negative inside; its edge is softened over about one
-pixel of the final picture by dividing f by the length of its gradient, which makes any f a distance near its edge.
+A canvas is painted layer over layer. A shape is a function f(x, y), negative inside; its edge is softened over about
+one pixel of the final picture by dividing f by the length of its gradient, which makes f a distance near its edge.
 (Source: ours.)
 """
 
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 import torch
 
 REACH = 1.25  # the portrait covers [-REACH, REACH] in both directions: the crop, and what sway and zoom may pull in
-DETAIL = 1.3  # its pixels per pixel of the final picture
+DETAIL = 1.25  # its pixels per pixel of the final picture
 
 
 class Canvas:
-    """A picture under paint: rgb (3, P, P), coordinates x, y (P, P) in half crops."""
+    """A picture under paint: rgb (3, P, Q), coordinates x, y (P, Q) in half crops, grain (P, Q) in [-1, 1].
 
-    def __init__(self, size: int, softness: float, device):
+    `step` is the size of a pixel, `soft` the width of an edge, both in half crops.
+    """
+
+    def __init__(self, x, y, rgb, grain, step: float, soft: float):
+        self.x, self.y, self.rgb, self.grain, self.step, self.soft = x, y, rgb, grain, step, soft
+
+    @classmethod
+    def blank(cls, size: int, softness: float, device) -> Canvas:
+        """A canvas for a final picture of size x size, edges `softness` of its pixels wide."""
         pixels = 2 * round(size * DETAIL * REACH / 2)
-        self.step = 2 * REACH / pixels
-        line = (torch.arange(pixels, device=device, dtype=torch.float32) + 0.5) * self.step - REACH
-        self.x, self.y = line[None, :].expand(pixels, -1), line[:, None].expand(-1, pixels)
-        self.rgb = torch.zeros(3, pixels, pixels, device=device)
-        self.soft = softness * 2.0 / size  # width of an edge: `softness` pixels of the final picture
+        step = 2 * REACH / pixels
+        line = (torch.arange(pixels, device=device, dtype=torch.float32) + 0.5) * step - REACH
+        x, y = line[None, :].expand(pixels, -1).contiguous(), line[:, None].expand(-1, pixels).contiguous()
+        return cls(
+            x, y, torch.zeros(3, pixels, pixels, device=device), _grain(pixels).to(device), step, softness * 2 / size
+        )
+
+    def window(self, left: float, right: float, top: float, bottom: float) -> Canvas:
+        """A part of the canvas; what is painted there shows here."""
+
+        def pixels(low, high):
+            return slice(max(0, int((low + REACH) / self.step)), int((high + REACH) / self.step) + 1)
+
+        part = (pixels(top, bottom), pixels(left, right))
+        x, y, grain = (each[part].contiguous() for each in (self.x, self.y, self.grain))
+        return Canvas(x, y, self.rgb[(slice(None), *part)], grain, self.step, self.soft)
 
     def edge(self, d: torch.Tensor, soft: float | None = None) -> torch.Tensor:
         """Cover (P, P) in [0, 1] of the shape with signed distance d, negative inside."""
@@ -58,6 +78,12 @@ class Canvas:
         return (1 - r) ** 2
 
 
+@lru_cache(maxsize=8)
+def _grain(pixels: int) -> torch.Tensor:
+    """(P, P) in [-1, 1]: the same fine grain for every portrait of that size; hair and stubble are made of it."""
+    return torch.from_numpy(np.random.default_rng(0).uniform(-1, 1, (pixels, pixels)).astype(np.float32))
+
+
 def light_on(face, scene, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     """Brightness of skin at a place, about 1: a lamp on an ellipsoid, part directed and part ambient."""
     nx = (x / (1.25 * face.cheek)).clamp(-0.9, 0.9)
@@ -76,31 +102,41 @@ def lamp(scene) -> tuple[float, float, float]:
 
 def portrait(face, scene, size: int, device) -> torch.Tensor:
     """(3, P, P) float32: background, hair, head and features with no eyeballs and no lips, in the scene's light."""
-    canvas = Canvas(size, scene.softness, device)
+    canvas = Canvas.blank(size, scene.softness, device)
+    side = face.cheek + 0.16
+    head = canvas.window(-side, side, face.top - 0.05, face.chin + 0.08)
+    upper = canvas.window(-side, side, face.brow_y - 0.16, face.eye_y + 0.26)
+    lower = canvas.window(-side, side, -0.10, face.chin + 0.12)
     _background(canvas, scene)
-    head = _head(canvas, face)
-    light = light_on(face, scene, canvas.x, canvas.y)
-    skin = torch.tensor(face.skin, device=device).view(3, 1, 1) * light
-    _hair_behind(canvas, face, light)
-    _body(canvas, face, scene, skin)
-    _ears(canvas, face, skin)
-    cover = canvas.shape(head)
-    canvas.paint(skin, cover)
-    _features(canvas, face, scene, cover)
-    _beard(canvas, face, cover, light)
-    _hair(canvas, face, head, light)
-    _brows(canvas, face)
-    _glasses(canvas, face)
+    _hair_behind(canvas, face, scene)
+    _body(canvas.window(-REACH, REACH, 0.25, REACH), face, scene)
+    _ears(upper, face, scene)
+    _skin(head, face, scene)
+    _features(head, face, scene)
+    _beard(lower, face, scene)
+    _hair(canvas, face, scene)
+    _brows(upper, face)
+    _glasses(upper, face)
     canvas.rgb *= torch.tensor(lamp(scene), device=device).view(3, 1, 1)
     return canvas.rgb
 
 
+def _lit(canvas, face, scene, colour) -> torch.Tensor:
+    """(3, P, Q): a colour in the scene's light on the head."""
+    return torch.tensor(colour, device=canvas.x.device).view(3, 1, 1) * light_on(face, scene, canvas.x, canvas.y)
+
+
+def _skin(canvas, face, scene) -> None:
+    canvas.paint(_lit(canvas, face, scene, face.skin), canvas.shape(_head(canvas, face)))
+
+
 def _head(canvas, face) -> torch.Tensor:
-    """f of the skull: an ellipse above the cheeks, a tapering superellipse below."""
+    """f of the head's outline."""
     return _skull(canvas.x, canvas.y, face.cheek, face.top, face.chin, face.taper, face.square)
 
 
 def _skull(x, y, cheek: float, top: float, chin: float, taper: float, square: float) -> torch.Tensor:
+    """f of a skull: an ellipse above the cheeks, a tapering superellipse below."""
     level = -0.05  # y of the cheeks
     up = ((level - y) / (level - top)).clamp(min=0)
     low = ((y - level) / (chin - level)).clamp(min=0)
@@ -137,18 +173,21 @@ def _background(canvas, scene) -> None:
         canvas.rgb[:] = a + (b - a) * (0.5 + 0.5 * torch.sin(x * float(rng.uniform(9, 16)) + float(rng.uniform(0, 6))))
 
 
-def _body(canvas, face, scene, skin) -> None:
-    x = canvas.x.abs()
-    shoulders = canvas.y - (0.90 + 0.30 * (x - 0.2).clamp(min=0) ** 1.3)
-    neck = torch.maximum(x - face.neck - 0.10 * (canvas.y - 0.8).clamp(min=0), 0.3 - canvas.y)
-    fold = 0.5 + 0.5 * torch.sin(canvas.x * 9)
-    shirt = torch.tensor(scene.shirt, device=x.device).view(3, 1, 1) * (0.85 + 0.15 * fold)
+def _body(canvas, face, scene) -> None:
+    x, y = canvas.x.abs(), canvas.y
+    base = face.chin + 0.10  # y where the neck meets the shirt
+    shoulders = base + 0.42 * (x - face.neck).clamp(min=0) ** 1.5 - y
+    neck = torch.maximum(x - face.neck - 0.25 * (y - base).clamp(min=0), y - base - 0.06 + 0.25 * x**2)
+    fold = 0.9 + 0.1 * torch.sin(canvas.x * 9) - 0.25 * (x - 0.3).clamp(min=0)
+    shirt = torch.tensor(scene.shirt, device=x.device).view(3, 1, 1) * fold
     canvas.paint(shirt, canvas.shape(shoulders))
-    canvas.paint(0.80 * skin, canvas.edge(neck) * canvas.edge(canvas.y - 1.02 + 0.35 * x**2))
-    canvas.darken(0.40 * canvas.blob(0.0, face.chin - 0.02, 0.95 * face.cheek, 0.26))
+    skin = _lit(canvas, face, scene, face.skin)
+    shadow = 0.86 - 0.40 * canvas.blob(0.0, face.chin - 0.02, 1.05 * face.cheek, 0.20)
+    canvas.paint(shadow * skin, canvas.edge(neck))
 
 
-def _ears(canvas, face, skin) -> None:
+def _ears(canvas, face, scene) -> None:
+    skin = _lit(canvas, face, scene, face.skin)
     x = canvas.x.abs() - face.cheek * 0.985
     y = canvas.y + 0.02
     rx, ry = 0.085 * face.ear, 0.165 * face.ear
@@ -158,10 +197,10 @@ def _ears(canvas, face, skin) -> None:
         canvas.paint((0.95, 0.85, 0.45), canvas.shape((x - 0.01) ** 2 + (y - ry - 0.015) ** 2 - 0.028**2))
 
 
-def _features(canvas, face, scene, cover) -> None:
+def _features(canvas, face, scene) -> None:
     """Sockets, nose, cheeks, folds and freckles on the skin."""
     x, y, ax = canvas.x, canvas.y, canvas.x.abs()
-    lit = scene.light_x
+    lit, cover = scene.light_x, canvas.shape(_head(canvas, face))
     # eye sockets, upper lid crease, bags
     canvas.darken(0.24 * canvas.blob(ax - face.eye_x, face.eye_y - 0.035, 1.7 * face.eye_width, 0.135))
     crease = (y - face.eye_y + face.eye_height * (1.35 - 0.9 * ((ax - face.eye_x) / face.eye_width) ** 2)).abs()
@@ -211,7 +250,7 @@ def _features(canvas, face, scene, cover) -> None:
         canvas.darken(face.freckles * (dots - 0.45).clamp(0, 0.4) * 2 * field)
 
 
-def _beard(canvas, face, cover, light) -> None:
+def _beard(canvas, face, scene) -> None:
     if face.beard == "none":
         return
     x, y, ax = canvas.x, canvas.y, canvas.x.abs()
@@ -226,28 +265,29 @@ def _beard(canvas, face, cover, light) -> None:
     goatee = canvas.shape((x / (face.mouth_width * 1.12)) ** 2 + ((y - face.mouth_y - 0.13) / 0.30) ** 2 - 1, 0.06)
     goatee = goatee * canvas.edge(face.mouth_y - 0.10 - y, 0.06) * (1 - lips)
     cover = canvas.edge(_skull(x, y, face.cheek, face.top, face.chin + 0.035, face.taper, face.square) * 0.25)
-    grain = 0.88 + 0.12 * torch.sin(x * 75 + 3 * torch.sin(y * 31)) * torch.sin(y * 66)
+    grain = 1 + 0.16 * canvas.grain
     kind = {
-        "stubble": 0.34 * torch.maximum(full, tache),
+        "stubble": (0.38 + 0.14 * canvas.grain) * torch.maximum(full, tache),
         "moustache": 0.92 * tache,
         "goatee": 0.90 * torch.maximum(goatee, tache),
         "full": 0.93 * torch.maximum(full, tache),
     }[face.beard]
-    colour = torch.tensor(face.hair_colour, device=x.device).view(3, 1, 1) * 0.85 * light * grain
-    canvas.paint(colour, kind * cover)
+    canvas.paint(0.85 * grain * _lit(canvas, face, scene, face.hair_colour), kind * cover)
 
 
-def _strands(canvas, face, light, wave: float) -> torch.Tensor:
+def _strands(canvas, face, scene, wave: float) -> torch.Tensor:
     """(3, P, P): hair colour with strands that run around the head."""
     angle = torch.atan2(canvas.x - 0.25 * face.side, 0.9 - canvas.y)
     radius = (canvas.x**2 + canvas.y**2).sqrt()
-    gloss = 0.90 + 0.12 * torch.sin(34 * angle + wave * torch.sin(9 * radius)) + 0.10 * torch.sin(13 * angle + 2)
-    shine = 1 + 0.35 * canvas.blob(0.3, -0.72, 0.5, 0.16)
+    lock = torch.sin(31 * angle + wave * torch.sin(9 * radius))
+    gloss = 0.93 + 0.07 * lock + 0.05 * torch.sin(13 * angle + 2) + 0.05 * canvas.grain
+    shine = 1 + 0.30 * canvas.blob(0.25 * scene.light_x, face.top + 0.08, 0.45, 0.14)
+    light = 0.35 + 0.65 * light_on(face, scene, canvas.x, canvas.y)
     colour = torch.tensor(face.hair_colour, device=canvas.x.device).view(3, 1, 1)
-    return (colour + 0.02) * gloss * shine * (0.35 + 0.65 * light)
+    return (colour + 0.02) * (gloss * shine * light)
 
 
-def _hair_behind(canvas, face, light) -> None:
+def _hair_behind(canvas, face, scene) -> None:
     """What hangs or stands behind head and neck."""
     x, y, ax = canvas.x, canvas.y, canvas.x.abs()
     style, v = face.hair, face.volume
@@ -256,19 +296,19 @@ def _hair_behind(canvas, face, light) -> None:
         wave = 0.035 * torch.sin(y * 15 + 2 * torch.sign(x)) if style == "wavy" else 0.0
         half = face.cheek + 0.7 * v + 0.10 * (y + 0.1).clamp(min=0) * (1 if style != "fringe" else 0.3)
         sides = torch.maximum(ax - half - wave, y - end + 0.10 * (ax / face.cheek) ** 2)
-        canvas.paint(0.72 * _strands(canvas, face, light, 3.0), canvas.edge(torch.maximum(sides, -0.35 - y)))
+        canvas.paint(0.72 * _strands(canvas, face, scene, 3.0), canvas.edge(torch.maximum(sides, -0.35 - y)))
     elif style == "bun":
         r = 0.20 + 0.4 * v
         canvas.paint(
-            0.9 * _strands(canvas, face, light, 3.0), canvas.ellipse(0.12 * face.side, face.top - 0.10, r, 0.85 * r)
+            0.9 * _strands(canvas, face, scene, 3.0), canvas.ellipse(0.12 * face.side, face.top - 0.10, r, 0.85 * r)
         )
 
 
-def _hair(canvas, face, head, light) -> None:
+def _hair(canvas, face, scene) -> None:
     """Hair on top of the head: inside an outline around the skull, above the hairline."""
     if face.hair == "bald":
         shine = canvas.blob(0.25, face.top + 0.16, 0.22, 0.12)
-        canvas.rgb += 0.10 * shine * canvas.shape(head)
+        canvas.rgb += 0.10 * shine * canvas.shape(_head(canvas, face))
         return
     x, y, style, v = canvas.x, canvas.y, face.hair, face.volume
     u = (x.abs() / face.cheek).clamp(max=1.3)
@@ -299,7 +339,7 @@ def _hair(canvas, face, head, light) -> None:
         "wavy": 1.2,
     }
     end = sides.get(style, -0.02)
-    line, power = face.hairline, 4.5
+    line, power = face.hairline, 3.2
     if style == "fringe":
         line, power = face.brow_y - 0.055, 9.0
     elif style == "receding":
@@ -329,13 +369,13 @@ def _hair(canvas, face, head, light) -> None:
         hairline = torch.where(u > 0.80, hairline + 4 * (u - 0.86).clamp(min=0), hairline)
     cover = outer * canvas.shape(y - hairline)
     wave = {"curly": 9.0, "afro": 12.0, "wavy": 6.0}.get(style, 1.0)
-    canvas.darken(0.22 * outer * canvas.edge(y - hairline - 0.035, 0.07) * canvas.shape(head))
-    canvas.paint(_strands(canvas, face, light, wave), cover * (0.72 if style == "buzz" else 1.0))
+    canvas.darken(0.22 * outer * canvas.edge(y - hairline - 0.035, 0.07) * canvas.shape(_head(canvas, face)))
+    canvas.paint(_strands(canvas, face, scene, wave), cover * (0.72 if style == "buzz" else 1.0))
 
 
 def _brows(canvas, face) -> None:
     v = (canvas.x.abs() - face.eye_x - 0.015) / (1.30 * face.eye_width)  # -1 inner end .. 1 outer end
-    middle = face.brow_y - face.brow_arch * (1 - (v - 0.3) ** 2) - face.brow_tilt * face.eye_width * v
+    middle = face.brow_y - face.brow_arch * (1 - (v - 0.1) ** 2) - face.brow_tilt * face.eye_width * v
     half = 0.5 * face.brow_thickness * (1.05 - 0.45 * v.clamp(-1, 1) ** 2 - 0.25 * v)
     d = torch.maximum((canvas.y - middle).abs() - half, (v.abs() - 1) * face.eye_width)
     canvas.paint(face.brow_colour, 0.9 * canvas.edge(d))
