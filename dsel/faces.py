@@ -19,14 +19,14 @@ from dsel.errors import BadInput
 from dsel.timing import FPS
 
 EVERY = 0.2  # s between two looks for faces
-LONGEST = 480  # pixels; the longer side of the picture that the detector is given
+LONGEST = 400  # pixels; the longer side of the picture that the detector is given
 REACH = 0.7  # a face is the same if its centre moved by less than this many sides since the last look
 GROWTH = 1.6  # and its side grew or shrank by less than this factor
 BRIDGE = 1.0  # s without a detection after which a track has ended
 SHARE = 0.4  # of the looks must have found the face, or it was none
 SMOOTH = 0.16  # s; standard deviation of the Gaussian over the boxes
-MARGIN = 1.15  # side of the crop over side of the detector's box
-LOWER = 0.04  # sides by which the crop lies lower than the box, so that the chin stays in when the mouth opens
+MARGIN = 1.5  # side of the crop over side of the detector's box: about what VoxCeleb takes, and as the toy frames its faces
+LOWER = 0.0  # sides by which the crop lies lower than the box
 THUMB = (16, 12)  # pixels of the tiny picture by which cuts are seen
 CUT = 12.0  # of 255: mean difference between tiny pictures of two scenes
 
@@ -101,7 +101,7 @@ def haar(name: str = "haarcascade_frontalface_alt2.xml") -> Detector:
         cv2.setNumThreads(1)  # the files are spread over the cores already
         grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
         least = max(24, min(grey.shape) // 10)
-        found = cascade.detectMultiScale(grey, scaleFactor=1.15, minNeighbors=4, minSize=(least, least))
+        found = cascade.detectMultiScale(grey, scaleFactor=1.15, minNeighbors=3, minSize=(least, least))
         return np.asarray(found, float).reshape(-1, 4)
 
     return detect

@@ -76,7 +76,7 @@ def shoot(path: Path, film: Film, picture=grey, sound=None, rotation: int = 0, a
         video = out.add_stream(film.video, rate=rate, options=options.get(film.video, {}))
         height, width = picture(0.0).shape[:2]
         video.width, video.height, video.pix_fmt, video.bit_rate = width, height, "yuv420p", 800_000
-        video.codec_context.time_base = clock if film.video not in ("mpeg1video", "mpeg4") else 1 / rate
+        video.codec_context.time_base = 1 / rate if film.video.startswith("mpeg") else clock
         if film.suffix == "avi":  # cannot say in which order pictures are shown
             video.codec_context.max_b_frames = 0
         if rotation:

@@ -31,9 +31,24 @@ LATENTS = (
     "glasses", "beard", "beard_style", "freckles", "brow_tilt", "mouth_height", "lid", "accessory",
 )  # fmt: skip
 
-HAIR = ("bald", "buzz", "short", "parted", "receding", "spiky", "curly", "afro", "fringe", "bob", "long", "wavy", "bun")
-_HAIR_OF_MEN = (0.10, 0.14, 0.19, 0.16, 0.13, 0.09, 0.07, 0.05, 0.02, 0.0, 0.03, 0.02, 0.0)
-_HAIR_OF_WOMEN = (0.0, 0.01, 0.05, 0.06, 0.0, 0.02, 0.09, 0.07, 0.13, 0.16, 0.16, 0.14, 0.11)
+HAIR = (
+    "bald",
+    "buzz",
+    "short",
+    "parted",
+    "receding",
+    "spiky",
+    "curly",
+    "afro",
+    "fringe",
+    "bob",
+    "long",
+    "wavy",
+    "bun",
+    "scarf",
+)
+_HAIR_OF_MEN = (0.10, 0.14, 0.19, 0.16, 0.13, 0.09, 0.07, 0.05, 0.02, 0.0, 0.03, 0.02, 0.0, 0.0)
+_HAIR_OF_WOMEN = (0.0, 0.01, 0.05, 0.06, 0.0, 0.02, 0.09, 0.07, 0.13, 0.16, 0.16, 0.14, 0.11, 0.04)
 GLASSES = ("none", "round", "square", "cat")
 BEARDS = ("none", "stubble", "moustache", "goatee", "full")
 
@@ -43,7 +58,7 @@ _SKIN = (
     (0.88, 0.68, 0.51),
     (0.76, 0.53, 0.36),
     (0.55, 0.35, 0.22),
-    (0.36, 0.22, 0.15),
+    (0.40, 0.25, 0.17),
 )
 _HAIR_COLOURS = (
     (0.07, 0.06, 0.07),
@@ -158,7 +173,7 @@ def face_of(speaker) -> Face:
         brow_y=eye_y - 0.155 - 0.018 * z["brow_height"] + 0.018 * male,
         brow_thickness=float(np.clip(0.030 + 0.009 * z["brow_thickness"] + 0.016 * male, 0.012, 0.08)),
         brow_arch=float(np.clip(0.032 + 0.016 * z["brow_arch"] - 0.016 * male, -0.01, 0.09)),
-        brow_tilt=-0.06 + 0.08 * z["brow_tilt"],
+        brow_tilt=float(np.clip(-0.06 + 0.06 * z["brow_tilt"], -0.2, 0.03)),
         brow_colour=brow_colour,
         eye_x=float(np.clip(0.250 + 0.020 * z["eye_distance"] + 0.006 * size, 0.19, 0.31)),
         eye_y=eye_y,
@@ -175,7 +190,7 @@ def face_of(speaker) -> Face:
         lip_upper=float(np.clip(0.036 + 0.011 * z["lips"] + fuller - 0.006 * male, 0.014, 0.08)),
         lip_lower=float(np.clip(0.050 + 0.013 * z["lips"] + fuller - 0.008 * male, 0.02, 0.10)),
         lip_colour=_clip(lip),
-        smile=0.020 + 0.022 * z["smile"],
+        smile=0.032 + 0.017 * z["smile"],
         wrinkles=float(np.clip((speaker.face_age - 40) / 35, 0, 1)),
         freckles=float(np.clip(1.6 * (p["freckles"] - 0.72), 0, 0.45)) * (p["skin"] < 0.5),
         blush=float(np.clip(0.15 + 0.35 * (1 - male) * p["undertone"], 0, 0.5)),
@@ -200,6 +215,7 @@ class Scene:
     background_colours: tuple[Colour, Colour]
     background_seed: int
     shirt: Colour
+    scarf: Colour  # of those who wear one
     zoom: float  # size of the face in the crop, 1 is usual
     shift_x: float  # where the face is in the crop
     shift_y: float
@@ -239,6 +255,7 @@ def draw_scene(rng: np.random.Generator, frames: int) -> Scene:
         background_colours=(_clip(base), _clip(other)),
         background_seed=int(rng.integers(2**31)),
         shirt=_clip(rng.uniform(0.05, 0.95) + rng.normal(0, 0.15, 3)),
+        scarf=_clip(rng.uniform(0.1, 0.8) + rng.normal(0, 0.12, 3)),
         zoom=float(1.12 * np.exp(rng.normal(0, 0.035))),
         shift_x=float(rng.uniform(-0.05, 0.05)),
         shift_y=float(rng.uniform(-0.04, 0.04)),
@@ -320,7 +337,7 @@ def render(face: Face, mouth: np.ndarray, scene: Scene, size: int, device: str |
         face_moving.draw_mouth(film, face, scene, pose, torch.from_numpy(mouth).to(device))
         film += _noise(scene, size, device)
         film = film.mul_(255.0).add_(0.5).clamp_(0, 255).to(torch.uint8)
-        return film.permute(1, 2, 3, 0).contiguous().cpu().numpy()
+        return torch.stack(film.unbind(0), -1).cpu().numpy()  # faster than a permuted copy
 
 
 def _pose(face: Face, mouth: np.ndarray, scene: Scene) -> np.ndarray:
