@@ -19,14 +19,14 @@ from dsel.errors import BadInput
 from dsel.timing import FPS
 
 EVERY = 0.2  # s between two looks for faces
-LONGEST = 480  # pixels; the longer side of the picture that the detector is given
+LONGEST = 400  # pixels; the longer side of the picture that the detector is given
 REACH = 0.7  # a face is the same if its centre moved by less than this many sides since the last look
 GROWTH = 1.6  # and its side grew or shrank by less than this factor
 BRIDGE = 1.0  # s without a detection after which a track has ended
 SHARE = 0.4  # of the looks must have found the face, or it was none
 SMOOTH = 0.16  # s; standard deviation of the Gaussian over the boxes
-MARGIN = 1.15  # side of the crop over side of the detector's box
-LOWER = 0.04  # sides by which the crop lies lower than the box, so that the chin stays in when the mouth opens
+MARGIN = 1.5  # side of the crop over side of the detector's box: about what VoxCeleb takes, and as the toy frames its faces
+LOWER = 0.0  # sides by which the crop lies lower than the box
 THUMB = (16, 12)  # pixels of the tiny picture by which cuts are seen
 CUT = 12.0  # of 255: mean difference between tiny pictures of two scenes
 
@@ -67,17 +67,25 @@ class FaceTrack:
         return self.end - self.start
 
     def at(self, time: float) -> np.ndarray:
-        """The smoothed box (3,) at a time in seconds: between detections, linear; beyond them, the nearest one."""
+        """The smoothed box (3,) at a time in seconds; beyond the first and last detection it moves on as it did there."""
         steps, boxes = self._path
-        return np.array([np.interp(time, steps, column) for column in boxes.T])
+        box = np.array([np.interp(time, steps, column) for column in boxes.T])
+        beyond = time - np.clip(time, steps[0], steps[-1])
+        reach = round(2 * EVERY * FPS)  # steps over which the movement at an end is measured
+        if not beyond or len(steps) <= reach or steps[-1] <= steps[0]:
+            return box
+        end, inner = (0, reach) if beyond < 0 else (-1, -1 - reach)
+        speed = (boxes[end, :2] - boxes[inner, :2]) / (steps[end] - steps[inner])
+        return np.append(box[:2] + speed * beyond, box[2])
 
     @cached_property
     def _path(self) -> tuple[np.ndarray, np.ndarray]:
-        """Times (K,) 25 a second and smoothed boxes (K, 3).
+        """Times (K,) 25 a second from the first detection to the last one, and smoothed boxes (K, 3).
 
         The Gaussian is symmetric and continues a movement beyond its ends, so it neither lags nor stops short.
         """
-        steps = np.arange(self.times[0], self.times[-1] + 1 / FPS, 1 / FPS)
+        first, last = self.times[0], self.times[-1]
+        steps = np.linspace(first, last, max(1, round((last - first) * FPS)) + 1)
         boxes = np.stack([np.interp(steps, self.times, _without_outliers(column)) for column in self.boxes.T], axis=1)
         return steps, _gaussian(boxes, SMOOTH * FPS)
 
@@ -101,7 +109,7 @@ def haar(name: str = "haarcascade_frontalface_alt2.xml") -> Detector:
         cv2.setNumThreads(1)  # the files are spread over the cores already
         grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
         least = max(24, min(grey.shape) // 10)
-        found = cascade.detectMultiScale(grey, scaleFactor=1.15, minNeighbors=4, minSize=(least, least))
+        found = cascade.detectMultiScale(grey, scaleFactor=1.15, minNeighbors=3, minSize=(least, least))
         return np.asarray(found, float).reshape(-1, 4)
 
     return detect
@@ -170,7 +178,7 @@ def _linked(shot: list[Look]) -> list[list[tuple[float, np.ndarray]]]:
     """Every detection of a shot in one chain of (time, box)."""
     chains, open_chains = [], []
     for look in shot:
-        open_chains = [chain for chain in open_chains if look.time - chain[-1][0] <= BRIDGE]
+        open_chains = [chain for chain in open_chains if look.time - chain[-1][0] < BRIDGE + EVERY / 2]
         free = list(range(len(look.boxes)))
         pairs = sorted(
             (distance, c, b)
@@ -199,7 +207,7 @@ def _distance(chain: list, time: float, box: np.ndarray) -> float:
     due = at[:2]
     if len(chain) > 1:
         before, was = chain[-2]
-        due = due + (at[:2] - was[:2]) * min(1.0, (time - last) / (last - before))
+        due = due + (at[:2] - was[:2]) * (time - last) / (last - before)
     # A face may also have stopped: whichever of the two is nearer.
     return min(np.hypot(*(box[:2] - due)), np.hypot(*(box[:2] - at[:2]))) / min(box[2], at[2])
 

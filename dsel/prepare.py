@@ -40,7 +40,7 @@ from dsel.errors import BadInput
 from dsel.timing import FPS, frame_start, samples_for
 
 LAYOUTS = ("grid", "voxceleb2", "lrs")
-VIDEOS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".flv", ".wmv", ".3gp", ".ogv")
+VIDEOS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".flv", ".wmv", ".3gp")
 SOUNDS = (".wav", ".m4a", ".aac", ".flac")
 SHORTEST = 1.0  # s of one face, or it is no track
 LONGEST = 10.0  # s; a longer track is cut into equal pieces, so that memory and batches stay small
@@ -202,7 +202,7 @@ def make_clips(source: Source, out: Path, recipe: Recipe) -> dict:
         clock = (times, origin, cells, count)
         groups = [[None]] if whole else _together(faces.link(looks))  # None: the whole picture is the face
         if not groups:
-            raise BadInput(f"{source.path}: no face found; it must look at the camera and be a tenth of the picture high")
+            raise BadInput(f"{source.path}: no face found; it must look at the camera and be an eighth of the picture high")
         crowded = any(len(group) > 1 for group in groups)
         if recipe.sync is None:
             groups = [[max(group, key=_side)] for group in groups]
@@ -358,6 +358,7 @@ def _chosen(done: list, groups: list, crowded: bool, recipe: Recipe, source: Sou
 
     The offset belongs to the recording, not to the clip: every clip votes for its own with its confidence.
     """
+
     def trust(track) -> float:
         return float(np.mean([row["confidence"] for piece, row in done if piece.track is track] or [-np.inf]))
 
@@ -506,7 +507,7 @@ class InStep:
     """Whether a face and a sound belong together, by the content embeddings of a trained run.
 
     Called with frames uint8 (T, H, W, 3) and waveform float32 (640 T,) it returns (frames by which the sound is late,
-    confidence); it looks 15 frames far to either side, or as far as a short clip allows. The run is read when it is first needed.
+    confidence); it looks 15 frames far to either side, or as far as a short clip allows. The run is read when needed.
     """
 
     run: Path

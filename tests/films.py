@@ -27,6 +27,7 @@ class Film:
     start: float = 0.0
     sound_start: float = 0.0
     sound_seconds: float | None = None
+    at: tuple[float, ...] = (0.5, 1.15, 1.8)  # about when the flashes begin, in seconds from the first picture on
 
     def times(self) -> np.ndarray:
         """When each frame comes on screen, in seconds from the first one on."""
@@ -42,7 +43,7 @@ class Film:
     def flashes(self) -> np.ndarray:
         """When the flashes begin, each at the time stamp of a frame, at no special place on the grid of 25."""
         times = self.times()
-        return np.array([times[np.searchsorted(times, at)] for at in (0.5, 1.15, 1.8)])
+        return np.array([times[np.searchsorted(times, at)] for at in self.at if at < times[-1]])
 
 
 def grey(time: float) -> np.ndarray:
@@ -76,7 +77,7 @@ def shoot(path: Path, film: Film, picture=grey, sound=None, rotation: int = 0, a
         video = out.add_stream(film.video, rate=rate, options=options.get(film.video, {}))
         height, width = picture(0.0).shape[:2]
         video.width, video.height, video.pix_fmt, video.bit_rate = width, height, "yuv420p", 800_000
-        video.codec_context.time_base = clock if film.video not in ("mpeg1video", "mpeg4") else 1 / rate
+        video.codec_context.time_base = 1 / rate if film.video.startswith("mpeg") else clock
         if film.suffix == "avi":  # cannot say in which order pictures are shown
             video.codec_context.max_b_frames = 0
         if rotation:
