@@ -1,7 +1,7 @@
 """The audio front end: log-mel and MFCC in a few lines of torch, on the grid of `dsel.timing`.
 
 torchaudio computes the same numbers to the last bit (tests/test_audio.py proves it) and is not needed for them: its wheels
-cannot be imported beside every torch. Where it offers more than these lines, e.g. its corpora, `torchaudio()` gives it or None.
+cannot be imported beside every torch. Where it offers more than these lines, e.g. its corpora, `import_torchaudio()` gives it or None.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def dct(coefficients: int, mels: int) -> Tensor:
     return (basis * (2.0 / mels) ** 0.5).T
 
 
-def torchaudio():
+def import_torchaudio():
     """The module torchaudio, or None where it is missing or does not fit the installed torch."""
     try:
         import torchaudio as module

@@ -4,9 +4,9 @@
     rng --draw_scene--> Scene       what changes from track to track: light, camera, background, sway, blinks, clothes
     render(face, mouth, scene)      frames
 
-Coordinates: the crop is [-1, 1] x [-1, 1], x to the right of the picture, y down; lengths are in half crops. Rendering is
-one still portrait (`face_still`), bent for every frame by a few smooth displacement fields (sway, turn, jaw, brows), with
-mouth and eyes drawn afresh on every frame (`face_moving`). (Source: ours.)
+Coordinates: the crop is [-1, 1] x [-1, 1], x to the right of the picture, y down; lengths are in half crops. Rendering
+is one still portrait (`face_still`), bent for every frame by a few smooth displacement fields (sway, turn, jaw, brows),
+with mouth and eyes drawn afresh on every frame (`face_moving`). (Source: ours.)
 """
 
 from __future__ import annotations
@@ -31,19 +31,34 @@ LATENTS = (
     "glasses", "beard", "beard_style", "freckles", "brow_tilt", "mouth_height", "lid", "accessory",
 )  # fmt: skip
 
-HAIR = ("bald", "buzz", "short", "parted", "receding", "spiky", "curly", "afro", "fringe", "bob", "long", "wavy", "bun")
-_HAIR_OF_MEN = (0.10, 0.14, 0.19, 0.16, 0.13, 0.09, 0.07, 0.05, 0.02, 0.0, 0.03, 0.02, 0.0)
-_HAIR_OF_WOMEN = (0.0, 0.01, 0.05, 0.06, 0.0, 0.02, 0.09, 0.07, 0.13, 0.16, 0.16, 0.14, 0.11)
+HAIR = (
+    "bald",
+    "buzz",
+    "short",
+    "parted",
+    "receding",
+    "spiky",
+    "curly",
+    "afro",
+    "fringe",
+    "bob",
+    "long",
+    "wavy",
+    "bun",
+    "scarf",
+)
+_HAIR_OF_MEN = (0.10, 0.14, 0.19, 0.16, 0.13, 0.09, 0.07, 0.05, 0.02, 0.0, 0.03, 0.02, 0.0, 0.0)
+_HAIR_OF_WOMEN = (0.0, 0.01, 0.05, 0.06, 0.0, 0.02, 0.09, 0.07, 0.13, 0.16, 0.16, 0.14, 0.11, 0.04)
 GLASSES = ("none", "round", "square", "cat")
 BEARDS = ("none", "stubble", "moustache", "goatee", "full")
 
 _SKIN = (
-    (1.0, 0.88, 0.79),
-    (0.96, 0.78, 0.64),
+    (0.95, 0.81, 0.72),
+    (0.92, 0.73, 0.60),
     (0.88, 0.68, 0.51),
     (0.76, 0.53, 0.36),
     (0.55, 0.35, 0.22),
-    (0.36, 0.22, 0.15),
+    (0.40, 0.25, 0.17),
 )
 _HAIR_COLOURS = (
     (0.07, 0.06, 0.07),
@@ -136,17 +151,18 @@ def face_of(speaker) -> Face:
     weak_sighted = 0.26 + 0.22 * old
     glasses = GLASSES[1 + min(2, int(3 * p["glasses"] / weak_sighted))] if p["glasses"] < weak_sighted else "none"
     lipstick = (1 - male) * max(0.0, p["accessory"] - 0.45) * 1.5
-    lip = _mix((skin[0] * 0.83, skin[1] * 0.58, skin[2] * 0.58), (0.70, 0.13, 0.20), float(np.clip(lipstick, 0, 0.75)))
+    red = 0.60 + 0.10 * male
+    lip = _mix((skin[0] * 0.84, skin[1] * red, skin[2] * red), (0.70, 0.13, 0.20), float(np.clip(lipstick, 0, 0.75)))
     fuller = 0.012 * p["skin"] - 0.008 * old
     eye_y = -0.13 + 0.012 * z["height"]
-    eye_height = (0.066 + 0.011 * z["eye_size"]) * (1.10 - 0.20 * male) * (1 - 0.10 * old)
+    eye_height = (0.074 + 0.011 * z["eye_size"]) * (1.10 - 0.20 * male) * (1 - 0.10 * old)
     return Face(
         cheek=float(np.clip(0.575 + 0.038 * z["width"] + 0.016 * size + 0.018 * (2 * male - 1), 0.48, 0.68)),
         top=-0.76 - 0.022 * z["height"],
         chin=float(np.clip(0.735 + 0.030 * z["height"] + 0.020 * size + 0.022 * (2 * male - 1), 0.64, 0.83)),
         taper=float(np.clip(0.30 + 0.07 * z["taper"] - 0.12 * male, 0.04, 0.46)),
         square=float(np.clip(2.5 + 0.40 * z["square"] + 0.9 * male, 2.0, 4.4)),
-        neck=0.27 + 0.10 * male + 0.02 * size,
+        neck=0.30 + 0.10 * male + 0.02 * size,
         ear=float(np.clip(1 + 0.16 * z["ears"] + 0.10 * old, 0.6, 1.5)),
         skin=skin,
         hair=hair,
@@ -157,14 +173,14 @@ def face_of(speaker) -> Face:
         brow_y=eye_y - 0.155 - 0.018 * z["brow_height"] + 0.018 * male,
         brow_thickness=float(np.clip(0.030 + 0.009 * z["brow_thickness"] + 0.016 * male, 0.012, 0.08)),
         brow_arch=float(np.clip(0.032 + 0.016 * z["brow_arch"] - 0.016 * male, -0.01, 0.09)),
-        brow_tilt=0.09 * z["brow_tilt"],
+        brow_tilt=float(np.clip(-0.06 + 0.06 * z["brow_tilt"], -0.2, 0.03)),
         brow_colour=brow_colour,
         eye_x=float(np.clip(0.250 + 0.020 * z["eye_distance"] + 0.006 * size, 0.19, 0.31)),
         eye_y=eye_y,
-        eye_width=0.118 + 0.010 * z["eye_size"],
+        eye_width=0.124 + 0.010 * z["eye_size"],
         eye_height=float(np.clip(eye_height, 0.035, 0.10)),
         eye_tilt=0.10 * z["eye_tilt"],
-        lid=float(np.clip(0.18 + 0.16 * z["lid"] + 0.15 * old, 0, 0.6)),
+        lid=float(np.clip(0.08 + 0.10 * z["lid"] + 0.10 * old, 0, 0.6)),
         lashes=float(np.clip(0.95 - 0.45 * male, 0, 1)),
         iris=_ramp(_IRIS, p["iris"] * (0.3 if dark else 1.0)),
         nose_y=0.185 + 0.036 * z["nose_length"] + 0.012 * old + 0.008 * size,
@@ -174,7 +190,7 @@ def face_of(speaker) -> Face:
         lip_upper=float(np.clip(0.036 + 0.011 * z["lips"] + fuller - 0.006 * male, 0.014, 0.08)),
         lip_lower=float(np.clip(0.050 + 0.013 * z["lips"] + fuller - 0.008 * male, 0.02, 0.10)),
         lip_colour=_clip(lip),
-        smile=0.020 + 0.022 * z["smile"],
+        smile=0.032 + 0.017 * z["smile"],
         wrinkles=float(np.clip((speaker.face_age - 40) / 35, 0, 1)),
         freckles=float(np.clip(1.6 * (p["freckles"] - 0.72), 0, 0.45)) * (p["skin"] < 0.5),
         blush=float(np.clip(0.15 + 0.35 * (1 - male) * p["undertone"], 0, 0.5)),
@@ -199,6 +215,7 @@ class Scene:
     background_colours: tuple[Colour, Colour]
     background_seed: int
     shirt: Colour
+    scarf: Colour  # of those who wear one
     zoom: float  # size of the face in the crop, 1 is usual
     shift_x: float  # where the face is in the crop
     shift_y: float
@@ -222,7 +239,6 @@ class Scene:
 
 BACKGROUNDS = ("plain", "gradient", "bokeh", "shelf", "window", "curtain")
 NOISE_PATCHES = 4096  # how many places a frame's patch of noise can start at
-SWAY_LIMIT = 0.13  # no point of the face moves further than this from where it is at rest
 
 
 def draw_scene(rng: np.random.Generator, frames: int) -> Scene:
@@ -233,17 +249,18 @@ def draw_scene(rng: np.random.Generator, frames: int) -> Scene:
         light_x=float(rng.uniform(-1, 1)),
         light_y=float(rng.uniform(-0.2, 1)),
         light=float(rng.uniform(0.25, 0.75)),
-        exposure=float(np.exp(rng.normal(0, 0.13))),
+        exposure=float(np.exp(rng.normal(-0.05, 0.12))),
         warmth=float(rng.uniform(-1, 1)),
         background=BACKGROUNDS[rng.integers(len(BACKGROUNDS))],
         background_colours=(_clip(base), _clip(other)),
         background_seed=int(rng.integers(2**31)),
         shirt=_clip(rng.uniform(0.05, 0.95) + rng.normal(0, 0.15, 3)),
-        zoom=float(np.exp(rng.normal(0, 0.035))),
+        scarf=_clip(rng.uniform(0.1, 0.8) + rng.normal(0, 0.12, 3)),
+        zoom=float(1.12 * np.exp(rng.normal(0, 0.035))),
         shift_x=float(rng.uniform(-0.05, 0.05)),
         shift_y=float(rng.uniform(-0.04, 0.04)),
         softness=float(rng.uniform(1.0, 1.7)),
-        noise=float(rng.uniform(0.004, 0.03)),
+        noise=float(rng.uniform(0.003, 0.018)),
         noise_at=rng.integers(0, NOISE_PATCHES, frames),
         noise_seed=int(rng.integers(2**31)),
         sway=_sway(rng, frames),
@@ -320,7 +337,7 @@ def render(face: Face, mouth: np.ndarray, scene: Scene, size: int, device: str |
         face_moving.draw_mouth(film, face, scene, pose, torch.from_numpy(mouth).to(device))
         film += _noise(scene, size, device)
         film = film.mul_(255.0).add_(0.5).clamp_(0, 255).to(torch.uint8)
-        return film.permute(1, 2, 3, 0).contiguous().cpu().numpy()
+        return torch.stack(film.unbind(0), -1).cpu().numpy()  # faster than a permuted copy
 
 
 def _pose(face: Face, mouth: np.ndarray, scene: Scene) -> np.ndarray:

@@ -67,8 +67,8 @@ class Recipe:
 
 
 @dataclass(frozen=True)
-class Heard:
-    """The sound of a track, and what is known of it."""
+class Speech:
+    """What a speaker says in a track, before any microphone, and what is known of it."""
 
     waveform: np.ndarray  # float32 (640 T,)
     phonemes: list[tuple[float, float, str, str]]  # start, end (s, also beyond the track), mnemonic, word; or empty
@@ -152,47 +152,55 @@ def make_speaker(out: Path, recipe: Recipe, tracks: list[Plan], espeak) -> None:
 
 def make_track(out: Path, recipe: Recipe, speaker: Speaker, track: Plan, espeak) -> tuple[dict, list[dict], np.ndarray]:
     """Make one clip. Returns its row of tracks.csv, its labels, and its mouth trajectory (T, channels)."""
-    from dsel.toy import face as faces
-    from dsel.toy import mouth as mouths
-
-    heard = hear(recipe, speaker, track, espeak)
-    if heard.phonemes:
-        mouth = mouths.trajectory([phoneme[:3] for phoneme in heard.phonemes], recipe.frames)
-    else:
-        mouth = mouths.from_sound(heard.waveform, recipe.frames)
-    face = faces.face_of(speaker)
-    scene = faces.draw_scene(stream(recipe.seed, track.id, "picture"), recipe.frames)
-    frames = np.asarray(faces.render(face, mouth, scene, recipe.size))
+    speech = speak(recipe, speaker, track, espeak)
+    frames, waveform, mouth, nuisance = film(recipe, speaker, track, speech)
     path = f"clips/{speaker.name}/{track.id}.mp4"
-    write_clip(out / path, frames, heard.waveform)
+    write_clip(out / path, frames, waveform)
     row = {
         "id": track.id, "speaker": speaker.name, "split": track.split, "path": path, "frames": recipe.frames,
-        "offset": 0, "vocabulary": track.vocabulary, **heard.factors, **speakers_.factors(speaker),
-        **faces.factors(face), **faces.scene_factors(scene),
+        "offset": 0, "vocabulary": track.vocabulary, **speech.factors, **speakers_.factors(speaker), **nuisance,
     }  # fmt: skip
-    return row, label_rows(track.id, heard.phonemes, recipe.seconds), mouth
+    return row, label_rows(track.id, speech.phonemes, recipe.seconds), mouth
 
 
-def hear(recipe: Recipe, speaker: Speaker, track: Plan, espeak) -> Heard:
-    """What is heard in a track: words of its vocabulary in the speaker's voice, through a microphone in a room."""
+def speak(recipe: Recipe, speaker: Speaker, track: Plan, espeak) -> Speech:
+    """What is said in a track: words of its vocabulary in the speaker's voice, cut to length at a random place."""
     own, share = _vocabulary(recipe, track)
     rng = stream(recipe.seed, track.id, "speech")
     voice = voices_.in_mood(voices_.voice_of(speaker), rng)
-    spoken, count = [], texts.words_for(recipe.seconds + 2 * CONTEXT, voice.rate)
-    needed = LEAD_IN + recipe.seconds
-    for _ in range(4):  # one round is the rule; a voice that eats its words needs another
+    spoken, count = [], texts.words_for(recipe.seconds + CONTEXT, voice.rate)
+    for _ in range(4):  # one round is the rule; words as short as "ear" need another
         spoken += texts.words(rng, count, own, share)
         utterance = voices_.say(espeak, voice, " ".join(spoken))
-        if utterance.seconds >= needed:
+        if utterance.seconds >= LEAD_IN + recipe.seconds:
             break
     start = rng.uniform(LEAD_IN, max(LEAD_IN, utterance.seconds - recipe.seconds))
-    room = rooms.draw_room(stream(recipe.seed, track.id, "sound"))
     phonemes = [(s - start, e - start, name, word) for s, e, name, word in utterance.phonemes]
     phonemes = [p for p in phonemes if p[1] > -CONTEXT and p[0] < recipe.seconds + CONTEXT]
     said = [p for p in phonemes if p[1] > 0 and p[0] < recipe.seconds]
-    heard_words = [word for k, (*_, word) in enumerate(said) if word and (not k or word != said[k - 1][3])]
-    waveform = rooms.record(_cut(utterance.waveform, start, recipe.frames), room)
-    return Heard(waveform, phonemes, {"text": " ".join(heard_words), **voices_.factors(voice), **rooms.factors(room)})
+    heard = [word for k, (*_, word) in enumerate(said) if word and (not k or word != said[k - 1][3])]
+    waveform = _cut(utterance.waveform, start, recipe.frames)
+    return Speech(waveform, phonemes, {"text": " ".join(heard), **voices_.factors(voice)})
+
+
+def film(recipe: Recipe, speaker: Speaker, track: Plan, speech: Speech) -> tuple:
+    """Record and draw a track: uint8 (T, size, size, 3), float32 (640 T,), mouth (T, channels), and the nuisance drawn.
+
+    What disturbs the sound and what disturbs the picture come from two independent streams.
+    """
+    from dsel.toy import face as faces
+    from dsel.toy import mouth as mouths
+
+    room = rooms.draw_room(stream(recipe.seed, track.id, "sound"))
+    scene = faces.draw_scene(stream(recipe.seed, track.id, "picture"), recipe.frames)
+    face = faces.face_of(speaker)
+    if speech.phonemes:
+        mouth = mouths.trajectory([phoneme[:3] for phoneme in speech.phonemes], recipe.frames)
+    else:
+        mouth = mouths.from_sound(speech.waveform, recipe.frames)
+    frames = np.asarray(faces.render(face, mouth, scene, recipe.size))
+    known = {**rooms.factors(room), **faces.factors(face), **faces.scene_factors(scene)}
+    return frames, rooms.record(speech.waveform, room), mouth, known
 
 
 def label_rows(track: str, phonemes, seconds: float) -> list[dict]:

@@ -33,10 +33,10 @@ def draw_room(rng: np.random.Generator, equaliser: float = 1.0, snr: tuple[float
     """A random microphone and room.
 
     Args:
-        equaliser: 1 is a standard deviation of 6 dB in each band.
+        equaliser: 1 is a standard deviation of 3 dB in each band.
         snr: lowest and highest signal-to-noise ratio, dB, drawn evenly.
     """
-    gains = 6 * equaliser * rng.standard_normal(BANDS)
+    gains = 3 * equaliser * rng.standard_normal(BANDS)
     live = rng.random() < 0.5
     return Room(
         equaliser=tuple((gains - gains.mean()).round(3).tolist()),

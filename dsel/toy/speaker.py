@@ -26,7 +26,7 @@ YOUNGEST, OLDEST = 18.0, 80.0
 class Speaker:
     """Everything that makes a person, before any of it becomes sound or picture.
 
-    sex, age and size are the voice's view, voice_sex (-1 female .. 1 male), voice_age (years), voice_size (standard normal)
+    sex, age and size are the voice's view, voice_sex (-1 female .. 1 male), voice_age (years), voice_size (normal)
     the same in graded form; face_sex, face_age, face_size are the face's view. `voice` and `face` are independent
     standard normals that nothing else uses.
     """

@@ -1,0 +1,56 @@
+"""What several tests share: a corpus that needs no voices and no faces, and where real recordings lie."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dsel.corpus import write_corpus
+from dsel.media import write_clip
+from dsel.timing import samples_for
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def make_noise_corpus(path: Path, *, speakers=6, tracks=2, frames=30, size=48, split="train", test=4):
+    """Tracks of coloured noise whose loudness follows the brightness of the picture; a speaker has its own colour."""
+    rows = []
+    for s in range(speakers + test):
+        for k in range(tracks):
+            rng = np.random.default_rng([s, k])
+            beat = rng.uniform(0, 1, frames)
+            tint = np.random.default_rng([7, s]).uniform(0.3, 1, 3)
+            picture = np.clip(255 * beat[:, None, None, None] * tint + rng.normal(0, 8, (frames, size, size, 3)), 0, 255)
+            tone = np.sin(np.arange(samples_for(frames)) * 2 * np.pi * (200 + 150 * s) / 16000)
+            sound = 0.3 * np.repeat(beat, 640) * tone + rng.normal(0, 0.01, samples_for(frames))
+            name = f"p{s}_{k}"
+            write_clip(path / "clips" / f"p{s}" / f"{name}.mp4", picture.astype(np.uint8), sound.astype(np.float32))
+            rows.append(
+                {
+                    "id": name,
+                    "speaker": f"p{s}",
+                    "split": split if s < speakers else "test",
+                    "path": f"clips/p{s}/{name}.mp4",
+                    "frames": frames,
+                    "offset": 0,
+                    "sex": "fm"[s % 2],
+                }
+            )
+    return write_corpus(path, rows, made_by="tests", seed=0, licence="CC0-1.0")
+
+
+@pytest.fixture(scope="session")
+def noise_corpus(tmp_path_factory):
+    return make_noise_corpus(tmp_path_factory.mktemp("noise"))
+
+
+@pytest.fixture(scope="session")
+def real() -> Path:
+    """The folder of real recordings, or a skip that says why."""
+    folder = Path(os.environ.get("DSEL_REAL", ROOT.parent / "shared" / "real"))
+    if not folder.is_dir():
+        pytest.skip(f"no real recordings at {folder} (set DSEL_REAL to a folder with grid/ and librispeech/)")
+    return folder
