@@ -14,6 +14,7 @@ import csv
 import json
 import math
 import os
+import pickle
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -39,7 +40,8 @@ class TrainConfig:
     """Everything that shapes a training, but for the networks.
 
     B tracks of N windows a step, and `extra` further tracks for the identity loss alone (one face window each).
-    alpha_c, alpha_s, lam, similarity, confusion_scale, w0, w_max: see `dsel.losses.DisentangledLoss`.
+    alpha_c, alpha_s, lam, similarity, confusion_scale, w0, w_max: see `dsel.losses.DisentangledLoss`; lam is reached
+    linearly over the first `lam_warmup` steps, since confusion from the start keeps the heads from learning anything.
     optimiser 'adamw' (`warmup` steps, then a cosine down to 0) or 'sgd' (the authors': momentum 0.9, lr times 0.95 an epoch).
     distinct_speakers: no two tracks of one speaker in a batch, where speakers are known. The method does not know them.
     precision: 'float32', 'bfloat16' (autocast; distances and losses stay float32) or 'auto'.
@@ -57,6 +59,7 @@ class TrainConfig:
     alpha_c: float = 1.0
     alpha_s: float = 1.0
     lam: float = 1.0
+    lam_warmup: int = 200
     similarity: str = "cosine"
     confusion_scale: str = "detached"
     w0: float = 10.0
@@ -105,6 +108,8 @@ class TrainConfig:
         config = cls(**values)
         if min(config.B, config.N, config.steps) < 1 or config.extra < 0:
             raise BadInput("training config: B, N and steps must be at least 1, and extra at least 0")
+        if config.B * config.N == 1 or config.extra == 1:
+            raise BadInput("training config: BatchNorm needs two windows at least; raise B, N or extra (which may also be 0)")
         if config.optimiser not in ("adamw", "sgd"):
             raise BadInput(f"training config: optimiser {config.optimiser!r} must be adamw or sgd")
         if config.precision not in ("auto", "float32", "bfloat16"):
@@ -236,6 +241,7 @@ class Trainer:
     def train_step(self, batch: Batch) -> dict[str, Tensor]:
         """One step on one batch. Returns the loss' parts and the accuracies, on the device."""
         self.model.train()
+        self.loss.lam = self.config.lam * min(1.0, (self.step + 1) / max(1, self.config.lam_warmup))
         embeddings = self.embed(batch)
         total, parts = self.loss(*embeddings)
         self.optimiser.zero_grad(set_to_none=True)
@@ -365,7 +371,7 @@ def read_checkpoint(run) -> dict:
         raise BadInput(f"{path}: no checkpoint; train one with 'dsel train --data DIR --out {run}'")
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, ValueError, OSError) as error:
+    except (RuntimeError, EOFError, ValueError, OSError, pickle.UnpicklingError) as error:
         raise BadInput(f"{path}: not a dsel checkpoint ({type(error).__name__}); train again") from error
 
 
