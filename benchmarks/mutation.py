@@ -270,7 +270,7 @@ def _changes(node):
 def install(source: str, folder: Path) -> None:
     """Put this source in the place of dsel.losses, for everything imported from now on. It lies in a file, so that
     inspect.getsource shows it as a notebook would."""
-    for name in [name for name in sys.modules if name == "dsel" or name.startswith("dsel.")]:
+    for name in [name for name in sys.modules if name.split(".")[0] in ("dsel", TESTS.stem)]:
         del sys.modules[name]
     path = folder / "losses.py"
     path.write_text(source, encoding="utf-8")
@@ -280,6 +280,19 @@ def install(source: str, folder: Path) -> None:
     module = importlib.util.module_from_spec(spec)
     sys.modules["dsel.losses"] = dsel.losses = module
     spec.loader.exec_module(module)
+
+
+def warm_up() -> None:
+    """Import everything slow once, before the forks: pytest with its plugins, torch with what its assert_close needs."""
+    for name in WARM:
+        importlib.import_module(name)
+    import pytest
+    import torch
+
+    torch.set_num_threads(1)  # a forked process cannot use its parent's threads
+    torch.testing.assert_close(torch.zeros(1), torch.zeros(1))
+    with contextlib.redirect_stdout(io.StringIO()):
+        pytest.main([str(TESTS), "--collect-only", "-q", "-p", "no:cacheprovider"])
 
 
 def run_tests(_) -> str:
@@ -307,7 +320,8 @@ def run_tests(_) -> str:
                 self.name = "import"
 
     first = First()
-    pytest.main([str(TESTS), "-x", "-q", "--tb=no", "-p", "no:cacheprovider", "--hypothesis-seed=0"], plugins=[first])
+    quiet = ["-x", "-q", "--tb=no", "-W", "ignore", "-p", "no:cacheprovider", "--hypothesis-seed=0"]
+    pytest.main([str(TESTS), *quiet], plugins=[first])
     return first.name
 
 
@@ -400,11 +414,7 @@ def main() -> int:
     options = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     sys.path.insert(0, str(ROOT))
-    for name in WARM:
-        importlib.import_module(name)
-    import torch
-
-    torch.set_num_threads(1)  # a forked process cannot use its parent's threads
+    warm_up()
     source = LOSSES.read_text(encoding="utf-8")
     notebooks = [] if options.tests_only else losses_notebooks()
     began = time.perf_counter()

@@ -37,7 +37,8 @@ def tables(named: dict, *, title: str, columns: int = 2, digits: int | None = No
     figure.update_yaxes(autorange="reversed", tickvals=[], title="question")
     figure.update_xaxes(tickvals=[], title="answer")
     scale = {"colorscale": "Viridis", "cmin": 0, "cmax": 1, "colorbar": {"title": "p"}}
-    return figure.update_layout(title=title, width=330 * columns + 90, height=320 * rows + 80, coloraxis=scale)
+    figure.update_annotations(font_size=13)
+    return figure.update_layout(title=title, width=260 * columns + 110, height=270 * rows + 90, coloraxis=scale)
 
 
 def beside(panels: dict, x, *, x_name: str, y_names, colours: dict, log_y: bool = False, dashed=()):

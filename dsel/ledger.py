@@ -450,7 +450,7 @@ DEVIATIONS = (
         "silent",
         "SGD with momentum, the rate falling by a constant factor each epoch",
         "the same as `paper`; AdamW, warm-up and cosine as `laptop`",
-        "fewer steps to the same place on a small network",
+        "a common choice for few steps; the two were not compared",
         ("dsel/train.py", "make_optimiser"),
     ),
 )

@@ -230,7 +230,7 @@ def table(values, *, title: str, rows: str, columns: str, signed: bool = False, 
     figure.update_layout(title=title, xaxis_title=columns, yaxis_title=rows, width=520, height=400)
     figure.update_xaxes(showgrid=False, constrain="domain")
     figure.update_yaxes(autorange="reversed", showgrid=False, scaleanchor="x", constrain="domain")
-    if digits is not None:
+    if max(values.shape) <= 12:
         figure.update_xaxes(dtick=1)
         figure.update_yaxes(dtick=1)
     return figure
@@ -342,7 +342,7 @@ def moving_points(face, audio, loss, probabilities, *, steps, chance: float, tit
     low, high = everything.min(axis=0), everything.max(axis=0)
     middle, half = (low + high) / 2, 0.55 * max(high - low)
     figure.update_layout(
-        title=title, sliders=[handle], updatemenus=[menu], height=600, margin={"t": 110}, legend={"orientation": "h", "y": 1.2}
+        title=title, sliders=[handle], updatemenus=[menu], height=600, margin={"t": 110}, legend={"orientation": "h", "y": 1.12}
     )
     figure.update_xaxes(range=short([middle[0] - half, middle[0] + half], 2), constrain="domain", row=1, col=1)
     figure.update_yaxes(range=short([middle[1] - half, middle[1] + half], 2), scaleanchor="x", row=1, col=1)

@@ -43,7 +43,9 @@ def write_clip(path, frames: np.ndarray, waveform: np.ndarray, *, crf: int = 23,
     part = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
     try:
         with av.open(str(part), "w") as container:
-            video = container.add_stream("libx264", rate=FPS, options={"crf": str(crf), "preset": "veryfast", "threads": "1"})
+            # x264's macroblock tree reads memory that nobody wrote: now and then the same picture gave another file.
+            options = {"crf": str(crf), "preset": "veryfast", "threads": "1", "x264-params": "mbtree=0"}
+            video = container.add_stream("libx264", rate=FPS, options=options)
             video.width, video.height, video.pix_fmt = frames.shape[2], frames.shape[1], "yuv420p"
             sound = container.add_stream("aac", rate=SAMPLE_RATE, layout="mono")
             sound.bit_rate = audio_rate
