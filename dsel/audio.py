@@ -1,7 +1,7 @@
 """The audio front end: log-mel and MFCC in a few lines of torch, on the grid of `dsel.timing`.
 
 torchaudio computes the same numbers to the last bit (tests/test_audio.py proves it) and is not needed for them: its wheels
-cannot be imported beside every torch. Where it offers more than these lines, e.g. its corpora, `import_torchaudio()` gives it or None.
+cannot be imported beside every torch. Where it offers more, e.g. its corpora, `import_torchaudio()` gives it or None.
 """
 
 from __future__ import annotations

@@ -58,26 +58,30 @@ class FaceTrack:
         """Median side of the face in pixels."""
         return float(np.median(self.boxes[:, 2]))
 
-    def overlap(self, other: FaceTrack) -> float:
-        """Seconds that both are there."""
-        return max(0.0, min(self.end, other.end) - max(self.start, other.start))
-
     @property
     def seconds(self) -> float:
         return self.end - self.start
 
     def at(self, time: float) -> np.ndarray:
-        """The smoothed box (3,) at a time in seconds: between detections, linear; beyond them, the nearest one."""
+        """The smoothed box (3,) at a time in seconds; beyond the first and last detection it moves on as it did there."""
         steps, boxes = self._path
-        return np.array([np.interp(time, steps, column) for column in boxes.T])
+        box = np.array([np.interp(time, steps, column) for column in boxes.T])
+        beyond = time - np.clip(time, steps[0], steps[-1])
+        reach = round(2 * EVERY * FPS)  # steps over which the movement at an end is measured
+        if not beyond or len(steps) <= reach or steps[-1] <= steps[0]:
+            return box
+        end, inner = (0, reach) if beyond < 0 else (-1, -1 - reach)
+        speed = (boxes[end, :2] - boxes[inner, :2]) / (steps[end] - steps[inner])
+        return np.append(box[:2] + speed * beyond, box[2])
 
     @cached_property
     def _path(self) -> tuple[np.ndarray, np.ndarray]:
-        """Times (K,) 25 a second and smoothed boxes (K, 3).
+        """Times (K,) 25 a second from the first detection to the last one, and smoothed boxes (K, 3).
 
         The Gaussian is symmetric and continues a movement beyond its ends, so it neither lags nor stops short.
         """
-        steps = np.arange(self.times[0], self.times[-1] + 1 / FPS, 1 / FPS)
+        first, last = self.times[0], self.times[-1]
+        steps = np.linspace(first, last, max(1, round((last - first) * FPS)) + 1)
         boxes = np.stack([np.interp(steps, self.times, _without_outliers(column)) for column in self.boxes.T], axis=1)
         return steps, _gaussian(boxes, SMOOTH * FPS)
 
@@ -170,7 +174,7 @@ def _linked(shot: list[Look]) -> list[list[tuple[float, np.ndarray]]]:
     """Every detection of a shot in one chain of (time, box)."""
     chains, open_chains = [], []
     for look in shot:
-        open_chains = [chain for chain in open_chains if look.time - chain[-1][0] <= BRIDGE]
+        open_chains = [chain for chain in open_chains if look.time - chain[-1][0] < BRIDGE + EVERY / 2]
         free = list(range(len(look.boxes)))
         pairs = sorted(
             (distance, c, b)
@@ -199,7 +203,7 @@ def _distance(chain: list, time: float, box: np.ndarray) -> float:
     due = at[:2]
     if len(chain) > 1:
         before, was = chain[-2]
-        due = due + (at[:2] - was[:2]) * min(1.0, (time - last) / (last - before))
+        due = due + (at[:2] - was[:2]) * (time - last) / (last - before)
     # A face may also have stopped: whichever of the two is nearer.
     return min(np.hypot(*(box[:2] - due)), np.hypot(*(box[:2] - at[:2]))) / min(box[2], at[2])
 

@@ -22,14 +22,14 @@ def short(values, digits: int = 4) -> list:
     return np.round(np.asarray(values, dtype=np.float64), digits).tolist()
 
 
-def slider(steps: list[dict], name: str, *, y: float = 0.0, active: int = 0) -> dict:
+def slider(steps: list[dict], name: str, *, y: float = 0.0, active: int = 0, pad: int = 40) -> dict:
     """A plotly slider that says `name` and the present value."""
     return {
         "steps": steps,
         "active": active,
         "currentvalue": {"prefix": f"{name} = ", "font": {"size": 15}},
         "y": y,
-        "pad": {"t": 40},
+        "pad": {"t": pad},
         "len": 0.92,
         "x": 0.04,
     }
@@ -89,9 +89,9 @@ def content_pairs(N: int = 6):
     figure.update_layout(
         title="Content task: one video window, all audio windows of its own track",
         sliders=[slider(steps, "anchor t", active=1)],
-        height=400,
-        legend={"orientation": "h", "y": 1.14},
-        margin={"t": 100},
+        height=420,
+        legend={"orientation": "h", "y": 1.22},
+        margin={"t": 110},
     )
     hide_axes(figure)
     figure.update_yaxes(range=[-0.35, 1.6])
@@ -151,8 +151,8 @@ def identity_pairs(pick, N: int = 4):
         title="Identity task: one face window, the mean sound of every track",
         sliders=[slider(steps, "anchor track i")],
         height=460,
-        legend={"orientation": "h", "y": 1.14},
-        margin={"t": 100},
+        legend={"orientation": "h", "y": 1.18},
+        margin={"t": 110},
     )
     hide_axes(figure)
     figure.update_yaxes(range=[-0.3, 2.7])
@@ -205,6 +205,37 @@ def worked_example(logits, *, rows: str, columns: str, values: str = ".3f"):
     return figure
 
 
+def table(values, *, title: str, rows: str, columns: str, signed: bool = False, digits: int | None = 3):
+    """A K x M array as a picture that counts from 1; `digits` prints the numbers too (None: too many to read).
+
+    signed: white is 0, blue above, orange below.
+    """
+    import plotly.graph_objects as go
+
+    values = np.asarray(values, np.float64)
+    top = float(np.abs(values).max()) or 1.0
+    heat = go.Heatmap(
+        z=short(values),
+        x=list(range(1, values.shape[1] + 1)),
+        y=list(range(1, values.shape[0] + 1)),
+        colorscale=[[0, PALETTE[1]], [0.5, "#f7f7f7"], [1, PALETTE[0]]] if signed else LOW,
+        zmin=-1.6 * top if signed else 0,
+        zmax=(1.0 if digits is None else 1.6) * top,
+        showscale=digits is None,
+        hovertemplate=f"{rows} %{{y}}, {columns} %{{x}}: %{{z:.3f}}<extra></extra>",
+    )
+    if digits is not None:
+        heat.update(texttemplate=f"%{{z:{'+' if signed else ''}.{digits}f}}", textfont={"size": 18})
+    figure = go.Figure(heat)
+    figure.update_layout(title=title, xaxis_title=columns, yaxis_title=rows, width=520, height=400)
+    figure.update_xaxes(showgrid=False, constrain="domain")
+    figure.update_yaxes(autorange="reversed", showgrid=False, scaleanchor="x", constrain="domain")
+    if max(values.shape) <= 12:
+        figure.update_xaxes(dtick=1)
+        figure.update_yaxes(dtick=1)
+    return figure
+
+
 def moving_points(face, audio, loss, probabilities, *, steps, chance: float, title: str, rows: str, columns: str, picks=None):
     """Embeddings in the plane under gradient descent: a slider and a play button over S recorded steps.
 
@@ -223,7 +254,12 @@ def moving_points(face, audio, loss, probabilities, *, steps, chance: float, tit
     means = audio.mean(axis=2)  # (S, B, 2)
 
     def cloud(points, kind):
-        marker = {"symbol": SYMBOLS[kind], "size": 12, "color": colours, "line": {"width": 1, "color": "#222"}}
+        marker = {
+            "symbol": SYMBOLS[kind],
+            "size": {"face": 15, "audio": 9}[kind],
+            "color": colours,
+            "line": {"width": 1, "color": "#222"},
+        }
         points = short(points.reshape(-1, 2), 3)
         x, y = [p[0] for p in points], [p[1] for p in points]
         return go.Scatter(
@@ -291,13 +327,13 @@ def moving_points(face, audio, loss, probabilities, *, steps, chance: float, tit
         {"label": "▶", "method": "animate", "args": [None, play]},
         {"label": "❚❚", "method": "animate", "args": [[None], jump]},
     ]
-    handle = slider(moves, "step") | {"x": 0.14, "len": 0.86}
+    handle = slider(moves, "step", pad=62) | {"x": 0.14, "len": 0.86}
     menu = {
         "type": "buttons",
         "direction": "left",
         "x": 0.0,
         "y": 0,
-        "pad": {"t": 62},
+        "pad": {"t": 84},
         "xanchor": "left",
         "yanchor": "top",
         "buttons": buttons,
@@ -306,13 +342,23 @@ def moving_points(face, audio, loss, probabilities, *, steps, chance: float, tit
     low, high = everything.min(axis=0), everything.max(axis=0)
     middle, half = (low + high) / 2, 0.55 * max(high - low)
     figure.update_layout(
-        title=title, sliders=[handle], updatemenus=[menu], height=500, margin={"t": 110}, legend={"orientation": "h", "y": 1.2}
+        title=title, sliders=[handle], updatemenus=[menu], height=600, margin={"t": 110}, legend={"orientation": "h", "y": 1.16}
     )
     figure.update_xaxes(range=short([middle[0] - half, middle[0] + half], 2), constrain="domain", row=1, col=1)
     figure.update_yaxes(range=short([middle[1] - half, middle[1] + half], 2), scaleanchor="x", row=1, col=1)
-    figure.update_xaxes(title_text=columns, showgrid=False, showticklabels=False, constrain="domain", row=1, col=2)
+    figure.update_xaxes(
+        title_text=columns, showgrid=False, zeroline=False, showticklabels=False, ticks="", constrain="domain", row=1, col=2
+    )
     figure.update_yaxes(
-        title_text=rows, autorange="reversed", showgrid=False, showticklabels=False, scaleanchor="x2", row=1, col=2
+        title_text=rows,
+        autorange="reversed",
+        showgrid=False,
+        zeroline=False,
+        showticklabels=False,
+        ticks="",
+        scaleanchor="x2",
+        row=1,
+        col=2,
     )
     figure.update_xaxes(title_text="step", row=1, col=3)
     figure.update_yaxes(rangemode="tozero", row=1, col=3)
@@ -347,10 +393,10 @@ def softmax_row(cosines, match: int, *, ws, bs, w: float = 10.0, b: float = -5.0
     offset = [restyle(f"{value:g}", {"base": [float(value)]}, [0]) for value in bs]
     figure.update_layout(
         title="Scaled cosine: w sharpens the choice, b changes nothing (blue: the match)",
-        sliders=[slider(scale, "w", active=ws.index(w)), slider(offset, "b", y=-0.32, active=bs.index(b))],
-        height=540,
+        sliders=[slider(scale, "w", active=ws.index(w), pad=60), slider(offset, "b", y=-0.34, active=bs.index(b), pad=60)],
+        height=570,
         showlegend=False,
-        margin={"t": 90, "b": 190},
+        margin={"t": 90, "b": 200},
     )
     return figure
 
@@ -370,7 +416,11 @@ def bars_against(settings, groups: dict, *, name: str, title: str, match: int, a
         for s, value in enumerate(settings)
     ]
     figure.update_layout(
-        title=title, sliders=[slider(steps, name, active=active)], height=430, showlegend=False, margin={"t": 90, "b": 60}
+        title=title,
+        sliders=[slider(steps, name, active=active, pad=60)],
+        height=430,
+        showlegend=False,
+        margin={"t": 90, "b": 60},
     )
     figure.update_xaxes(title_text=x_name, dtick=1, showgrid=False)
     figure.update_yaxes(range=[0, 1.02])

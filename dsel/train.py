@@ -14,6 +14,7 @@ import csv
 import json
 import math
 import os
+import pickle
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -33,13 +34,16 @@ from dsel.losses import DisentangledLoss, content_logits, identity_logits, pool,
 from dsel.model import HEADS, ModelConfig, TwoStream
 from dsel.timing import WINDOW_FRAMES, frames_for
 
+RELEASED = Path(__file__).resolve().parent.parent / "data" / "models"
+
 
 @dataclass(frozen=True)
 class TrainConfig:
     """Everything that shapes a training, but for the networks.
 
     B tracks of N windows a step, and `extra` further tracks for the identity loss alone (one face window each).
-    alpha_c, alpha_s, lam, similarity, confusion_scale, w0, w_max: see `dsel.losses.DisentangledLoss`.
+    alpha_c, alpha_s, lam, similarity, confusion_scale, w0, w_max: see `dsel.losses.DisentangledLoss`; lam is reached
+    linearly over the first `lam_warmup` steps, since confusion from the start keeps the heads from learning anything.
     optimiser 'adamw' (`warmup` steps, then a cosine down to 0) or 'sgd' (the authors': momentum 0.9, lr times 0.95 an epoch).
     distinct_speakers: no two tracks of one speaker in a batch, where speakers are known. The method does not know them.
     precision: 'float32', 'bfloat16' (autocast; distances and losses stay float32) or 'auto'.
@@ -57,6 +61,7 @@ class TrainConfig:
     alpha_c: float = 1.0
     alpha_s: float = 1.0
     lam: float = 1.0
+    lam_warmup: int = 200
     similarity: str = "cosine"
     confusion_scale: str = "detached"
     w0: float = 10.0
@@ -105,6 +110,8 @@ class TrainConfig:
         config = cls(**values)
         if min(config.B, config.N, config.steps) < 1 or config.extra < 0:
             raise BadInput("training config: B, N and steps must be at least 1, and extra at least 0")
+        if config.B * config.N == 1 or config.extra == 1:
+            raise BadInput("training config: BatchNorm needs two windows at least; raise B, N or extra (which may also be 0)")
         if config.optimiser not in ("adamw", "sgd"):
             raise BadInput(f"training config: optimiser {config.optimiser!r} must be adamw or sgd")
         if config.precision not in ("auto", "float32", "bfloat16"):
@@ -236,6 +243,7 @@ class Trainer:
     def train_step(self, batch: Batch) -> dict[str, Tensor]:
         """One step on one batch. Returns the loss' parts and the accuracies, on the device."""
         self.model.train()
+        self.loss.lam = self.config.lam * min(1.0, (self.step + 1) / max(1, self.config.lam_warmup))
         embeddings = self.embed(batch)
         total, parts = self.loss(*embeddings)
         self.optimiser.zero_grad(set_to_none=True)
@@ -365,8 +373,31 @@ def read_checkpoint(run) -> dict:
         raise BadInput(f"{path}: no checkpoint; train one with 'dsel train --data DIR --out {run}'")
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, ValueError, OSError) as error:
+    except (RuntimeError, EOFError, ValueError, OSError, pickle.UnpicklingError) as error:
         raise BadInput(f"{path}: not a dsel checkpoint ({type(error).__name__}); train again") from error
+
+
+def release(run, out) -> Path:
+    """Write what one needs to use a run's networks, and no more, to `out` (.pt): weights in half precision, configuration."""
+    state, out = read_checkpoint(run), Path(out)
+    halves = {name: value.half() if value.is_floating_point() else value for name, value in state["model"].items()}
+    out.parent.mkdir(parents=True, exist_ok=True)
+    part = out.with_name(f".{out.name}.{os.getpid()}.part")
+    torch.save({"model": halves, "loss": state["loss"], "config": state["config"], "step": state["step"]}, part)
+    os.replace(part, out)
+    return out
+
+
+def load_released(name: str, device: str = "cpu") -> TwoStream:
+    """The networks in data/models/<name>.pt. Raises BadInput for a name that is not there."""
+    path = RELEASED / f"{name}.pt"
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in RELEASED.glob("*.pt"))) or "none"
+        raise BadInput(f"{path}: no such released model; known are {known}")
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    model = TwoStream(ModelConfig.from_dict(state["config"]["model"]))
+    model.load_state_dict(state["model"])  # into float32
+    return model.to(choose_device(device)).eval()
 
 
 def read_metrics(run) -> list[dict]:

@@ -27,6 +27,7 @@ class Film:
     start: float = 0.0
     sound_start: float = 0.0
     sound_seconds: float | None = None
+    at: tuple[float, ...] = (0.5, 1.15, 1.8)  # about when the flashes begin, in seconds from the first picture on
 
     def times(self) -> np.ndarray:
         """When each frame comes on screen, in seconds from the first one on."""
@@ -42,7 +43,7 @@ class Film:
     def flashes(self) -> np.ndarray:
         """When the flashes begin, each at the time stamp of a frame, at no special place on the grid of 25."""
         times = self.times()
-        return np.array([times[np.searchsorted(times, at)] for at in (0.5, 1.15, 1.8)])
+        return np.array([times[np.searchsorted(times, at)] for at in self.at if at < times[-1]])
 
 
 def grey(time: float) -> np.ndarray:

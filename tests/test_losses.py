@@ -320,6 +320,7 @@ def test_pick_is_one_uniform_window_a_track():
     counts = torch.bincount(pick, minlength=3)
     assert len(counts) == 3
     assert (counts - 2000).abs().max() < 5 * math.sqrt(6000 * 2 / 9)
+    assert torch.equal(pick, draw_pick(6000, 3, torch.Generator().manual_seed(1)))  # the generator decides, nothing else
     face, audio, _ = batch()
     DisentangledLoss().double()(as_tensors(face), as_tensors(audio))  # draws its own
 

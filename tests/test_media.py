@@ -30,8 +30,10 @@ def tone(T=12, hertz=440.0):
 def test_a_clip_comes_back_as_it_was(tmp_path):
     frames, sound = picture(), tone()
     back, heard = media.read_clip(media.write_clip(tmp_path / "a" / "clip.mp4", frames, sound))
-    assert back.shape == frames.shape and back.dtype == np.uint8
-    assert heard.shape == sound.shape and heard.dtype == np.float32
+    assert back.shape == frames.shape
+    assert back.dtype == np.uint8
+    assert heard.shape == sound.shape
+    assert heard.dtype == np.float32
     assert np.abs(back.astype(int) - frames).mean() < 4  # of 255
     middle = slice(1024, -1024)  # where AAC has settled
     lag = np.argmax(np.correlate(heard[middle], sound[middle][64:-64], "valid")) - 64
@@ -83,7 +85,8 @@ def test_a_file_that_is_no_clip_is_refused(tmp_path):
     for name, what in [("none", "no such"), ("text", "cannot be read"), ("empty", "cannot"), ("fast", "50"), ("mute", "sound")]:
         with pytest.raises(BadInput, match=what) as error:
             media.read_clip(tmp_path / f"{name}.mp4")
-        assert f"{name}.mp4" in str(error.value) and "\n" not in str(error.value)
+        assert f"{name}.mp4" in str(error.value)
+        assert "\n" not in str(error.value)
 
 
 # ------------------------------------------------------------------------------------------------ the grid
@@ -98,9 +101,12 @@ def test_whatever_appears_is_seen_in_the_frame_that_holds_its_instant(start, ste
     times = start + np.concatenate([[0.0], np.cumsum(steps)])
     origin, cells, count = media.frame_grid(times)
     assert origin <= times[0] < origin + 1 / 25
-    assert (np.diff(cells) >= 0).all() and cells[0] == 0 and count > cells[-1]
+    assert (np.diff(cells) >= 0).all()
+    assert cells[0] == 0
+    assert count > cells[-1]
     begin, end = origin + cells / 25, origin + (cells + 1) / 25
-    assert (times >= begin - media.SAME_INSTANT - 1e-9).all() and (times < end + 1e-9).all()
+    assert (times >= begin - media.SAME_INSTANT - 1e-9).all()
+    assert (times < end + 1e-9).all()
 
 
 @settings(max_examples=100, deadline=None)
@@ -153,9 +159,12 @@ def test_a_hole_in_the_sound_stays_a_hole(tmp_path):
     rate, block = 48_000, 0.5 * np.ones(24_000)
     path = write_blocks(tmp_path / "a.mkv", [(0.0, block), (1.5, block)], rate)
     sound = media.decode_sound(path, tmp_path / "raw")
-    assert sound.start == 0 and sound.samples == 32_000
+    assert sound.start == 0
+    assert sound.samples == 32_000
     heard = sound.read(0.0, 32_000)
-    assert heard[100:7900].min() > 0.4 and np.abs(heard[8100:23_900]).max() < 1e-3 and heard[24_100:31_900].min() > 0.4
+    assert heard[100:7900].min() > 0.4
+    assert np.abs(heard[8100:23_900]).max() < 1e-3
+    assert heard[24_100:31_900].min() > 0.4
 
 
 def test_sound_said_twice_is_heard_once(tmp_path):
@@ -172,9 +181,12 @@ def test_reading_outside_the_sound_gives_silence(tmp_path):
     path = write_blocks(tmp_path / "a.mkv", [(1.0, 0.5 * np.ones(48_000))])
     sound = media.decode_sound(path, tmp_path / "raw")
     assert sound.start == pytest.approx(1.0, abs=1e-3)
-    assert not sound.read(0.0, 16_000 - 32).any() and not sound.read(5.0, 100).any() and not sound.read(-9.0, 100).any()
+    assert not sound.read(0.0, 16_000 - 32).any()
+    assert not sound.read(5.0, 100).any()
+    assert not sound.read(-9.0, 100).any()
     across = sound.read(0.5, 16_000)
-    assert not across[:7_900].any() and across[8_100:].min() > 0.4
+    assert not across[:7_900].any()
+    assert across[8_100:].min() > 0.4
 
 
 def test_out_of_phase_and_loud_sound_stays_in_range(tmp_path):
@@ -194,7 +206,7 @@ def test_a_phone_held_upright_is_turned(tmp_path):
 
     for degrees, side in [(90, np.s_[:16, :]), (-90, np.s_[-16:, :]), (180, np.s_[:, :16])]:
         path = shoot(tmp_path / f"{degrees}.mp4", Film(), picture=arrow, rotation=degrees)
-        time, frame = next(iter(media.pictures(path)))
+        _time, frame = next(iter(media.pictures(path)))
         seen = media.upright(frame)
         assert seen.shape == ((64, 96, 3) if degrees == 180 else (96, 64, 3))
         assert seen[side].mean() > 200 > 150 > seen.mean()
@@ -215,7 +227,8 @@ def test_damage_in_the_middle_costs_only_what_is_damaged(tmp_path):
     third = len(data) // 3
     data[third : third + 2000] = np.random.default_rng(0).integers(0, 256, 2000, np.uint8).tobytes()
     path.write_bytes(data)
-    assert whole == 60 and 30 < sum(1 for _ in media.pictures(path)) <= whole
+    assert whole == 60
+    assert 30 < sum(1 for _ in media.pictures(path)) <= whole
 
 
 def test_flashes_and_clicks_are_measured_right(tmp_path):

@@ -3,7 +3,7 @@
 Two facts of the library shape this file. It can be initialised once a process; and a repeated call in one process gives
 other samples, since the phase of its pitch flutter is a static variable that cannot be reset. So a small server (this
 file run as a program; nothing but the standard library) initialises it once and *forks for every utterance*: each
-starts from the same state, whatever was said before. Its noise generator, seeded by the clock, is seeded by the request.
+starts from the same state, whatever was said before. Its noise generator, seeded by the clock, is seeded again.
 The library is GPL-3, comes with the optional package `espeakng-loader`, and is never linked into the caller.
 
     caller -> server   one line of JSON    {"language", "voice" (text of a voice file), "text", "rate"}
@@ -93,10 +93,10 @@ def overlay(folder: Path) -> None:
 
 
 def _stop(process: subprocess.Popen) -> None:
-    """Close its input: the server then tidies up and ends."""
+    """Close its output, in case it waits to be read, and its input: the server then tidies up and ends."""
+    process.stdout.close()
     process.stdin.close()
     process.wait()
-    process.stdout.close()
 
 
 class _Id(ctypes.Union):

@@ -139,7 +139,7 @@ def face_of(speaker) -> Face:
     dark = p["skin"] > 0.62  # hair and eyes follow the skin
     tone = p["hair_colour"] * (0.35 if dark else 1.0)
     hair_colour = _ramp(_HAIR_COLOURS, tone)
-    grey = float(np.clip((speaker.face_age - 44 + 8 * z["accessory"]) / 22, 0, 1))
+    grey = float(np.clip((speaker.face_age - 52 + 10 * z["accessory"]) / 20, 0, 1))
     brow_colour = _mix(_mix(hair_colour, (0.10, 0.07, 0.05), 0.45), (0.55, 0.54, 0.53), 0.55 * grey)
     hair_colour = _mix(hair_colour, (0.83, 0.83, 0.84), 0.92 * grey)
     share = np.array(_HAIR_OF_MEN) * male + np.array(_HAIR_OF_WOMEN) * (1 - male)
@@ -332,12 +332,11 @@ def render(face: Face, mouth: np.ndarray, scene: Scene, size: int, device: str |
         device = torch.device(device)
         still = face_still.portrait(face, scene, size, device)  # (3, P, P)
         pose = torch.from_numpy(_pose(face, mouth, scene)).to(device)  # (T, 8)
-        film = face_moving.bend(still, face, scene, pose, size)  # (3, T, H, W)
-        face_moving.draw_eyes(film, face, scene, pose)
-        face_moving.draw_mouth(film, face, scene, pose, torch.from_numpy(mouth).to(device))
-        film += _noise(scene, size, device)
-        film = film.mul_(255.0).add_(0.5).clamp_(0, 255).to(torch.uint8)
-        return torch.stack(film.unbind(0), -1).cpu().numpy()  # faster than a permuted copy
+        film = face_moving.Film(still, face, scene, pose, size)
+        face_moving.draw_eyes(film, face, scene)
+        face_moving.draw_mouth(film, face, torch.from_numpy(mouth).to(device))
+        picture = film.picture.mul_(255.0).add_(_noise(scene, size, device)).clamp_(0, 255).to(torch.uint8)
+        return torch.stack(picture.unbind(0), -1).cpu().numpy()  # faster than a permuted copy
 
 
 def _pose(face: Face, mouth: np.ndarray, scene: Scene) -> np.ndarray:
@@ -347,9 +346,12 @@ def _pose(face: Face, mouth: np.ndarray, scene: Scene) -> np.ndarray:
 
 
 def _noise(scene: Scene, size: int, device) -> torch.Tensor:
-    """(T, size, size): grain, each frame another patch of one long strip. Made on the CPU, so equal on every device."""
+    """(T, size, size) in grey levels: grain, each frame another patch of one long strip, and the half that rounding needs.
+
+    Made on the CPU, so equal on every device.
+    """
     rng = np.random.default_rng(scene.noise_seed)
-    strip = rng.standard_normal(size * size + NOISE_PATCHES, np.float32) * np.float32(scene.noise)
+    strip = rng.standard_normal(size * size + NOISE_PATCHES, np.float32) * np.float32(255 * scene.noise) + np.float32(0.5)
     patches = np.lib.stride_tricks.sliding_window_view(strip, size * size)[scene.noise_at]
     return torch.from_numpy(patches.reshape(-1, size, size)).to(device)
 

@@ -1,6 +1,6 @@
 """What moves in a drawn face: the portrait bent by pose, jaw and brows, and mouth and eyes drawn on every frame.
 
-The film is (3, T, H, W). Only sums, products, square roots and comparisons touch a frame, and a frame meets no other:
+Only sums, products, square roots and comparisons touch a frame, and a frame meets no other:
 drawn alone or among others it is the same. Mouth and eyes are painted in small boxes that surely contain them.
 (Source: ours.)
 """
@@ -17,45 +17,59 @@ from dsel.toy.mouth import CHANNELS
 _SLACK = 0.05  # how far a feature may reach beyond its own box once the head moves
 
 
-def bend(still: torch.Tensor, face, scene, pose: torch.Tensor, size: int) -> torch.Tensor:
-    """(3, T, H, W): the portrait (3, P, P) seen through the pose (T, 8) of each frame."""
-    x, y = _pixels(scene, size, still.device)
-    at = _looked_at(face, x, y, pose, 1 / REACH)  # (T, H, W, 2)
-    frames = len(pose)
-    film = F.grid_sample(still[None], at.view(1, frames * size, size, 2), padding_mode="border", align_corners=False)
-    return film.view(3, frames, size, size)
+class Film:
+    """The frames of a track while they are drawn: the portrait (3, P, P) as each frame's pose (T, 8) shows it.
 
-
-def _pixels(scene, size: int, device) -> tuple[torch.Tensor, torch.Tensor]:
-    """Face coordinates x (1, W) and y (H, 1) of the pixels' centres in the scene's framing, before any movement."""
-    line = (torch.arange(size, device=device, dtype=torch.float32) + 0.5) * (2.0 / size) - 1.0
-    return (line / scene.zoom - scene.shift_x)[None, :], (line / scene.zoom - scene.shift_y)[:, None]
-
-
-def _looked_at(face, x: torch.Tensor, y: torch.Tensor, pose: torch.Tensor, scale: float) -> torch.Tensor:
-    """(T, h, w, 2), times scale: where in the portrait each pixel looks. pose (T, 8), or (T, 6) without jaw and brows.
-
-    Each movement shifts the picture along a smooth field that fades outside the head, so that the background stays:
-    p - sum_k pose_k field_k(p). Turning (yaw, pitch) shifts near things (nose) more than far ones (ears).
+    picture (3, T, H, W) in [0, 1], colour planes first; light (3, H, W) what skin of brightness 1 would show.
     """
-    x, y = torch.broadcast_tensors(x, y)
-    h, w = x.shape
+
+    def __init__(self, still: torch.Tensor, face, scene, pose: torch.Tensor, size: int):
+        self.size, self.scene, frames = size, scene, len(pose)
+        line = (torch.arange(size, device=still.device, dtype=torch.float32) + 0.5) * (2.0 / size) - 1.0
+        x, y = torch.meshgrid(line / scene.zoom - scene.shift_x, line / scene.zoom - scene.shift_y, indexing="xy")
+        self.rest = torch.stack([x, y], -1)  # (H, W, 2): where pixels look before any movement
+        self.fields, self.pose = torch.cat([_sway_fields(face, x, y), _skin_fields(face, x, y)]), pose
+        grid = _shift(self.rest, self.fields, pose, 1 / REACH).view(1, frames * size, size, 2)
+        film = F.grid_sample(still[None], grid, padding_mode="border", align_corners=False)
+        self.picture = film.view(3, frames, size, size)
+        self.light = self.rest.new_tensor(lamp(scene)).view(3, 1, 1) * light_on(face, scene, x, y)
+
+    def look(self, rows: slice, cols: slice) -> torch.Tensor:
+        """(T, h, w, 2): face coordinates that sway alone brought to these pixels."""
+        return _shift(self.rest[rows, cols], self.fields[:6, rows, cols], self.pose[:, :6], 1.0)
+
+
+def _shift(rest: torch.Tensor, fields: torch.Tensor, pose: torch.Tensor, scale: float) -> torch.Tensor:
+    """(T, h, w, 2): scale (rest - sum_k pose_k field_k), rest (h, w, 2), fields (K, h, w, 2), pose (T, K)."""
+    if len(pose) == 1:  # one row takes another path through BLAS, which rounds differently
+        return _shift(rest, fields, pose.expand(2, -1), scale)[:1]
+    flat = torch.addmm(rest.reshape(1, -1), pose, fields.reshape(len(fields), -1), beta=scale, alpha=-scale)
+    return flat.view(len(pose), *rest.shape)
+
+
+def _sway_fields(face, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """(6, H, W, 2): how x, y, roll, zoom, yaw and pitch of the head shift the picture.
+
+    A pixel p looks at p - sum_k pose_k field_k(p). The fields fade outside the head, so that the background stays. Turning
+    (yaw, pitch) shifts near things (the nose) more than far ones (the ears).
+    """
     zero = torch.zeros_like(x)
-    hold = _smooth((1.25 - ((x / 1.0) ** 2 + (y / 1.05) ** 2).sqrt()) / 0.42)
+    hold = _smooth((1.25 - (x * x + (y / 1.05) ** 2).sqrt()) / 0.42)
     round_ = (1 - (x / (1.15 * face.cheek)) ** 2 - (y / 0.95) ** 2).clamp(min=0)
     nose = (1 - (x / 0.16) ** 2 - ((y - face.nose_y + 0.06) / 0.26) ** 2).clamp(min=0)
     depth = _smooth(round_) + 0.35 * nose * nose
-    fields = [(hold, zero), (zero, hold), (-y * hold, x * hold), (x * hold, y * hold), (depth, zero), (zero, depth)]
-    if pose.shape[1] > 6:
-        drop = _smooth((y - face.mouth_y + 0.02) / (face.chin - 0.10 - face.mouth_y))
-        drop = drop * _smooth((face.chin + 0.30 - y) / 0.27) * (1 - (x / (1.12 * face.cheek)) ** 4).clamp(min=0)
-        brow = (1 - ((x.abs() - face.eye_x) / 0.26) ** 2).clamp(min=0) * (1 - ((y - face.brow_y) / 0.16) ** 2).clamp(min=0)
-        fields += [(zero, drop), (zero, brow)]
-    field = torch.stack([torch.stack(pair, -1) for pair in fields]).view(len(fields), -1)  # (8, h w 2)
-    rest = torch.stack([x, y], -1).reshape(1, -1)
-    if len(pose) == 1:  # one row takes another path through BLAS, which rounds differently
-        return _looked_at(face, x, y, pose.expand(2, -1), scale)[:1]
-    return torch.addmm(rest, pose, field, beta=scale, alpha=-scale).view(-1, h, w, 2)
+    dx = torch.stack([hold, zero, -y * hold, x * hold, depth, zero])
+    dy = torch.stack([zero, hold, x * hold, y * hold, zero, depth])
+    return torch.stack([dx, dy], -1)
+
+
+def _skin_fields(face, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """(2, H, W, 2): how jaw and brows shift it further."""
+    drop = _smooth((y - face.mouth_y + 0.02) / (face.chin - 0.10 - face.mouth_y))
+    drop = drop * _smooth((face.chin + 0.30 - y) / 0.27) * (1 - (x / (1.12 * face.cheek)) ** 4).clamp(min=0)
+    brow = (1 - ((x.abs() - face.eye_x) / 0.26) ** 2).clamp(min=0) * (1 - ((y - face.brow_y) / 0.16) ** 2).clamp(min=0)
+    dy = torch.stack([drop, brow])
+    return torch.stack([torch.zeros_like(dy), dy], -1)
 
 
 def _smooth(t: torch.Tensor) -> torch.Tensor:
@@ -70,28 +84,29 @@ class _Box:
     eyes, which for the few degrees of sway looks like turning and leaves most of the work in rows of w numbers.
     """
 
-    def __init__(self, film, face, scene, pose, left: float, right: float, top: float, bottom: float):
-        size = film.shape[-1]
-        x, y = _pixels(scene, size, film.device)
-        middle = x.new_tensor([[(left + right) / 2]]), x.new_tensor([[(top + bottom) / 2]])
-        moved = torch.cat(middle, 1) - _looked_at(face, *middle, pose[:, :6], 1.0)[:, 0, 0]  # (T, 2)
-        (low_x, low_y), (high_x, high_y) = moved.amin(0).tolist(), moved.amax(0).tolist()
+    def __init__(self, film: Film, left: float, right: float, top: float, bottom: float):
+        zoom, size = film.scene.zoom, film.size
 
-        def pixels(low, high, shift):
-            first, last = (((edge + shift) * scene.zoom + 1) * size / 2 for edge in (low - _SLACK, high + _SLACK))
-            return slice(max(0, min(size - 1, int(first))), max(1, min(size, int(last) + 1)))
+        def pixel(at, shift):
+            return ((at + shift) * zoom + 1) * size / 2
 
-        cols = pixels(left + low_x, right + high_x, scene.shift_x)
-        rows = pixels(top + low_y, bottom + high_y, scene.shift_y)
-        self.place = film[:, :, rows, cols]  # (3, T, h, w), a view
+        middle = int(pixel((top + bottom) / 2, film.scene.shift_y)), int(pixel((left + right) / 2, film.scene.shift_x))
+        there = slice(middle[0], middle[0] + 1), slice(middle[1], middle[1] + 1)
+        moved = film.rest[middle] - film.look(*there)[:, 0, 0]  # (T, 2)
+        low, high = (moved.amin(0) - _SLACK).tolist(), (moved.amax(0) + _SLACK).tolist()
+
+        def pixels(first, last, shift):
+            return slice(max(0, int(pixel(first, shift))), max(1, min(size, int(pixel(last, shift)) + 1)))
+
+        cols = pixels(left + low[0], right + high[0], film.scene.shift_x)
+        rows = pixels(top + low[1], bottom + high[1], film.scene.shift_y)
+        self.place = film.picture[:, :, rows, cols]  # (3, T, h, w), a view
         self.film = self.place.contiguous()
-        x, y = x[:, cols], y[rows]
-        at = _looked_at(face, x, y, pose[:, :6], 1.0)  # (T, h, w, 2)
-        line = int((y[:, 0] - middle[1][0, 0]).abs().argmin())
+        at = film.look(rows, cols)  # (T, h, w, 2)
+        line = middle[0] - rows.start
         self.x, self.y = at[:, line : line + 1, :, 0].contiguous(), at[..., 1].contiguous()  # (T, 1, w), (T, h, w)
-        self.soft = scene.softness * 2.0 / (size * scene.zoom)
-        light = light_on(face, scene, x, y)  # (h, w)
-        self.light = light.new_tensor(lamp(scene)).view(3, 1, 1, 1) * light  # (3, 1, h, w)
+        self.soft = film.scene.softness * 2.0 / (size * zoom)
+        self.light = film.light[:, None, rows, cols].contiguous()  # (3, 1, h, w)
 
     def edge(self, d: torch.Tensor) -> torch.Tensor:
         """Cover in [0, 1] of the shape with signed distance d, positive inside."""
@@ -109,12 +124,12 @@ class _Box:
         self.place.copy_(self.film)
 
 
-def draw_eyes(film, face, scene, pose) -> None:
-    """Eyeballs, irises and lid lines, into film (3, T, H, W) in place."""
+def draw_eyes(film: Film, face, scene) -> None:
+    """Eyeballs, irises and lid lines, into the film in place."""
     wide = face.eye_x + 1.1 * face.eye_width
-    box = _Box(film, face, scene, pose, -wide, wide, face.eye_y - 0.09, face.eye_y + 0.07)
-    blink = torch.from_numpy(scene.blink).to(film.device).view(-1, 1, 1)
-    gaze = torch.from_numpy(scene.gaze).to(film.device)
+    box = _Box(film, -wide, wide, face.eye_y - 0.09, face.eye_y + 0.07)
+    blink = torch.from_numpy(scene.blink).to(film.rest.device).view(-1, 1, 1)
+    gaze = torch.from_numpy(scene.gaze).to(film.rest.device)
     shut = ((blink - 0.85) / 0.1).clamp(0, 1)  # 1 once the lids touch
     right = torch.where(box.x > 0, 1.0, -1.0)  # which eye
     x = box.x.abs() - face.eye_x  # (T, 1, w)
@@ -140,11 +155,11 @@ def draw_eyes(film, face, scene, pose) -> None:
     box.close()
 
 
-def draw_mouth(film, face, scene, pose, mouth: torch.Tensor) -> None:
-    """Lips, teeth, tongue and the dark between, into film (3, T, H, W) in place. mouth (T, len(CHANNELS))."""
+def draw_mouth(film: Film, face, mouth: torch.Tensor) -> None:
+    """Lips, teeth, tongue and the dark between, into the film in place. mouth (T, len(CHANNELS))."""
     opening, width, rounding, protrusion, teeth, tongue, _, tuck = mouth.T.reshape(len(CHANNELS), -1, 1, 1)
     wide = 1.12 * face.mouth_width
-    box = _Box(film, face, scene, pose, -wide, wide, face.mouth_y - 0.14, face.mouth_y + 0.34)
+    box = _Box(film, -wide, wide, face.mouth_y - 0.14, face.mouth_y + 0.34)
     x, y = box.x, box.y - face.mouth_y  # (T, 1, w), (T, h, w)
     half = face.mouth_width * (1 + 0.30 * (width - 0.5) - 0.26 * rounding)  # (T, 1, 1), to the corners
     gap = 0.29 * opening

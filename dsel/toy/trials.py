@@ -6,7 +6,8 @@
     easy    the same vocabulary            different vocabularies           ... where listening to the words is enough
 
 Hard and easy pairs stay within one family of vocabularies ("distinct" or "random", the group), so that families can be
-compared. Targets and impostors are equally many in every group, and half of the impostors are of one sex.
+compared. Targets and impostors are equally many in every group, and half of the impostors are of one sex where that many
+can be had.
 (Source: ours; what the kinds are for, "novel combinations of content and identity", is the abstract's.)
 """
 
@@ -36,12 +37,15 @@ def draw_trials(rows: list[dict], kind: str, rng: np.random.Generator, most: int
     found = []
     for group in groups:
         targets, near, far = (pools.get((group, *key), []) for key in ((True, True), (False, True), (False, False)))
-        count = min(len(targets), 2 * len(near), 2 * len(far), most // (2 * len(groups)))
-        chosen = ((1, 1, targets, count), (0, 1, near, count - count // 2), (0, 0, far, count // 2))
+        count = min(len(targets), len(near) + len(far), most // (2 * len(groups)))
+        of_one_sex = min(len(near), max(count - count // 2, count - len(far)))
+        chosen = ((1, 1, targets, count), (0, 1, near, of_one_sex), (0, 0, far, count - of_one_sex))
         for target, same_sex, pool, number in chosen:
-            for i in sorted(rng.choice(len(pool), number, replace=False)) if number else ():
-                a, b = pool[i]
-                found.append({"target": target, "a": a, "b": b, "same_sex": same_sex, "group": group})
+            drawn = rng.choice(len(pool), number, replace=False) if number else ()
+            found += [
+                {"target": target, "a": pool[i][0], "b": pool[i][1], "same_sex": same_sex, "group": group}
+                for i in sorted(drawn)
+            ]
     return found
 
 

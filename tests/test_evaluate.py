@@ -1,0 +1,204 @@
+"""Measures against brute force and against cases whose answer is known."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dsel.corpus import Track, Trials
+from dsel.errors import BadInput
+from dsel.evaluate import (
+    Embeddings,
+    all_pairs,
+    content_accuracy,
+    embed,
+    embed_tracks,
+    equal_error_rate,
+    error_rates,
+    evaluate,
+    identity_accuracy,
+    min_dcf,
+    sync_offset,
+    table,
+    verification_scores,
+    window_labels,
+)
+from dsel.train import load_model, train
+
+
+def rates_by_counting(scores, target):
+    """Miss and false alarm rate for every way to cut, by counting trials one by one."""
+    cuts = [-np.inf, *sorted(set(scores))]
+    miss = [sum(s <= c for s, t in zip(scores, target, strict=True) if t) / sum(target) for c in cuts]
+    alarm = [sum(s > c for s, t in zip(scores, target, strict=True) if not t) / (len(target) - sum(target)) for c in cuts]
+    return np.array(miss), np.array(alarm)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(2, 40), st.booleans())
+@settings(max_examples=100, deadline=None)
+def test_rates_eer_and_dcf_equal_counting(seed, count, ties):
+    rng = np.random.default_rng(seed)
+    target = np.append(rng.integers(0, 2, count), [0, 1]).astype(bool)
+    scores = rng.integers(0, 5, count + 2).astype(float) if ties else rng.normal(size=count + 2) + target
+    miss, alarm = error_rates(scores, target)
+    by_hand = rates_by_counting(list(scores), list(target))
+    np.testing.assert_allclose(miss, by_hand[0])
+    np.testing.assert_allclose(alarm, by_hand[1], atol=1e-12)
+    gap = np.abs(by_hand[0] - by_hand[1])
+    nearest = gap.argmin()  # the EER lies between the rates of the two cuts around the crossing
+    assert min(by_hand[0][nearest], by_hand[1][nearest]) - gap[nearest] <= equal_error_rate(scores, target) <= 1
+    lowest = min(0.05 * m + 0.95 * a for m, a in zip(*by_hand, strict=True)) / 0.05
+    assert min_dcf(scores, target) == pytest.approx(lowest)
+    order = rng.permutation(count + 2)
+    assert equal_error_rate(scores[order], target[order]) == equal_error_rate(scores, target)
+    assert equal_error_rate(2 * scores + 3, target) == pytest.approx(equal_error_rate(scores, target))
+
+
+def test_eer_of_cases_known_by_hand():
+    assert equal_error_rate([0, 1, 2, 3], [0, 0, 1, 1]) == 0
+    assert equal_error_rate([3, 2, 1, 0], [0, 0, 1, 1]) == 1
+    assert equal_error_rate([5, 5, 5, 5], [0, 1, 0, 1]) == pytest.approx(0.5)
+    assert equal_error_rate([0, 2, 1, 3], [0, 0, 1, 1]) == pytest.approx(0.5)
+    assert equal_error_rate([0, 0, 0, 2, 1, 3, 3, 3], [0, 0, 0, 0, 1, 1, 1, 1]) == pytest.approx(0.25)
+    rng = np.random.default_rng(0)  # two unit normals d' apart have EER Phi(-d'/2)
+    scores = np.concatenate([rng.normal(2, 1, 40_000), rng.normal(0, 1, 40_000)])
+    assert equal_error_rate(scores, np.arange(80_000) < 40_000) == pytest.approx(0.1587, abs=0.004)
+    assert min_dcf([0, 1, 2, 3], [0, 0, 1, 1]) == 0
+    assert min_dcf([1, 1], [0, 1]) == 1
+    for bad in (([1, 2], [1, 1]), ([1, 2], [0, 0]), ([1, np.nan], [0, 1]), ([1], [0, 1])):
+        with pytest.raises(ValueError, match="need finite scores"):
+            equal_error_rate(*bad)
+
+
+def test_eer_equals_scikit_learns_roc_curve():
+    from sklearn.metrics import roc_curve
+
+    rng = np.random.default_rng(5)
+    target = rng.integers(0, 2, 500).astype(bool)
+    scores = rng.normal(size=500) + target
+    alarm, hit, _ = roc_curve(target, scores, drop_intermediate=False)
+    at = np.argmin(np.abs(1 - hit - alarm))
+    assert equal_error_rate(scores, target) == pytest.approx((1 - hit[at] + alarm[at]) / 2, abs=0.003)
+
+
+def made_up(speakers=8, tracks=3, N=35, D=6, seed=0, content=1.0, identity=1.0, noise=0.05):
+    """Embeddings that know content and identity as well as told: 1 perfectly, 0 not at all."""
+    rng = np.random.default_rng(seed)
+    rows = [
+        Track(f"s{s}_{k}", f"s{s}", "test", "x", N + 4, 0, {"sex": "fm"[s % 2]}) for s in range(speakers) for k in range(tracks)
+    ]
+    who = rng.normal(size=(speakers, D)).repeat(tracks, 0).repeat(N, 0)
+    what = rng.normal(size=(speakers * tracks * N, D))
+    vectors = {
+        stream: {
+            "content": content * what + noise * rng.normal(size=what.shape),
+            "identity": identity * who + noise * rng.normal(size=what.shape),
+        }
+        for stream in ("face", "audio")
+    }
+    return Embeddings(rows, np.arange(len(rows)).repeat(N), np.tile(np.arange(N), len(rows)), vectors)
+
+
+def test_accuracies_of_oracle_and_of_noise():
+    oracle, blind = made_up(), made_up(content=0, identity=0)
+    found = content_accuracy(oracle)
+    assert (found["choices"], found["tracks"], found["chance"]) == (30, 24, 1 / 30)
+    assert found["top1"] > 0.95
+    assert content_accuracy(blind)["top1"] == pytest.approx(1 / 30, abs=0.03)
+    assert content_accuracy(blind)["within_one"] == pytest.approx(3 / 30, abs=0.05)
+    assert content_accuracy(oracle, "identity")["top1"] == pytest.approx(1 / 30, abs=0.03)
+    assert identity_accuracy(oracle)["choices"] == 8
+    assert identity_accuracy(oracle)["top1"] > 0.99
+    assert identity_accuracy(blind)["top1"] == pytest.approx(1 / 8, abs=0.04)
+    assert content_accuracy(made_up(N=12))["choices"] == 12
+
+
+def test_accuracy_counts_the_neighbour():
+    e = made_up()
+    e.vectors["audio"]["content"][:] = np.roll(e.vectors["audio"]["content"], 1, axis=0)
+    found = content_accuracy(e)
+    assert found["top1"] < 0.1
+    assert found["within_one"] > 0.9
+
+
+def test_verification_of_oracle_and_of_noise():
+    for identity, eer in ((1.0, 0.0), (0.0, 0.5)):
+        e = made_up(identity=identity)
+        trials = all_pairs(e.tracks)
+        assert len(trials) == 24 * 23 / 2
+        assert trials.target.sum() == 8 * 3
+        scores = verification_scores(e, trials)
+        assert equal_error_rate(scores, trials.target) == pytest.approx(eer, abs=0.12)
+    a, b = (e.of(k, "audio", "identity").mean(0) for k in (0, 5))
+    k = np.flatnonzero((trials.a == "s0_0") & (trials.b == "s1_2"))[0]
+    assert scores[k] == pytest.approx(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
+    assert trials.same_sex[np.flatnonzero((trials.a == "s0_0") & (trials.b == "s2_0"))[0]]
+    assert len(all_pairs(e.tracks, limit=50)) == 50
+    with pytest.raises(BadInput, match=r"were not embedded, e\.g\. nobody"):
+        verification_scores(e, Trials(np.array(["nobody"]), np.array(["s0_0"]), *[np.array([True])] * 2, np.array([""])))
+
+
+@pytest.mark.parametrize("late", [-9, 0, 4])
+def test_sync_offset_finds_a_known_shift(late):
+    rng = np.random.default_rng(1)
+    what = rng.normal(size=(80, 16))
+    face, audio = what[20:60], what[20 - late : 60 - late]  # audio window t + late holds what face window t shows
+    k, confidence, curve = sync_offset(face, audio + 0.1 * rng.normal(size=audio.shape))
+    assert k == late
+    assert curve.shape == (31,)
+    assert confidence > 0.5
+    assert sync_offset(face, rng.normal(size=face.shape))[1] < confidence / 2
+    with pytest.raises(ValueError, match="too few"):
+        sync_offset(face[:30], audio[:30])
+
+
+@pytest.fixture(scope="module")
+def run(noise_corpus, tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "run"
+    train(noise_corpus.path, out, progress=False, B=4, N=12, extra=2, steps=80, lr=3e-3, lam=0.0, device="cpu")
+    return out
+
+
+def test_evaluate_prints_chance_beside_every_figure(run, noise_corpus):
+    rows = evaluate(run, noise_corpus.path, progress=False)
+    assert [row["chance"] for row in rows if row["figure"].startswith("EER")] == [50.0] * 4  # all pairs, same sex; two heads
+    assert rows[0]["figure"] == "content task, content head: top-1 of 26 windows"
+    assert rows[0]["chance"] == pytest.approx(100 / 26)
+    assert rows[0]["value"] > 2 * rows[0]["chance"]  # brightness tells loudness: learnt, and general
+    assert rows[3]["chance"] == 25.0
+    assert all(0 <= row["value"] <= 100 for row in rows)
+    printed = table(rows).splitlines()
+    assert len(printed) == len(rows) + 1
+    assert "chance" in printed[0]
+    assert json.loads((run / "evaluation.json").read_text())["rows"] == rows
+    with pytest.raises(BadInput, match="no tracks in the split 'validation'; it has test, train"):
+        evaluate(run, noise_corpus.path, split="validation")
+
+
+def test_embeddings_are_in_order_and_do_not_depend_on_the_company(run, noise_corpus):
+    model, tracks = load_model(run, "cpu"), noise_corpus.split("test")
+    cache = noise_corpus.cache(48, tracks=tracks, progress=False)
+    all_of_them, alone = (embed_tracks(model, cache, t, progress=False) for t in (tracks, tracks[3:4]))
+    assert len(all_of_them.track) == 8 * 26
+    for stream in ("face", "audio"):
+        np.testing.assert_allclose(
+            all_of_them.of(3, stream, "identity"), alone.vectors[stream]["identity"], rtol=1e-4, atol=1e-5
+        )
+    means = all_of_them.means("audio", "content")
+    np.testing.assert_allclose(means[3], alone.vectors["audio"]["content"].mean(0), rtol=1e-4, atol=1e-5)
+    labels = window_labels(noise_corpus, all_of_them)
+    assert labels["track"][26] == "p6_1"
+    assert labels["time"][1] - labels["time"][0] == pytest.approx(0.04)
+    assert labels["time"][0] == pytest.approx(0.1)  # the middle of 0.2 s
+    with pytest.raises(BadInput, match="no tracks to embed"):
+        embed_tracks(model, cache, [])
+
+
+def test_embed_writes_everything(run, noise_corpus, tmp_path):
+    with np.load(embed(run, noise_corpus.path, tmp_path / "new" / "e.npz", progress=False)) as saved:
+        known = {"track", "speaker", "time", "phoneme", "viseme", "word"}
+        assert set(saved) == known | {"face_content", "face_identity", "audio_content", "audio_identity"}
+        assert saved["audio_identity"].shape == (8 * 26, 128)
+        assert {len(saved[name]) for name in saved} == {8 * 26}
