@@ -16,29 +16,28 @@ NAMES = {
 BELOW = {"orientation": "h", "y": -0.25}  # a legend under the figure
 
 
-def tables(named: dict, *, title: str, columns: int = 2, digits: int | None = None):
-    """K x K tables of probabilities beside each other, one colour scale from 0 to 1: {heading: (K, K)}.
+def tables(named: dict, *, title: str, columns: int = 2):
+    """K x K tables of probabilities, rows questions and columns answers, one colour scale from 0 to 1: {heading: (K, K)}.
 
-    digits: write the numbers into the cells, with so many digits.
+    Under each heading stands the mean probability of the match, the diagonal.
     """
     import plotly.graph_objects as go
     from plotly.subplots import make_subplots
 
     rows = -(-len(named) // columns)
-    figure = make_subplots(rows, columns, subplot_titles=list(named), horizontal_spacing=0.12, vertical_spacing=0.16)
-    for k, table in enumerate(named.values()):
-        table = np.asarray(table, np.float64)
-        picture = go.Heatmap(
-            z=short(table), coloraxis="coloraxis", hovertemplate="question %{y}, answer %{x}: %{z}<extra></extra>"
-        )
-        if digits is not None:
-            picture.update(text=[[f"{x:.{digits}f}" for x in row] for row in table], texttemplate="%{text}")
+    arrays = [np.asarray(table, np.float64) for table in named.values()]
+    heads = [f"{head}<br>match: {np.diag(table).mean():.2f}" for head, table in zip(named, arrays, strict=True)]
+    figure = make_subplots(rows, columns, subplot_titles=heads, horizontal_spacing=0.05, vertical_spacing=0.2 / rows)
+    for k, table in enumerate(arrays):
+        hover = "question %{y}, answer %{x}: %{z}<extra></extra>"
+        picture = go.Heatmap(z=short(table), coloraxis="coloraxis", hovertemplate=hover)
         figure.add_trace(picture, row=k // columns + 1, col=k % columns + 1)
-    figure.update_yaxes(autorange="reversed", tickvals=[], title="question")
-    figure.update_xaxes(tickvals=[], title="answer")
-    scale = {"colorscale": "Viridis", "cmin": 0, "cmax": 1, "colorbar": {"title": "p"}}
+    hide_axes(figure)
+    figure.update_yaxes(autorange="reversed")
     figure.update_annotations(font_size=13)
-    return figure.update_layout(title=title, width=260 * columns + 110, height=270 * rows + 90, coloraxis=scale)
+    scale = {"colorscale": "Viridis", "cmin": 0, "cmax": 1, "colorbar": {"title": "p"}}
+    size = {"width": 220 * columns + 130, "height": 265 * rows + 100, "margin": {"t": 110, "b": 20}}
+    return figure.update_layout(title={"text": title, "y": 0.97}, coloraxis=scale, **size)
 
 
 def beside(panels: dict, x, *, x_name: str, y_names, colours: dict, log_y: bool = False, dashed=()):
@@ -104,7 +103,7 @@ def directions(descents: dict, steps):
         horizontal_spacing=0.02,
         vertical_spacing=0.03,
     )
-    for n, position in enumerate(positions(0)):
+    for n, position in enumerate(positions(len(panels[0]) - 1)):  # at rest: the end
         figure.add_trace(go.Scatter(**flat(position), **look), row=n // len(descents) + 1, col=n % len(descents) + 1)
     everything = list(range(len(panels)))
     figure.frames = [
@@ -113,7 +112,7 @@ def directions(descents: dict, steps):
     ]
     still = {"mode": "immediate", "frame": {"duration": 0, "redraw": False}, "transition": {"duration": 0}}
     moves = [{"label": f.name, "method": "animate", "args": [[f.name], still]} for f in figure.frames]
-    run = {"fromcurrent": True, "frame": {"duration": 90, "redraw": False}, "transition": {"duration": 60}}
+    run = {"frame": {"duration": 90, "redraw": False}, "transition": {"duration": 60}}
     buttons = [
         {"label": "▶ play", "method": "animate", "args": [None, run]},
         {"label": "❚❚", "method": "animate", "args": [[None], still]},
@@ -122,7 +121,7 @@ def directions(descents: dict, steps):
     figure.update_xaxes(range=[-1.25, 1.25])
     figure.update_yaxes(range=[-1.25, 1.25])
     return figure.update_layout(
-        sliders=[slider(moves, "step", y=0.0) | {"x": 0.14, "len": 0.82}],
+        sliders=[slider(moves, "step", active=len(moves) - 1) | {"x": 0.14, "len": 0.82}],
         updatemenus=[
             {
                 "type": "buttons",
@@ -187,7 +186,8 @@ def losses_under(runs: dict, titles: dict, *, every: int, chance: dict, name: st
             for key, y in zip(chance, curves[settings[active]], strict=True)
         ]
     )
-    figure.add_hline(y=1, line={"dash": "dot", "color": COLOURS["chance"]}, annotation_text="log K: no idea")
+    label = {"annotation_text": "log K: no idea", "annotation_position": "bottom left"}
+    figure.add_hline(y=1, line={"dash": "dot", "color": COLOURS["chance"]}, **label)
     steps = [
         {"label": f"{value:g}", "method": "update", "args": [{"y": curves[value]}, {"title.text": titles[value]}]}
         for value in settings
