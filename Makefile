@@ -23,10 +23,10 @@ lint: $(VENV)/.test
 	$(BIN)/ruff check .
 
 pytest: $(VENV)/.test
-	$(BIN)/python -m pytest tests -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -n 2 --dist loadfile
 
 nbval: $(VENV)/.test
-	DSEL_TIER=fast $(BIN)/python -m pytest notebooks --nbval-lax --nbval-current-env --nbval-cell-timeout=300 \
+	DSEL_TIER=fast OMP_NUM_THREADS=1 $(BIN)/python -m pytest notebooks --nbval-lax --nbval-current-env --nbval-cell-timeout=300 \
 	  -n 2 --dist loadfile --durations=20
 
 lab: $(VENV)/.lab

@@ -34,6 +34,8 @@ from dsel.losses import DisentangledLoss, content_logits, identity_logits, pool,
 from dsel.model import HEADS, ModelConfig, TwoStream
 from dsel.timing import WINDOW_FRAMES, frames_for
 
+RELEASED = Path(__file__).resolve().parent.parent / "data" / "models"
+
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -373,6 +375,29 @@ def read_checkpoint(run) -> dict:
         return torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, ValueError, OSError, pickle.UnpicklingError) as error:
         raise BadInput(f"{path}: not a dsel checkpoint ({type(error).__name__}); train again") from error
+
+
+def release(run, out) -> Path:
+    """Write what one needs to use a run's networks, and no more, to `out` (.pt): weights in half precision, configuration."""
+    state, out = read_checkpoint(run), Path(out)
+    halves = {name: value.half() if value.is_floating_point() else value for name, value in state["model"].items()}
+    out.parent.mkdir(parents=True, exist_ok=True)
+    part = out.with_name(f".{out.name}.{os.getpid()}.part")
+    torch.save({"model": halves, "loss": state["loss"], "config": state["config"], "step": state["step"]}, part)
+    os.replace(part, out)
+    return out
+
+
+def load_released(name: str, device: str = "cpu") -> TwoStream:
+    """The networks in data/models/<name>.pt. Raises BadInput for a name that is not there."""
+    path = RELEASED / f"{name}.pt"
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in RELEASED.glob("*.pt"))) or "none"
+        raise BadInput(f"{path}: no such released model; known are {known}")
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    model = TwoStream(ModelConfig.from_dict(state["config"]["model"]))
+    model.load_state_dict(state["model"])  # into float32
+    return model.to(choose_device(device)).eval()
 
 
 def read_metrics(run) -> list[dict]:

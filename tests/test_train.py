@@ -12,8 +12,8 @@ import time
 import numpy as np
 import pytest
 import torch
-
 from conftest import ROOT, make_noise_corpus
+
 from dsel import reference
 from dsel.augment import augment_faces, augment_sound
 from dsel.corpus import Corpus
@@ -213,7 +213,7 @@ def test_what_a_trainer_refuses(noise_corpus, tmp_path):
         trainer(noise_corpus, tmp_path / "run", steps=1)
     with pytest.raises(BadInput, match=r"train.lr was 0.002, now 0.1; train.B was 3, now 4|train.B was 3, now 4; .*train.lr"):
         trainer(noise_corpus, tmp_path / "run", resume=True, steps=1, lr=0.1, B=4)
-    with pytest.raises(BadInput, match="model.D was 128, now 64"):
+    with pytest.raises(BadInput, match=r"model\.D was 128, now 64"):
         trainer(noise_corpus, tmp_path / "run", resume=True, steps=1, model=ModelConfig.laptop(D=64))
     with pytest.raises(BadInput, match="nothing to resume"):
         trainer(noise_corpus, tmp_path / "none", resume=True)

@@ -190,7 +190,7 @@ def face_of(speaker) -> Face:
         lip_upper=float(np.clip(0.036 + 0.011 * z["lips"] + fuller - 0.006 * male, 0.014, 0.08)),
         lip_lower=float(np.clip(0.050 + 0.013 * z["lips"] + fuller - 0.008 * male, 0.02, 0.10)),
         lip_colour=_clip(lip),
-        smile=0.032 + 0.017 * z["smile"],
+        smile=0.042 + 0.017 * z["smile"],
         wrinkles=float(np.clip((speaker.face_age - 40) / 35, 0, 1)),
         freckles=float(np.clip(1.6 * (p["freckles"] - 0.72), 0, 0.45)) * (p["skin"] < 0.5),
         blush=float(np.clip(0.15 + 0.35 * (1 - male) * p["undertone"], 0, 0.5)),

@@ -139,7 +139,7 @@ def beard(canvas: Canvas, face, scene) -> None:
     x, y, ax = canvas.x, canvas.y, canvas.x.abs()
     u = (ax / face.cheek).clamp(max=1.1)
     above = face.mouth_y - face.lip_upper - 0.012  # y of the upper lip's edge
-    lips = canvas.shape((x / (face.mouth_width * 1.10)) ** 2 + ((y - face.mouth_y) / 0.070) ** 2 - 1, 0.04)
+    lips = canvas.shape((x / (face.mouth_width * 0.98)) ** 2 + ((y - face.mouth_y) / 0.055) ** 2 - 1, 0.04)
     middle = (above + face.nose_y + 0.03) / 2
     tache = canvas.edge((y - middle - 0.06 * (ax / face.mouth_width) ** 2).abs() - (above - face.nose_y) * 0.38, 0.035)
     tache = tache * canvas.edge(ax - 1.08 * face.mouth_width, 0.05)

@@ -13,6 +13,7 @@ import json
 import os
 import struct
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -67,12 +68,13 @@ def contact_sheet(path, speakers: int = 40, shapes: int = 6, *, size: int = 96, 
     return write_png(path, np.concatenate(lines, 0))
 
 
-def mouth_strip(path, phonemes=SAID, *, size: int = 192, seed: int = 0, name: str = "strip000") -> Path:
+def mouth_strip(path, phonemes=SAID, *, size: int = 192, seed: int = 0, name: str = "sheet004") -> Path:
     """Draw one speaker's face at each of some phonemes (espeak mnemonics), side by side, as one PNG."""
     from dsel.toy.speaker import draw_speaker
 
     mouth = np.array([VISEMES[viseme_of(phoneme)] for phoneme in phonemes], np.float32)
     scene = draw_scene(stream(seed, "strip"), len(mouth))
+    scene = replace(scene, blink=np.zeros_like(scene.blink))  # eyes open: the mouth is what is shown
     frames = render(face_of(draw_speaker(seed, name, 1.0)), mouth, scene, size)
     return write_png(path, np.concatenate(list(frames), 1))
 
