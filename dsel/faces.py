@@ -58,10 +58,6 @@ class FaceTrack:
         """Median side of the face in pixels."""
         return float(np.median(self.boxes[:, 2]))
 
-    def overlap(self, other: FaceTrack) -> float:
-        """Seconds that both are there."""
-        return max(0.0, min(self.end, other.end) - max(self.start, other.start))
-
     @property
     def seconds(self) -> float:
         return self.end - self.start

@@ -342,7 +342,7 @@ def moving_points(face, audio, loss, probabilities, *, steps, chance: float, tit
     low, high = everything.min(axis=0), everything.max(axis=0)
     middle, half = (low + high) / 2, 0.55 * max(high - low)
     figure.update_layout(
-        title=title, sliders=[handle], updatemenus=[menu], height=600, margin={"t": 110}, legend={"orientation": "h", "y": 1.12}
+        title=title, sliders=[handle], updatemenus=[menu], height=600, margin={"t": 110}, legend={"orientation": "h", "y": 1.16}
     )
     figure.update_xaxes(range=short([middle[0] - half, middle[0] + half], 2), constrain="domain", row=1, col=1)
     figure.update_yaxes(range=short([middle[1] - half, middle[1] + half], 2), scaleanchor="x", row=1, col=1)

@@ -160,9 +160,11 @@ def pixel_aspect(path) -> float:
 
 
 def duration(path) -> float:
-    """How long the file says it is, in seconds; 0 where it does not say."""
+    """How long the file says it is, from its first time stamp on, in seconds; 0 where it does not say."""
     with opened(path) as container:
-        return (container.duration or 0) / 1e6
+        counted_from_zero = "matroska" in container.format.name  # by what its duration means
+        start = (container.start_time or 0) if counted_from_zero else 0
+        return max(0, (container.duration or 0) - start) / 1e6
 
 
 def upright(frame, aspect: float = 1.0, reformatter=None, longest: int | None = None) -> np.ndarray:

@@ -20,6 +20,7 @@ import json
 import multiprocessing
 import os
 import re
+import shutil
 import sys
 import tempfile
 import unicodedata
@@ -72,6 +73,7 @@ class Recipe:
     detector: faces.Detector | None = None
     sync: Sync | None = None
     threads: int = 1
+    bars: bool = False  # one more bar, for the frames of the file at hand
 
 
 @dataclass
@@ -139,9 +141,10 @@ def prepare(
     _check_out(out, size)
     paths = [Path(path) for path in ([paths] if isinstance(paths, (str, os.PathLike)) else paths)]
     sources = plan(paths, out, layout=layout, audio=audio)
-    todo = [source for source in sources if not _finished(source, out)]
+    todo = [source for source in sources if not _finished(source, out, bool(model))]
     workers = max(1, min(workers or os.cpu_count() or 1, len(todo)))
-    recipe = Recipe(size, detector, sync_of(model), threads=1 if workers > 1 else 0)
+    alone = workers == 1
+    recipe = Recipe(size, detector, sync_of(model), threads=0 if alone else 1, bars=progress and alone)
     (out / "parts").mkdir(parents=True, exist_ok=True)
     if len(todo) < len(sources) and progress:
         tqdm.write(f"{len(sources) - len(todo)} of {len(sources)} files are done already", file=sys.stderr)
@@ -152,12 +155,26 @@ def prepare(
             if reason:
                 skipped[source.path] = reason
     finally:  # also when interrupted: what is done can be opened, and the next run goes on from there
+        for left in out.glob(".sound-*"):  # of a run that was killed
+            shutil.rmtree(left, ignore_errors=True)
         corpus = _gather(out, split, size, skipped)
-    for reason in skipped.values():
-        print(f"skipped: {reason}", file=sys.stderr)
+    _tell(skipped, [part for part in _parts(out) if part["path"] in {str(source.path.resolve()) for source in sources}])
     if corpus is None:
         raise BadInput(f"{out}: nothing usable in {len(sources)} file(s), e.g. {next(iter(skipped.values()))}")
     return corpus
+
+
+def _tell(skipped: dict[Path, str], parts: list[dict]) -> None:
+    """One line on stderr for every file that was not used, or not in full, and one on faces that were left out."""
+    lines = [f"skipped: {reason}" for reason in skipped.values()]
+    lines += [f"partly used: {part['remark']}" for part in parts if part["remark"]]
+    crowded = sum(any(row["chosen"] == "largest" for row in part["rows"]) for part in parts)
+    if crowded:
+        lines.append(
+            f"{crowded} file(s) show several faces at once; the largest was taken (with --model RUN: the one who talks)"
+        )
+    for line in lines:
+        print(line, file=sys.stderr)
 
 
 def plan(paths: list[Path], out: Path, *, layout: str | None = None, audio=None) -> list[Source]:
@@ -200,21 +217,20 @@ def make_clips(source: Source, out: Path, recipe: Recipe) -> dict:
         origin, cells, count = media.frame_grid(times)
         heard = _heard(sound, origin, count)
         clock = (times, origin, cells, count)
-        groups = [[None]] if whole else _together(faces.link(looks))  # None: the whole picture is the face
-        if not groups:
+        tracks = [None] if whole else faces.link(looks)  # None: the whole picture is the face
+        if not tracks:
             raise BadInput(f"{source.path}: no face found; it must look at the camera and be an eighth of the picture high")
-        crowded = any(len(group) > 1 for group in groups)
-        if recipe.sync is None:
-            groups = [[max(group, key=_side)] for group in groups]
-        pieces = [piece for group in groups for track in group for piece in _pieces(track, origin, *heard)]
+        alone = [track for track in tracks if recipe.sync or whole] or _apart(tracks, _presence, lambda t: (t.start, t.end))
+        pieces = [piece for track in alone for piece in _pieces(track, origin, *heard)]
         if not pieces:
             raise BadInput(f"{source.path}: too short; no face is there, with sound, for {SHORTEST:.0f} s without a break")
-        rows = _chosen(_cut(source, out, recipe, pieces, clock, sound), groups, crowded, recipe, source, out)
+        done = _cut(source, out, recipe, pieces, clock, sound)
+        rows = _rows(done, "largest" if len(alone) < len(tracks) else "only") if not recipe.sync else _in_step(done, out)
     if not rows:
         raise BadInput(f"{source.path}: silent wherever a face is seen; give a sound track with --audio FILE")
     words = _words(source)
     labels = [label for row in rows for label in _labels(words, row)]
-    return {"rows": rows, "labels": labels, "remark": _remark(source, times)}
+    return {"rows": rows, "labels": labels, "remark": _remark(source, times, sound)}
 
 
 def _look(source: Source, recipe: Recipe) -> tuple[np.ndarray, list[faces.Look], bool]:
@@ -224,7 +240,7 @@ def _look(source: Source, recipe: Recipe) -> tuple[np.ndarray, list[faces.Look],
     detect = None
     small, tiny, aspect = VideoReformatter(), VideoReformatter(), media.pixel_aspect(source.path)
     times, looks, whole, due, before, jump, jump_at = [], [], False, -np.inf, None, 0.0, 0.0
-    for time, frame in media.pictures(source.path, threads=recipe.threads):
+    for time, frame in _watched(source, recipe, "looking"):
         whole = source.cropped and frame.width == frame.height
         times.append(time)
         if whole:
@@ -251,6 +267,12 @@ def _look(source: Source, recipe: Recipe) -> tuple[np.ndarray, list[faces.Look],
     return np.array(times), looks, whole
 
 
+def _watched(source: Source, recipe: Recipe, what: str):
+    """The pictures of a source, with a bar."""
+    frames = media.pictures(source.path, threads=recipe.threads)
+    return tqdm(frames, f"{what} {source.path.name}", unit="frame", leave=False, disable=not recipe.bars)
+
+
 def _hear(source: Source, raw: Path, begin: float) -> media.Sound:
     """The sound of a source; a separate file has a clock of its own, and begins when the picture does."""
     sound = media.decode_sound(source.sound or source.path, raw)
@@ -270,17 +292,19 @@ def _side(track: faces.FaceTrack | None) -> float:
     return track.side if track else 0.0
 
 
-def _together(tracks: list[faces.FaceTrack]) -> list[list[faces.FaceTrack]]:
-    """Tracks in groups that are on screen at the same time (for longer than half of the shorter one)."""
-    groups: list[list[faces.FaceTrack]] = []
-    for track in tracks:
-        for group in groups:
-            if any(track.overlap(other) > 0.5 * min(track.seconds, other.seconds) for other in group):
-                group.append(track)
-                break
-        else:
-            groups.append([track])
-    return groups
+def _presence(track: faces.FaceTrack) -> float:
+    """How much of the picture a face takes, for how long: pixels x seconds."""
+    return track.side**2 * track.seconds
+
+
+def _apart(candidates: list, weight: Callable, span: Callable) -> list:
+    """Of candidates that share more than half of the shorter one's time, the one of the greatest weight; order is kept."""
+    kept = []
+    for one in sorted(candidates, key=weight, reverse=True):
+        (a, b), others = span(one), [span(other) for other in kept]
+        if all(min(b, d) - max(a, c) <= 0.5 * min(b - a, d - c) for c, d in others):
+            kept.append(one)
+    return [one for one in candidates if any(one is other for other in kept)]
 
 
 def _pieces(track: faces.FaceTrack | None, origin: float, first: int, stop: int) -> list[_Piece]:
@@ -303,7 +327,7 @@ def _cut(source: Source, out: Path, recipe: Recipe, pieces: list[_Piece], clock:
     aspect, shrink = media.pixel_aspect(source.path), VideoReformatter()
     waiting, done = sorted(pieces, key=lambda piece: piece.first), []
     names = _names(source, waiting)
-    for k, (time, frame) in enumerate(media.pictures(source.path, threads=recipe.threads)):
+    for k, (time, frame) in enumerate(_watched(source, recipe, "cutting")):
         first, stop = cells[k], cells[k + 1] if k + 1 < len(times) else count
         showing = [piece for piece in waiting if piece.first < max(stop, first + 1) and piece.stop > first]
         if showing and not least:
@@ -353,29 +377,25 @@ def _names(source: Source, pieces: list[_Piece]) -> dict[int, str]:
     return {id(piece): f"{source.name}-{n:03d}" for n, piece in enumerate(pieces, start=1)}
 
 
-def _chosen(done: list, groups: list, crowded: bool, recipe: Recipe, source: Source, out: Path) -> list[dict]:
-    """The rows to be kept: of faces on screen together, the one most in step with the sound; the offset of all is one.
-
-    The offset belongs to the recording, not to the clip: every clip votes for its own with its confidence.
-    """
-
-    def trust(track) -> float:
-        return float(np.mean([row["confidence"] for piece, row in done if piece.track is track] or [-np.inf]))
-
-    if recipe.sync is not None:
-        kept = [max(group, key=trust) for group in groups]
-        for piece, row in done:
-            if not any(piece.track is track for track in kept):
-                (out / row["path"]).unlink(missing_ok=True)
-        done = [(piece, row) for piece, row in done if any(piece.track is track for track in kept)]
-        votes: dict[int, float] = {}
-        for _, row in done:
-            votes[row["offset"]] = votes.get(row["offset"], 0.0) + max(row["confidence"], 0.0)
-        late = max(votes, key=votes.get, default=0)
-        for _, row in done:
-            row["offset"] = late if source.offset is None else source.offset
-    how = "only" if not crowded else "largest" if recipe.sync is None else "talking"
+def _rows(done: list, how: str) -> list[dict]:
     return [{**row, "chosen": how} for _, row in done]
+
+
+def _in_step(done: list, out: Path) -> list[dict]:
+    """Of pieces of different faces at the same time, the one most in step with the sound; the other clips go.
+
+    The offset is a property of the recording, not of a clip: every clip votes for its own with its confidence.
+    """
+    kept = _apart(done, lambda pair: pair[1]["confidence"], lambda pair: (pair[0].first, pair[0].stop))
+    rows = _rows(kept, "talking" if len(kept) < len(done) else "only")
+    paths = {row["path"] for row in rows}
+    for _, row in done:
+        if row["path"] not in paths:
+            (out / row["path"]).unlink(missing_ok=True)
+    votes: dict[int, float] = {}
+    for row in rows:
+        votes[row["offset"]] = votes.get(row["offset"], 0.0) + max(row["confidence"], 1e-9)
+    return [{**row, "offset": max(votes, key=votes.get)} for row in rows]
 
 
 def _words(source: Source) -> list[tuple[float, float, str]]:
@@ -402,11 +422,12 @@ def _labels(words: list, row: dict) -> list[dict]:
     ]
 
 
-def _remark(source: Source, times: np.ndarray) -> str:
+def _remark(source: Source, times: np.ndarray, sound: media.Sound) -> str:
     """What is to be said about a file that was used, but not in full."""
-    seconds, promised = times[-1] - times[0], media.duration(source.path)
-    if promised - seconds > max(1.0, 0.1 * promised):
-        return f"{source.path}: broken off; only the first {seconds:.1f} of {promised:.1f} s could be read, and are used"
+    reached = max(times[-1], sound.end) - min(times[0], sound.start)
+    promised = media.duration(source.path)
+    if promised - reached > max(1.0, 0.1 * promised):
+        return f"{source.path}: broken off; only the first {reached:.1f} of {promised:.1f} s could be read, and are used"
     return ""
 
 
@@ -589,14 +610,19 @@ def _one(source: Source, out: Path, recipe: Recipe) -> str:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise
         return f"{source.path}: cannot be read ({error.strerror}); check the file and its permissions"
-    part = {"name": source.name, "path": str(source.path.resolve()), "print": _print_of(source), **made}
+    part = {
+        "name": source.name,
+        "path": str(source.path.resolve()),
+        "print": _print_of(source, recipe.sync is not None),
+        **made,
+    }
     replace_text(_part(source, out), json.dumps(part, ensure_ascii=False))
     return ""
 
 
-def _print_of(source: Source) -> str:
+def _print_of(source: Source, synced: bool) -> str:
     """Changes when the source, its sound, its words or its place in the corpus change."""
-    digest = hashlib.sha1(repr((source.speaker, source.name, source.offset, source.cropped)).encode())
+    digest = hashlib.sha1(repr((source.speaker, source.name, source.offset, source.cropped, synced)).encode())
     for path in (source.path, source.sound, source.words):
         stat = path.stat() if path else None
         digest.update(repr((str(path and path.resolve()), stat and (stat.st_size, stat.st_mtime_ns))).encode())
@@ -616,13 +642,13 @@ def _parts(out: Path) -> list[dict]:
     return sorted(found, key=lambda part: part["name"])
 
 
-def _finished(source: Source, out: Path) -> bool:
-    """Whether an earlier run prepared this source as it is now, and all of its clips are still there."""
+def _finished(source: Source, out: Path, synced: bool) -> bool:
+    """Whether an earlier run prepared this source as it is now, with a model or without, and its clips are still there."""
     path = _part(source, out)
     if not path.is_file():
         return False
     part = json.loads(path.read_text(encoding="utf-8"))
-    return part["print"] == _print_of(source) and all((out / row["path"]).is_file() for row in part["rows"])
+    return part["print"] == _print_of(source, synced) and all((out / row["path"]).is_file() for row in part["rows"])
 
 
 def _gather(out: Path, split: str, size: int, skipped: dict[Path, str]) -> Corpus | None:

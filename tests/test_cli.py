@@ -70,6 +70,7 @@ def test_train_evaluate_embed_by_hand(noise_corpus, tmp_path, capsys):
 def refuse(capsys, *arguments):
     assert main([str(a) for a in arguments]) == 2
     out, err = capsys.readouterr()
+    err = err.split("\r")[-1].lstrip()  # after the progress bars, which wipe themselves
     assert err.startswith("dsel: ")
     assert err.count("\n") == 1
     assert out == ""

@@ -1,4 +1,4 @@
-"""The figures of the loss notebooks show what they are given: lines, probabilities, slider states, read from the figure."""
+"""The figures of the loss notebooks show what they are given: lines, probabilities and slider states, read back."""
 
 import json
 

@@ -111,6 +111,7 @@ def click_errors(film: Film, folder: Path) -> tuple[np.ndarray, np.ndarray]:
 def test_the_click_lies_in_the_frame_of_its_flash(film, tmp_path):
     outside, place = click_errors(film, tmp_path)
     assert len(outside) == 3
+    assert (tmp_path / "out" / "skipped.csv").read_text() == "file,used,reason\n"  # and nothing to complain about
     assert outside.max() < 1.0, outside
     assert np.abs(place).max() < 1.1, place  # Matroska rounds the time stamps of packets to the millisecond
 
@@ -229,6 +230,26 @@ def test_a_long_track_is_cut_into_equal_pieces_that_follow_on(tmp_path):
     assert [track.frames for track in corpus.tracks] == [175, 175, 175]
     assert [track.factors["start"] for track in corpus.tracks] == [0.0, 7.0, 14.0]
     assert [track.id for track in corpus.tracks] == sorted(track.id for track in corpus.tracks)
+
+
+def test_the_offset_of_a_recording_is_what_its_clips_vote_for(tmp_path):
+    votes = iter([(3, 0.5), (1, 0.9), (3, 0.6)])
+    path = shoot(tmp_path / "long.mp4", Film("mp4", seconds=21.0, video="mpeg4"))
+    corpus = made(path, tmp_path / "out", model=lambda frames, sound: next(votes))
+    assert [track.offset for track in corpus.tracks] == [3, 3, 3]
+    assert [track.factors["confidence"] for track in corpus.tracks] == [0.5, 0.9, 0.6]
+
+
+def test_a_large_face_for_a_moment_does_not_displace_the_one_that_stays(tmp_path):
+    def visitor(picture):
+        boxes = [[100.0, 80, 60, 60]]
+        looks.append(1)
+        return np.array([*boxes, [200.0, 60, 90, 90]] if 4 <= len(looks) <= 9 else boxes)
+
+    looks = []
+    path = shoot(tmp_path / "x.mp4", Film(seconds=6.0), picture=walker(0.0))
+    corpus = made(path, tmp_path / "out", detector=visitor)
+    assert [(t.frames, t.factors["chosen"]) for t in corpus.tracks] == [(150, "largest")]
 
 
 def test_a_short_appearance_is_no_track():

@@ -85,7 +85,7 @@ def test_a_batch_is_consecutive_frames_in_step_and_the_same_whenever_asked(noise
 def test_an_epoch_shows_every_track_once(noise_corpus):
     tracks = noise_corpus.split("train")
     batches = Batches(
-        noise_corpus.cache(48, tracks=tracks, progress=False), tracks, TrainConfig.checked(**{**SMALL, "extra": 1})
+        noise_corpus.cache(48, tracks=tracks, progress=False), tracks, TrainConfig.checked(**{**SMALL, "B": 2})
     )
     assert batches.steps_an_epoch == 3
     epochs = [[t.id for step in range(3 * e, 3 * e + 3) for t in batches.at(step).tracks] for e in range(2)]
@@ -113,10 +113,20 @@ def test_a_step_computes_the_loss_of_the_formulas(noise_corpus, tmp_path):
         face, audio, pick, _ = t.embed(batch)
         scales = [reference.scaled_cosine(s.w.item(), 0.0) for s in (t.loss.content_similarity, t.loss.identity_similarity)]
     want, parts = reference.disentangled_loss(face, audio, pick, *scales)
-    got = trainer(noise_corpus, tmp_path / "twin", extra=0, augment=0.0).train_step(batch)
+    got = trainer(noise_corpus, tmp_path / "twin", extra=0, augment=0.0, lam_warmup=0).train_step(batch)
     assert got["loss"].item() == pytest.approx(want, rel=1e-5)
     for name, value in parts.items():
         assert got[name].item() == pytest.approx(value, rel=1e-5)
+
+
+def test_lambda_is_reached_linearly(noise_corpus, tmp_path):
+    t = trainer(noise_corpus, tmp_path / "run", lam=0.5, lam_warmup=4)
+    seen = []
+    for step in range(6):
+        t.step = step
+        t.train_step(t.batches.at(step))
+        seen.append(t.loss.lam)
+    assert seen == pytest.approx([0.125, 0.25, 0.375, 0.5, 0.5, 0.5])
 
 
 def test_training_learns_and_logs(noise_corpus, tmp_path):
