@@ -28,6 +28,7 @@ from dsel import corpus as corpora
 from dsel.errors import BadInput
 from dsel.media import write_clip
 from dsel.timing import FPS, SAMPLE_RATE, WINDOW_FRAMES, samples_for
+from dsel.toy import recordings
 from dsel.toy import room as rooms
 from dsel.toy import speaker as speakers_
 from dsel.toy import text as texts
@@ -38,6 +39,7 @@ from dsel.toy.trials import COLUMNS as TRIAL_COLUMNS
 from dsel.toy.trials import KINDS, draw_trials
 
 LICENCE = "CC0-1.0: drawn and synthesised, no real person"
+LICENCE_VOICES = "that of the recordings; the faces are drawn"
 PREFIX = {"train": "tr", "validation": "va", "test": "te"}
 # What a validation or test speaker says, track after track: free speech, and in turn two vocabularies of each family.
 SAYS = ("free", "distinct", "random")
@@ -100,9 +102,8 @@ def toy(
         seconds, size, coupling, entanglement, None if voices is None else str(voices),
     )  # fmt: skip
     _check(recipe)
-    out = Path(out)
+    out, cast = Path(out), plan(recipe)
     _claim(out, recipe)
-    cast = plan(recipe)
     done = _done(out, cast)
     todo = [name for name in cast if name not in done]
     count = sum(len(cast[name]) for name in todo)
@@ -124,6 +125,8 @@ class Plan:
 
 def plan(recipe: Recipe) -> dict[str, list[Plan]]:
     """Who there is and what each says: speaker -> tracks, in the order of tracks.csv."""
+    if recipe.voices:
+        return _plan_voices(recipe)
     cast = {}
     for split, number in (("train", recipe.speakers), ("validation", recipe.validation), ("test", recipe.test)):
         for n in range(number):
@@ -133,9 +136,28 @@ def plan(recipe: Recipe) -> dict[str, list[Plan]]:
     return cast
 
 
+def _plan_voices(recipe: Recipe) -> dict[str, list[Plan]]:
+    """As `plan`, for the speakers of a folder of recordings, dealt to the splits by chance."""
+    names = list(recordings.find(recipe.voices))
+    wanted = recipe.speakers + recipe.validation + recipe.test
+    if wanted > len(names):
+        raise BadInput(
+            f"{recipe.voices}: {len(names)} speakers, but {recipe.speakers} for training, {recipe.validation} for validation "
+            f"and {recipe.test} for the test were asked for; ask for fewer"
+        )
+    splits = ["train"] * recipe.speakers + ["validation"] * recipe.validation + ["test"] * recipe.test
+    dealt = stream(recipe.seed, "deal").permutation(len(names))[:wanted]
+    counts = {"train": recipe.tracks, "validation": recipe.test_tracks, "test": recipe.test_tracks}
+    return {
+        names[i]: [Plan(f"{names[i]}_{k:02d}", names[i], split, "free") for k in range(counts[split])]
+        for i, split in zip(dealt, splits, strict=True)
+    }
+
+
 def make_speaker(out: Path, recipe: Recipe, tracks: list[Plan], espeak) -> None:
     """Make all clips and labels of one speaker, then its part file."""
-    speaker = draw_speaker(recipe.seed, tracks[0].speaker, recipe.coupling)
+    heard = recordings.views(*recordings.measure(recordings.find(recipe.voices)[tracks[0].speaker])) if recipe.voices else None
+    speaker = draw_speaker(recipe.seed, tracks[0].speaker, recipe.coupling, heard)
     for leftover in (out / "clips" / speaker.name).glob(".*.part*"):  # of a worker that was killed
         leftover.unlink()
     rows, labels, mouths = [], [], {}
@@ -165,8 +187,10 @@ def make_track(out: Path, recipe: Recipe, speaker: Speaker, track: Plan, espeak)
 
 def speak(recipe: Recipe, speaker: Speaker, track: Plan, espeak) -> Speech:
     """What is said in a track: words of its vocabulary in the speaker's voice, cut to length at a random place."""
-    own, share = _vocabulary(recipe, track)
     rng = stream(recipe.seed, track.id, "speech")
+    if recipe.voices:
+        return _quote(recipe, track, rng)
+    own, share = _vocabulary(recipe, track)
     voice = voices_.in_mood(voices_.voice_of(speaker), rng)
     spoken, count = [], texts.words_for(recipe.seconds + CONTEXT, voice.rate)
     for _ in range(4):  # one round is the rule; words as short as "ear" need another
@@ -181,6 +205,15 @@ def speak(recipe: Recipe, speaker: Speaker, track: Plan, espeak) -> Speech:
     heard = [word for k, (*_, word) in enumerate(said) if word and (not k or word != said[k - 1][3])]
     waveform = _cut(utterance.waveform, start, recipe.frames)
     return Speech(waveform, phonemes, {"text": " ".join(heard), **voices_.factors(voice)})
+
+
+def _quote(recipe: Recipe, track: Plan, rng: np.random.Generator) -> Speech:
+    """A piece of a real recording."""
+    files = recordings.find(recipe.voices)[track.speaker]
+    count = recipe.tracks if track.split == "train" else recipe.test_tracks
+    path, start = recordings.piece(files, int(track.id.rsplit("_", 1)[1]), count, recipe.seconds, rng)
+    known = {"text": "", "recording": path.name, "start": round(start, 3)}
+    return Speech(_cut(recordings.read(path), start, recipe.frames), [], known)
 
 
 def film(recipe: Recipe, speaker: Speaker, track: Plan, speech: Speech) -> tuple:
@@ -332,7 +365,8 @@ def _finish(out: Path, recipe: Recipe, cast: dict[str, list[Plan]]) -> corpora.C
                 corpora.write_csv(out / "trials" / f"{prefix}{kind}.csv", pairs, TRIAL_COLUMNS)
     settings = asdict(recipe)
     seed = settings.pop("seed")
-    made = corpora.write_corpus(out, rows, made_by="dsel toy", seed=seed, licence=LICENCE, **settings)
+    licence = LICENCE_VOICES if recipe.voices else LICENCE
+    made = corpora.write_corpus(out, rows, made_by="dsel toy", seed=seed, licence=licence, **settings)
     shutil.rmtree(out / ".parts", ignore_errors=True)
     return made
 
@@ -408,7 +442,7 @@ def _work(out: Path, recipe: Recipe) -> None:
     for line in sys.stdin:
         name = line.strip()
         try:
-            espeak = espeak or Espeak()
+            espeak = espeak or (None if recipe.voices else Espeak())
             make_speaker(out, recipe, cast[name], espeak)
             reply = {"done": name}
         except BadInput as error:

@@ -45,10 +45,11 @@ class Speaker:
     face_size: float
 
 
-def draw_speaker(seed: int, name: str, coupling: float) -> Speaker:
+def draw_speaker(seed: int, name: str, coupling: float, heard: tuple[float, float] | None = None) -> Speaker:
     """The speaker of that name. It depends on these three arguments only, not on how many others there are.
 
     A name that ends in a number is female if the number is even, male if odd: any run of numbers is balanced by sex.
+    `heard` overrides the voice's (sex, size) where a real voice was measured; the face follows it by `coupling`.
 
     Raises:
         BadInput: coupling outside [0, 1].
@@ -60,6 +61,8 @@ def draw_speaker(seed: int, name: str, coupling: float) -> Speaker:
     male = bool(int(number[1]) % 2) if number else bool(shared.integers(2))
     sex = (1 if male else -1) * shared.uniform(0.6, 1.0)
     youth, size = shared.standard_normal(2)
+    if heard:
+        (sex, size), male = heard, heard[0] > 0
     own_sex = (1 if face.integers(2) else -1) * face.uniform(0.6, 1.0)
     own_youth, own_size = face.standard_normal(2)
     same_sex = face.random() < coupling
