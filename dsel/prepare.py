@@ -158,9 +158,11 @@ def prepare(
         for left in out.glob(".sound-*"):  # of a run that was killed
             shutil.rmtree(left, ignore_errors=True)
         corpus = _gather(out, split, size, skipped)
+    if corpus is None and len(skipped) == 1:
+        raise BadInput(*skipped.values())
     _tell(skipped, [part for part in _parts(out) if part["path"] in {str(source.path.resolve()) for source in sources}])
     if corpus is None:
-        raise BadInput(f"{out}: nothing usable in {len(sources)} file(s), e.g. {next(iter(skipped.values()))}")
+        raise BadInput(f"{out}: none of {len(sources)} files can be used; {out / 'skipped.csv'} says why")
     return corpus
 
 

@@ -442,6 +442,13 @@ def test_nothing_usable_is_an_error_that_names_the_file(bad, tmp_path, name):
     assert not (tmp_path / "out" / "corpus.json").exists()
 
 
+def test_when_none_of_several_can_be_used_the_reasons_are_kept(bad, tmp_path, capsys):
+    with pytest.raises(BadInput, match=r"none of 2 files can be used"):
+        made([bad / "mute.mp4", bad / "zero.mp4"], tmp_path / "out")
+    assert capsys.readouterr().err.count("skipped:") == 2
+    assert len((tmp_path / "out" / "skipped.csv").read_text().splitlines()) == 3
+
+
 def test_no_face_is_said(tmp_path):
     path = shoot(tmp_path / "x.mp4", Film())
     with pytest.raises(BadInput, match=r"x\.mp4: no face found"):
