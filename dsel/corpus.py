@@ -283,7 +283,11 @@ def _build_cache(corpus: Corpus, size: int, tracks: list[Track], folder: Path, p
         frames.flush()
         sound.flush()
         (part / "index.json").write_text(json.dumps({"size": size, "tracks": len(tracks), "frames": total}))
-        os.replace(part, folder)
+        try:
+            os.replace(part, folder)
+        except OSError:  # another process built the same cache meanwhile: use that one
+            if not (folder / "index.json").is_file():
+                raise
     finally:
         shutil.rmtree(part, ignore_errors=True)
 

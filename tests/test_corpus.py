@@ -88,6 +88,18 @@ def test_an_interrupted_cache_leaves_nothing_behind(copy, monkeypatch):
     assert list((copy.path / "cache").iterdir()) == []
 
 
+def test_two_processes_may_build_the_same_cache_at_once(copy, monkeypatch):
+    def clip_while_another_finishes(track):
+        if not (copy.path / "cache").exists() or not any(p.name[0] != "." for p in (copy.path / "cache").iterdir()):
+            Corpus(copy.path).cache(24, progress=False)
+        return Corpus.clip(copy, track)
+
+    monkeypatch.setattr(copy, "clip", clip_while_another_finishes, raising=False)
+    small, _ = copy.cache(24, progress=False).read(copy.tracks[1])
+    np.testing.assert_array_equal(small, resize(Corpus(copy.path).clip(copy.tracks[1])[0], 24))
+    assert len(list((copy.path / "cache").iterdir())) == 1
+
+
 def test_resize_averages(tmp_path):
     image = np.zeros((1, 4, 4, 3), np.uint8)
     image[:, :2] = 200
