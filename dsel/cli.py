@@ -189,7 +189,7 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = command("demo", _demo, "The whole line: toy corpus, training, evaluation, picture", "What is done is not done again.")
     sub.add_argument("--out", type=Path, default=Path("runs/demo"), help="folder for corpus, run and picture")
-    sub.add_argument("--speakers", type=int, default=300, help="training speakers of the corpus")
+    sub.add_argument("--speakers", type=int, default=700, help="training speakers of the corpus, two tracks each")
     sub.add_argument("--steps", type=int, default=650, help="training steps")
     sub.add_argument("--seed", type=int, default=0, help="of corpus and training")
     return parser

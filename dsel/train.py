@@ -51,10 +51,10 @@ class TrainConfig:
 
     B: int = 16
     N: int = 16
-    extra: int = 32
+    extra: int = 64
     steps: int = 650
     optimiser: str = "adamw"
-    lr: float = 2e-3
+    lr: float = 1e-3
     warmup: int = 30
     weight_decay: float = 1e-2
     clip: float = 10.0
@@ -66,7 +66,7 @@ class TrainConfig:
     confusion_scale: str = "detached"
     w0: float = 10.0
     w_max: float | None = 20.0
-    augment: float = 1.0
+    augment: float = 0.5
     distinct_speakers: bool = False
     seed: int = 0
     log_every: int = 10

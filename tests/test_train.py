@@ -221,7 +221,7 @@ def test_what_a_trainer_refuses(noise_corpus, tmp_path):
     trainer(noise_corpus, tmp_path / "run", steps=1).fit()
     with pytest.raises(BadInput, match="already holds a run; use --resume"):
         trainer(noise_corpus, tmp_path / "run", steps=1)
-    with pytest.raises(BadInput, match=r"train.lr was 0.002, now 0.1; train.B was 3, now 4|train.B was 3, now 4; .*train.lr"):
+    with pytest.raises(BadInput, match=r"train.lr was 0.001, now 0.1; train.B was 3, now 4|train.B was 3, now 4; .*train.lr"):
         trainer(noise_corpus, tmp_path / "run", resume=True, steps=1, lr=0.1, B=4)
     with pytest.raises(BadInput, match=r"model\.D was 128, now 64"):
         trainer(noise_corpus, tmp_path / "run", resume=True, steps=1, model=ModelConfig.laptop(D=64))
