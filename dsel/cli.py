@@ -72,6 +72,12 @@ def _plot(**arguments) -> None:
     print(arguments["out"])
 
 
+def _release(**arguments) -> None:
+    from dsel.train import release
+
+    print(release(**arguments))
+
+
 def _demo(**arguments) -> None:
     from dsel.demo import demo
 
@@ -186,6 +192,10 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--out", required=True, type=Path, help="the .html file (or .png, with kaleido and Chrome)")
     sub.add_argument("--seed", type=int, default=0, help="of the map")
     corpus_and_split(sub)
+
+    sub = command("release", _release, "Write a run's networks in half precision, with a card that says how good they are")
+    sub.add_argument("run", type=Path, metavar="RUN", help="run folder, trained and evaluated")
+    sub.add_argument("--out", required=True, type=Path, help="the .pt file; its card is written beside it as .json")
 
     sub = command("demo", _demo, "The whole line: toy corpus, training, evaluation, picture", "What is done is not done again.")
     sub.add_argument("--out", type=Path, default=Path("runs/demo"), help="folder for corpus, run and picture")

@@ -84,9 +84,7 @@ def test_a_batch_is_consecutive_frames_in_step_and_the_same_whenever_asked(noise
 
 def test_an_epoch_shows_every_track_once(noise_corpus):
     tracks = noise_corpus.split("train")
-    batches = Batches(
-        noise_corpus.cache(48, tracks=tracks, progress=False), tracks, TrainConfig.checked(**{**SMALL, "B": 2})
-    )
+    batches = Batches(noise_corpus.cache(48, tracks=tracks, progress=False), tracks, TrainConfig.checked(**{**SMALL, "B": 2}))
     assert batches.steps_an_epoch == 3
     epochs = [[t.id for step in range(3 * e, 3 * e + 3) for t in batches.at(step).tracks] for e in range(2)]
     assert all(len(set(ids)) == 12 for ids in epochs)
