@@ -72,6 +72,12 @@ def _plot(**arguments) -> None:
     print(arguments["out"])
 
 
+def _release(**arguments) -> None:
+    from dsel.train import release
+
+    print(release(**arguments))
+
+
 def _demo(**arguments) -> None:
     from dsel.demo import demo
 
@@ -187,9 +193,13 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--seed", type=int, default=0, help="of the map")
     corpus_and_split(sub)
 
+    sub = command("release", _release, "Write a run's networks in half precision, with a card that says how good they are")
+    sub.add_argument("run", type=Path, metavar="RUN", help="run folder, trained and evaluated")
+    sub.add_argument("--out", required=True, type=Path, help="the .pt file; its card is written beside it as .json")
+
     sub = command("demo", _demo, "The whole line: toy corpus, training, evaluation, picture", "What is done is not done again.")
     sub.add_argument("--out", type=Path, default=Path("runs/demo"), help="folder for corpus, run and picture")
-    sub.add_argument("--speakers", type=int, default=300, help="training speakers of the corpus")
+    sub.add_argument("--speakers", type=int, default=700, help="training speakers of the corpus, two tracks each")
     sub.add_argument("--steps", type=int, default=650, help="training steps")
     sub.add_argument("--seed", type=int, default=0, help="of corpus and training")
     return parser

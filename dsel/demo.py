@@ -10,14 +10,14 @@ from dsel.toy.make import toy
 from dsel.train import train
 
 
-def demo(out="runs/demo", *, speakers: int = 300, steps: int = 650, seed: int = 0, progress: bool = True) -> list[dict]:
+def demo(out="runs/demo", *, speakers: int = 700, steps: int = 650, seed: int = 0, progress: bool = True) -> list[dict]:
     """Make a toy corpus, train the full method on it, judge it on unseen speakers, draw the picture. Returns the table's rows.
 
     out/corpus, out/run, out/identity_against_content.html. Called again, it goes on where it was stopped.
     """
     out = Path(out)
     print("1/4  talking heads: a corpus of drawn faces with synthetic voices")
-    corpus = toy(out / "corpus", speakers, seed=seed, progress=progress)
+    corpus = toy(out / "corpus", speakers, tracks=2, validation=8, test=40, seed=seed, progress=progress)
     print(f"     {corpus}")
     print("2/4  training on the training speakers: content + identity + disentanglement, no labels")
     resume = (out / "run" / "checkpoint.pt").is_file()

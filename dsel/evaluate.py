@@ -197,7 +197,8 @@ def evaluate(run, data, *, split: str = "test", progress: bool = True) -> list[d
     """
     model, corpus = load_model(run), open_corpus(data)
     rows = evaluate_model(model, corpus, split=split, similarity=run_similarity(run), progress=progress)
-    (Path(run) / "evaluation.json").write_text(json.dumps({"data": corpus.path.name, "split": split, "rows": rows}, indent=1))
+    found = {"corpus": corpus.meta, "split": split, "rows": rows}
+    (Path(run) / "evaluation.json").write_text(json.dumps(found, indent=1))
     return rows
 
 

@@ -50,12 +50,14 @@ def identity_against_content(corpus: Corpus, e: Embeddings, *, seed: int = 0):
     Returns the figure and {colouring: {head: purity, "chance": ...}}.
     """
     labels = window_labels(corpus, e)
-    shown = np.flatnonzero((e.window % STRIDE == 0) & (~(labels["phoneme"] == "") | (not (labels["phoneme"] != "").any())))
+    sound = np.array([sound_class(phoneme) for phoneme in labels["phoneme"]])
+    known = sound.astype(bool).any()
+    shown = np.flatnonzero((e.window % STRIDE == 0) & (sound.astype(bool) if known else True))
     labels = {key: values[shown] for key, values in labels.items()}
     vectors = {head: e.vectors["audio"][head][shown] for head in ("identity", "content")}
     colourings = {"speaker": labels["speaker"]}
-    if (labels["viseme"] != "").any():
-        colourings["sound"] = np.array([sound_class(name) for name in labels["phoneme"]])
+    if known:
+        colourings["sound"] = sound[shown]
     purity = {
         name: {head: plots.neighbour_purity(vectors[head], values, labels["track"]) for head in vectors}
         | {"chance": plots.purity_chance(values, labels["track"])}
@@ -77,18 +79,16 @@ def identity_against_content(corpus: Corpus, e: Embeddings, *, seed: int = 0):
 
 
 def sound_class(phoneme: str) -> str:
-    """A broad class of sound for an espeak phoneme mnemonic: seven that a legend can hold."""
-    name = phoneme.lstrip("',%=_|").rstrip(":;")
+    """A broad class of sound for an espeak phoneme mnemonic; "" for a pause. Six, so that a legend can hold them."""
+    name = phoneme.lstrip("',%=|")
     classes = {
+        "s-like": ("tS", "dZ", "s", "z", "S", "Z"),  # before the stops, which tS and dZ begin like
         "stop": ("p", "b", "t", "d", "k", "g", "?"),
         "nasal": ("m", "n", "N"),
-        "hiss": ("s", "z", "S", "Z", "tS", "dZ"),
-        "soft fricative": ("f", "v", "T", "D", "h", "x"),
-        "glide": ("l", "r", "w", "j", "l#", "L"),
+        "f-like": ("f", "v", "T", "D", "h", "x"),
+        "glide": ("l", "r", "w", "j", "L"),
     }
-    for kind, names in classes.items():
-        if name in names or name.rstrip("#2-") in names:
+    for kind, beginnings in classes.items():
+        if name.startswith(beginnings):
             return kind
-    if name[:1] in ("i", "I", "e", "E", "a") and name[:2] not in ("aU", "a#"):
-        return "front vowel"
-    return "other vowel"
+    return "vowel" if name.strip("_:;") else ""

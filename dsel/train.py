@@ -11,6 +11,7 @@ the seed and the step. So a run can be killed at any moment and resumed from its
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import math
 import os
@@ -51,10 +52,10 @@ class TrainConfig:
 
     B: int = 16
     N: int = 16
-    extra: int = 32
+    extra: int = 64
     steps: int = 650
     optimiser: str = "adamw"
-    lr: float = 2e-3
+    lr: float = 1e-3
     warmup: int = 30
     weight_decay: float = 1e-2
     clip: float = 10.0
@@ -66,7 +67,7 @@ class TrainConfig:
     confusion_scale: str = "detached"
     w0: float = 10.0
     w_max: float | None = 20.0
-    augment: float = 1.0
+    augment: float = 0.5
     distinct_speakers: bool = False
     seed: int = 0
     log_every: int = 10
@@ -378,13 +379,23 @@ def read_checkpoint(run) -> dict:
 
 
 def release(run, out) -> Path:
-    """Write what one needs to use a run's networks, and no more, to `out` (.pt): weights in half precision, configuration."""
+    """Write what one needs to use a run's networks, and no more: weights in half precision and configuration to `out` (.pt).
+
+    Beside it goes its card (.json): the hash, how and on what it was trained, and the figures of RUN/evaluation.json.
+    Raises BadInput for a run without checkpoint or evaluation.
+    """
     state, out = read_checkpoint(run), Path(out)
+    judged = Path(run) / "evaluation.json"
+    if not judged.is_file():
+        raise BadInput(f"{judged}: missing; run 'dsel evaluate {run} --data DIR' first, a released model needs its figures")
     halves = {name: value.half() if value.is_floating_point() else value for name, value in state["model"].items()}
     out.parent.mkdir(parents=True, exist_ok=True)
     part = out.with_name(f".{out.name}.{os.getpid()}.part")
     torch.save({"model": halves, "loss": state["loss"], "config": state["config"], "step": state["step"]}, part)
     os.replace(part, out)
+    card = {"sha256": hashlib.sha256(out.read_bytes()).hexdigest(), "train": state["config"]["train"], "step": state["step"]}
+    card |= {"evaluation": json.loads(judged.read_text())}
+    replace_text(out.with_suffix(".json"), json.dumps(card, indent=1) + "\n")
     return out
 
 

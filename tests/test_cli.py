@@ -10,7 +10,7 @@ from conftest import ROOT, make_noise_corpus
 
 from dsel.cli import main
 
-COMMANDS = ("toy", "prepare", "train", "evaluate", "embed", "plot", "demo")
+COMMANDS = ("toy", "prepare", "train", "evaluate", "embed", "plot", "release", "demo")
 
 
 def dsel(*arguments, **environment):
@@ -40,7 +40,7 @@ def test_help_starts_fast_because_nothing_heavy_is_imported():
 def test_the_whole_line_on_a_toy_corpus(tmp_path):
     """make demo in small: corpus, training, table with chance, picture; a second call does nothing twice."""
     pytest.importorskip("espeakng_loader", reason="voices need the extra 'speech'")
-    arguments = ("demo", "--out", tmp_path / "demo", "--speakers", 12, "--steps", 3)
+    arguments = ("demo", "--out", tmp_path / "demo", "--speakers", 40, "--steps", 2)
     first = dsel(*arguments)
     assert first.returncode == 0, first.stderr[-2000:]
     assert "chance" in first.stdout

@@ -262,6 +262,27 @@ def test_which_terms_train_the_scale(scale, moves):
         assert (gradient is not None and gradient.abs().item() > 1e-6) is moves
 
 
+@pytest.mark.parametrize(("weights", "trained"), [((1, 0, 0), "content_similarity"), ((0, 1, 0), "identity_similarity")])
+def test_each_matching_loss_trains_its_own_scale(weights, trained):
+    face, audio, pick = batch()
+    loss = DisentangledLoss(*weights).double()
+    loss(as_tensors(face), as_tensors(audio), torch.tensor(pick))[0].backward()
+    for name in ("content_similarity", "identity_similarity"):
+        gradient = getattr(loss, name).log_w.grad
+        assert (gradient is not None and gradient.abs().item() > 1e-6) is (name == trained), name
+
+
+def test_gather_widens_both_identity_tasks_and_no_content_task():
+    face, audio, pick = batch()
+    loss, arguments = DisentangledLoss().double(), (as_tensors(face), as_tensors(audio), torch.tensor(pick))
+    _, alone = loss(*arguments)
+    _, twice = loss(*arguments, gather=lambda x: torch.cat([x, -x]))  # a second process that saw the opposite
+    for name in ("identity", "confusion_cs"):
+        assert abs(twice[name] - alone[name]) > 1e-3, name
+    for name in ("content", "confusion_sc"):
+        torch.testing.assert_close(twice[name], alone[name])
+
+
 @pytest.mark.parametrize(
     ("weights", "trained"),
     [((1, 0, 0), {"content"}), ((0, 1, 0), {"identity"}), ((0, 0, 1), {"content", "identity"})],

@@ -84,9 +84,7 @@ def test_a_batch_is_consecutive_frames_in_step_and_the_same_whenever_asked(noise
 
 def test_an_epoch_shows_every_track_once(noise_corpus):
     tracks = noise_corpus.split("train")
-    batches = Batches(
-        noise_corpus.cache(48, tracks=tracks, progress=False), tracks, TrainConfig.checked(**{**SMALL, "B": 2})
-    )
+    batches = Batches(noise_corpus.cache(48, tracks=tracks, progress=False), tracks, TrainConfig.checked(**{**SMALL, "B": 2}))
     assert batches.steps_an_epoch == 3
     epochs = [[t.id for step in range(3 * e, 3 * e + 3) for t in batches.at(step).tracks] for e in range(2)]
     assert all(len(set(ids)) == 12 for ids in epochs)
@@ -221,7 +219,7 @@ def test_what_a_trainer_refuses(noise_corpus, tmp_path):
     trainer(noise_corpus, tmp_path / "run", steps=1).fit()
     with pytest.raises(BadInput, match="already holds a run; use --resume"):
         trainer(noise_corpus, tmp_path / "run", steps=1)
-    with pytest.raises(BadInput, match=r"train.lr was 0.002, now 0.1; train.B was 3, now 4|train.B was 3, now 4; .*train.lr"):
+    with pytest.raises(BadInput, match=r"train.lr was 0.001, now 0.1; train.B was 3, now 4|train.B was 3, now 4; .*train.lr"):
         trainer(noise_corpus, tmp_path / "run", resume=True, steps=1, lr=0.1, B=4)
     with pytest.raises(BadInput, match=r"model\.D was 128, now 64"):
         trainer(noise_corpus, tmp_path / "run", resume=True, steps=1, model=ModelConfig.laptop(D=64))

@@ -28,7 +28,8 @@ REACH = 12  # mel frames either way in which a lag is looked for
 def calibrate(corpus: corpora.Corpus, progress: bool = True) -> str:
     """Measure a toy corpus; returns the page as Markdown."""
     tracks = corpus.split("train") + corpus.split("test")
-    seen = {t.id: describe(*corpus.clip(t), corpus.mouth(t)) for t in tqdm(tracks, "listening", disable=not progress)}
+    bar = tqdm(tracks, "listening", disable=not progress, leave=False)
+    seen = {t.id: describe(*corpus.clip(t), corpus.mouth(t)) for t in bar}
     return page(corpus, error_table(corpus, seen), lag_ms([s["fit"] for s in seen.values()]), phoneme_table(corpus))
 
 

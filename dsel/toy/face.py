@@ -155,14 +155,14 @@ def face_of(speaker) -> Face:
     lip = _mix((skin[0] * 0.84, skin[1] * red, skin[2] * red), (0.70, 0.13, 0.20), float(np.clip(lipstick, 0, 0.75)))
     fuller = 0.012 * p["skin"] - 0.008 * old
     eye_y = -0.13 + 0.012 * z["height"]
-    eye_height = (0.074 + 0.011 * z["eye_size"]) * (1.10 - 0.20 * male) * (1 - 0.10 * old)
+    eye_height = (0.074 + 0.011 * z["eye_size"]) * (1.10 - 0.20 * male) * (1 - 0.10 * old) * (1 - 0.08 * size)
     return Face(
-        cheek=float(np.clip(0.575 + 0.038 * z["width"] + 0.016 * size + 0.018 * (2 * male - 1), 0.48, 0.68)),
+        cheek=float(np.clip(0.575 + 0.026 * z["width"] + 0.032 * size + 0.018 * (2 * male - 1), 0.48, 0.68)),
         top=-0.76 - 0.022 * z["height"],
-        chin=float(np.clip(0.735 + 0.030 * z["height"] + 0.020 * size + 0.022 * (2 * male - 1), 0.64, 0.83)),
+        chin=float(np.clip(0.735 + 0.022 * z["height"] + 0.032 * size + 0.022 * (2 * male - 1), 0.64, 0.83)),
         taper=float(np.clip(0.30 + 0.07 * z["taper"] - 0.12 * male, 0.04, 0.46)),
         square=float(np.clip(2.5 + 0.40 * z["square"] + 0.9 * male, 2.0, 4.4)),
-        neck=0.30 + 0.10 * male + 0.02 * size,
+        neck=0.30 + 0.10 * male + 0.035 * size,
         ear=float(np.clip(1 + 0.16 * z["ears"] + 0.10 * old, 0.6, 1.5)),
         skin=skin,
         hair=hair,
@@ -177,14 +177,14 @@ def face_of(speaker) -> Face:
         brow_colour=brow_colour,
         eye_x=float(np.clip(0.250 + 0.020 * z["eye_distance"] + 0.006 * size, 0.19, 0.31)),
         eye_y=eye_y,
-        eye_width=0.124 + 0.010 * z["eye_size"],
+        eye_width=0.124 + 0.010 * z["eye_size"] - 0.006 * size,
         eye_height=float(np.clip(eye_height, 0.035, 0.10)),
         eye_tilt=0.10 * z["eye_tilt"],
         lid=float(np.clip(0.08 + 0.10 * z["lid"] + 0.10 * old, 0, 0.6)),
         lashes=float(np.clip(0.95 - 0.45 * male, 0, 1)),
         iris=_ramp(_IRIS, p["iris"] * (0.3 if dark else 1.0)),
         nose_y=0.185 + 0.036 * z["nose_length"] + 0.012 * old + 0.008 * size,
-        nose_width=float(np.clip(0.115 + 0.020 * z["nose_width"] + 0.012 * male + 0.02 * p["skin"], 0.07, 0.19)),
+        nose_width=float(np.clip(0.115 + 0.016 * z["nose_width"] + 0.012 * male + 0.010 * size + 0.02 * p["skin"], 0.07, 0.19)),
         mouth_y=0.415 + 0.022 * z["mouth_height"] + 0.012 * z["nose_length"],
         mouth_width=float(np.clip(0.245 + 0.022 * z["mouth_width"] + 0.008 * male, 0.18, 0.31)),
         lip_upper=float(np.clip(0.036 + 0.011 * z["lips"] + fuller - 0.006 * male, 0.014, 0.08)),

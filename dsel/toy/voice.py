@@ -55,21 +55,21 @@ def voice_of(speaker: Speaker) -> Voice:
     """The voice that belongs to a speaker's latents."""
     z, sex, size = speaker.voice, speaker.voice_sex, speaker.voice_size
     ageing = (speaker.voice_age - 45) / 35  # about -0.8 .. 1
-    f0 = np.exp(np.log(152) - 0.36 * sex - 0.03 * size + 0.11 * z[0] + ageing * (0.04 if sex > 0 else -0.07))
-    scale = np.exp(0.065 - 0.085 * sex - 0.045 * size + 0.03 * z[2] - 0.02 * ageing)
+    f0 = np.exp(np.log(152) - 0.36 * sex - 0.06 * size + 0.08 * z[0] - ageing * (0.05 if sex > 0 else 0.10))
+    scale = np.exp(0.065 - 0.085 * sex - 0.055 * size + 0.025 * z[2] - 0.02 * ageing)
     own = np.exp(0.035 * np.array([0, z[3], z[4], z[5], z[5] - z[4], 0, 0, 0, 0]))
     formants = tuple(np.clip(scale * own, 0.75, 1.35).round(4).tolist())
-    breath = 6 * np.exp(0.8 * z[9]) * (1.5 if sex < 0 else 0.8) + 4 * max(0.0, ageing)
+    breath = 6 * np.exp(0.8 * z[9]) * (1.5 if sex < 0 else 0.8) + 10 * max(0.0, ageing)
     return Voice(
         f0=round(float(np.clip(f0, 65, 290)), 2),
         span=round(float(1 + 0.42 * np.exp(0.3 * z[1])), 4),
         formants=formants,
         widths=tuple([round(float(np.exp(0.18 * z[6] * z[7])), 4)] * len(formants)),
         tilt=round(float(-1.5 * z[6]), 3),
-        roughness=int(np.clip(round(1.5 + 1.5 * z[7] + 1.5 * max(0.0, ageing)), 0, 7)),
+        roughness=int(np.clip(round(1.5 + 1.2 * z[7] + 2.5 * max(0.0, ageing)), 0, 7)),
         flutter=int(np.clip(round(2.5 * np.exp(0.5 * z[8]) + 3 * max(0.0, ageing)), 0, 15)),
         breath=int(np.clip(round(breath), 0, 45)),
-        rate=round(float(np.clip(185 * np.exp(0.11 * z[10] - 0.06 * ageing), 130, 270)), 1),
+        rate=round(float(np.clip(185 * np.exp(0.08 * z[10] - 0.14 * ageing), 130, 270)), 1),
         accent=ACCENTS[min(int(NormalDist().cdf(z[11]) * len(ACCENTS)), len(ACCENTS) - 1)],
     )
 
