@@ -39,27 +39,56 @@ def write_clip(path, frames: np.ndarray, waveform: np.ndarray, *, crf: int = 23,
         raise BadInput(f"{path}: frames must be uint8 (T, H, W, 3) with even H and W, not {frames.dtype} {frames.shape}")
     if waveform.ndim != 1:
         raise BadInput(f"{path}: the waveform must be mono (S,), not {waveform.shape}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
-    try:
-        with av.open(str(part), "w") as container:
-            # x264's macroblock tree reads memory that nobody wrote: now and then the same picture gave another file.
-            options = {"crf": str(crf), "preset": "veryfast", "threads": "1", "x264-params": "mbtree=0"}
-            video = container.add_stream("libx264", rate=FPS, options=options)
-            video.width, video.height, video.pix_fmt = frames.shape[2], frames.shape[1], "yuv420p"
-            sound = container.add_stream("aac", rate=SAMPLE_RATE, layout="mono")
-            sound.bit_rate = audio_rate
-            for image in frames:
-                container.mux(video.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
-            container.mux(video.encode())
-            block = av.AudioFrame.from_ndarray(np.ascontiguousarray(waveform[None], np.float32), "fltp", "mono")
-            block.sample_rate, block.pts = SAMPLE_RATE, 0
-            container.mux(sound.encode(block))
-            container.mux(sound.encode())
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    with _whole(path) as part, av.open(str(part), "w") as container:
+        # x264's macroblock tree reads memory that nobody wrote: now and then the same picture gave another file.
+        options = {"crf": str(crf), "preset": "veryfast", "threads": "1", "x264-params": "mbtree=0"}
+        video = container.add_stream("libx264", rate=FPS, options=options)
+        video.width, video.height, video.pix_fmt = frames.shape[2], frames.shape[1], "yuv420p"
+        sound = _aac(container, audio_rate)
+        for image in frames:
+            container.mux(video.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(video.encode())
+        _mux_sound(container, sound, waveform)
     return path
+
+
+def shift_sound(waveform: np.ndarray, frames: int) -> np.ndarray:
+    """The sound moved by exactly 640 `frames` samples: late (to the right) for frames > 0, early for frames < 0.
+
+    waveform (S,) -> (S,), a new array; what moves out is lost, zeros come in. Sound that was in step is late by `frames`
+    afterwards: the offset k of which picture frame f belongs to sound frame f + k. (Source: ours.)
+    """
+    moved, n = np.zeros_like(waveform), samples_for(abs(frames))
+    if frames >= 0:
+        moved[n:] = waveform[: max(0, len(waveform) - n)]
+    else:
+        moved[: max(0, len(waveform) - n)] = waveform[n:]
+    return moved
+
+
+def remux_shifted(path, out, frames: int, *, audio_rate: int = 48_000) -> Path:
+    """Copy a clip with its sound moved by so many frames, see `shift_sound`. The picture's packets are copied bit by bit.
+
+    Args:
+        path: a clip that dsel wrote.
+        out: the new file; it appears under its name only when it is complete.
+        frames: k > 0 makes the sound late, k < 0 early.
+        audio_rate: bits a second of the AAC sound, which is coded anew.
+    Raises:
+        BadInput: as `read_clip`.
+    """
+    import av
+
+    waveform = shift_sound(read_clip(path)[1], frames)
+    with _whole(Path(out)) as part, av.open(str(path)) as source, av.open(str(part), "w") as container:
+        video = container.add_stream_from_template(source.streams.video[0])
+        sound = _aac(container, audio_rate)
+        for packet in source.demux(video=0):
+            if packet.dts is not None:  # the last one only says that there are no more
+                packet.stream = video
+                container.mux(packet)
+        _mux_sound(container, sound, waveform)
+    return Path(out)
 
 
 def read_clip(path) -> tuple[np.ndarray, np.ndarray]:
@@ -95,6 +124,35 @@ def read_clip(path) -> tuple[np.ndarray, np.ndarray]:
     sound = np.concatenate(blocks)[: len(waveform)] if blocks else waveform[:0]
     waveform[: len(sound)] = sound
     return frames, waveform
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[Path]:
+    """A name beside `path` to write to; what was written becomes `path` at the end, or vanishes if something goes wrong."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    try:
+        yield part
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _aac(container, rate: int):
+    """A new stream of 16 kHz mono AAC with so many bits a second."""
+    sound = container.add_stream("aac", rate=SAMPLE_RATE, layout="mono")
+    sound.bit_rate = rate
+    return sound
+
+
+def _mux_sound(container, sound, waveform: np.ndarray) -> None:
+    """Encode a waveform (S,) into its stream, from time 0 on."""
+    import av
+
+    block = av.AudioFrame.from_ndarray(np.ascontiguousarray(waveform[None], np.float32), "fltp", "mono")
+    block.sample_rate, block.pts = SAMPLE_RATE, 0
+    container.mux(sound.encode(block))
+    container.mux(sound.encode())
 
 
 # ---------------------------------------------------------------------------------------------------------------------

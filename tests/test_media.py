@@ -89,6 +89,60 @@ def test_a_file_that_is_no_clip_is_refused(tmp_path):
         assert "\n" not in str(error.value)
 
 
+# ------------------------------------------------------------------------------------------------ sound moved
+
+
+@given(frames=st.integers(0, 9), k=st.integers(-12, 12), seed=st.integers(0, 99))
+def test_every_sample_moves_by_the_same_amount(frames, k, seed):
+    sound = np.random.default_rng(seed).uniform(-1, 1, 640 * frames).astype(np.float32)
+    moved = media.shift_sound(sound, k)
+    assert moved.shape == sound.shape
+    assert moved.dtype == sound.dtype
+    for s in range(0, len(sound), 97):
+        came_from = s - 640 * k
+        assert moved[s] == (sound[came_from] if 0 <= came_from < len(sound) else 0)
+
+
+def test_moving_leaves_the_original_alone_and_undoes_itself():
+    sound = tone()
+    before = sound.copy()
+    back = media.shift_sound(media.shift_sound(sound, 3), -3)
+    np.testing.assert_array_equal(sound, before)
+    np.testing.assert_array_equal(back[: 640 * 9], sound[: 640 * 9])
+    assert not back[640 * 9 :].any()
+    assert media.shift_sound(sound, 0) is not sound
+
+
+def video_packets(path):
+    with av.open(str(path)) as container:
+        return [(packet.pts, bytes(packet)) for packet in container.demux(video=0) if packet.dts is not None]
+
+
+@pytest.mark.parametrize("k", [-15, -4, 0, 1, 7])
+def test_a_remuxed_clip_has_the_same_picture_and_its_sound_moved_to_the_sample(tmp_path, k):
+    noise = np.random.default_rng(1).standard_normal(640 * 40)
+    sound = (0.2 * np.convolve(noise, np.hanning(31) / 8, "same")).astype(np.float32)  # below 1 kHz: AAC keeps its phase
+    clip = media.write_clip(tmp_path / "a.mp4", picture(40), sound)
+    moved = media.remux_shifted(clip, tmp_path / "new" / "b.mp4", k)
+    assert video_packets(moved) == video_packets(clip)
+    frames, heard = media.read_clip(moved)
+    assert frames.shape == (40, 32, 32, 3)
+    expected = media.shift_sound(sound, k)
+    lags = range(-200, 201)
+    scores = [np.dot(np.roll(expected, lag), heard) for lag in lags]
+    assert lags[int(np.argmax(scores))] == 0
+    assert np.corrcoef(expected, heard)[0, 1] > 0.98
+    assert sorted(path.name for path in moved.parent.iterdir()) == ["b.mp4"]
+
+
+def test_only_clips_are_remuxed(tmp_path):
+    (tmp_path / "text.mp4").write_text("hello")
+    for name in ("none", "text"):
+        with pytest.raises(BadInput, match=name):
+            media.remux_shifted(tmp_path / f"{name}.mp4", tmp_path / "out.mp4", 3)
+    assert not (tmp_path / "out.mp4").exists()
+
+
 # ------------------------------------------------------------------------------------------------ the grid
 
 
