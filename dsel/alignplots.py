@@ -168,7 +168,7 @@ def mouth_against_sound(mouths: np.ndarray, opening: np.ndarray, mel: np.ndarray
     figure.add_trace(go.Scatter(x0=x0[start], dx=MEL_HOP / SAMPLE_RATE, y=short(stretched, 3), **moving), 2, 1)
     figure.add_trace(_mel(mel, x0[start]), 3, 1)
     figure.update_layout(shapes=_lines(T))
-    steps = [restyle(f"{k:+d}" if k else "0", {"x0": [x, x]}, [1, 2]) for k, x in zip(shifts, x0, strict=True)]
+    steps = [restyle(f"{k:+d}" if k else "0", {"x0": [x, x]}, [2, 3]) for k, x in zip(shifts, x0, strict=True)]
     bar = slider(steps, "sound late by frames k", active=start, pad=80)
     title = "Push the sound along: where does it fit the mouth?"
     figure.update_layout(title=title, sliders=[bar], height=600, showlegend=True, legend={"orientation": "h", "y": 1.09})

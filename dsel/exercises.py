@@ -131,6 +131,32 @@ class Exercise:
         return None
 
 
+def judge(candidate: Callable, right: Callable, mistakes: list[Mistake], cases: list[tuple]) -> Verdict:
+    """The verdict on a function that returns arrays or numbers, not a loss: are its answers exactly those of `right`?
+
+    cases: the arguments of each call. Like an `Exercise` it never raises, and names the mistake that gives the same answers.
+    """
+
+    def same(formula) -> bool:
+        return all(np.array_equal(answer, formula(*case)) for answer, case in zip(answers, cases, strict=True))
+
+    try:
+        answers = [candidate(*case) for case in cases]
+    except NotImplementedError:
+        return _no("not yet", "Not yet: write the function, run the cell, and this line will judge it.")
+    except Exception as error:
+        return _no("raises", f"It stops with {type(error).__name__}: {error}")
+    if any(answer is None for answer in answers):
+        return _no("not yet", "Not yet: the function returns nothing. Is the `return` missing?")
+    if same(right):
+        return Verdict(True, "", f"Right, on {len(cases)} cases.")
+    for mistake in mistakes:
+        if same(mistake.formula):
+            return _no(mistake.name, mistake.message)
+    got, want = (np.array2string(np.asarray(x), threshold=6, edgeitems=2) for x in (answers[0], right(*cases[0])))
+    return _no("unknown", f"Not yet: the first answer is {got}, it should be {want}.")
+
+
 def _no(name: str, message: str) -> Verdict:
     return Verdict(False, name, message)
 

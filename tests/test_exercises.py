@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -203,3 +204,25 @@ def test_the_solution_on_the_page_is_right_and_its_stub_is_not_yet(notebook, whi
     room = {"torch": torch, "exercises": exercises}
     exec(stub, room)
     assert exercises.EXERCISES[which](room[f"my_{which}"]).name == "not yet"
+
+
+def test_judge_names_what_it_knows_and_never_raises():
+    cases, right = [(np.arange(5), 2), (np.arange(7), 3)], lambda x, n: x[:n]
+    known = [exercises.Mistake("late", lambda x, n: x[1 : n + 1], "One too far.")]
+    for candidate, name in (
+        (right, ""),
+        (lambda x, n: x[1 : n + 1], "late"),
+        (lambda x, n: x[n:], "unknown"),
+        (lambda x, n: list(range(n)), ""),
+        (lambda x, n: None, "not yet"),
+        (lambda x, n: x[:n][99], "raises"),
+        (lambda x, n: "words", "unknown"),
+    ):
+        verdict = exercises.judge(candidate, right, known, cases)
+        assert (verdict.name, bool(verdict)) == (name, name == "")
+        assert verdict.message
+
+    def stub(x, n):
+        raise NotImplementedError
+
+    assert exercises.judge(stub, right, known, cases).name == "not yet"
