@@ -258,10 +258,8 @@ def frame_grid(times: np.ndarray) -> tuple[float, np.ndarray, int]:
     back by the largest earliness, so that none is repeated and none is lost. (Source: ours.)
     """
     origin = times[0]
-    late = (times - origin) * FPS
-    late = late - np.round(late)  # (K,) frames; near 0 throughout if the video has 25 frames a second
-    steady = len(times) > 1 and len(times) == round((times[-1] - origin) * FPS) + 1
-    if steady and np.abs(late).max() < 0.4 and late.min() * -1 > SAME_INSTANT * FPS:
+    late = (times - origin) * FPS - np.arange(len(times))  # (K,) frames; near 0 throughout if they come 25 a second
+    if np.ptp(late) < 0.5 and -late.min() > SAME_INSTANT * FPS:
         origin += late.min() / FPS
     cells = np.floor((times - origin + SAME_INSTANT) * FPS).astype(int)
     hold = float(np.median(np.diff(times))) if len(times) > 1 else 1 / FPS

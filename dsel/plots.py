@@ -81,7 +81,7 @@ def neighbour_purity(vectors: np.ndarray, labels: np.ndarray, groups: np.ndarray
     shares = []
     for i in range(len(x)):
         others = np.flatnonzero(groups != groups[i])
-        near = others[np.argpartition(-(x[others] @ x[i]), k)[:k]]
+        near = others[np.argsort(-(x[others] @ x[i]), kind="stable")[:k]]
         shares.append((labels[near] == labels[i]).mean())
     return float(np.mean(shares))
 
