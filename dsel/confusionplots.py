@@ -27,7 +27,7 @@ def tables(named: dict, *, title: str, columns: int = 2):
     rows = -(-len(named) // columns)
     arrays = [np.asarray(table, np.float64) for table in named.values()]
     heads = [f"{head}<br>match: {np.diag(table).mean():.2f}" for head, table in zip(named, arrays, strict=True)]
-    figure = make_subplots(rows, columns, subplot_titles=heads, horizontal_spacing=0.05, vertical_spacing=0.2 / rows)
+    figure = make_subplots(rows, columns, subplot_titles=heads, horizontal_spacing=0.05, vertical_spacing=0.25 / rows)
     for k, table in enumerate(arrays):
         hover = "question %{y}, answer %{x}: %{z}<extra></extra>"
         picture = go.Heatmap(z=short(table), coloraxis="coloraxis", hovertemplate=hover)
@@ -36,7 +36,7 @@ def tables(named: dict, *, title: str, columns: int = 2):
     figure.update_yaxes(autorange="reversed")
     figure.update_annotations(font_size=13)
     scale = {"colorscale": "Viridis", "cmin": 0, "cmax": 1, "colorbar": {"title": "p"}}
-    size = {"width": 220 * columns + 130, "height": 265 * rows + 100, "margin": {"t": 110, "b": 20}}
+    size = {"width": 220 * columns + 130, "height": 280 * rows + 100, "margin": {"t": 110, "b": 20}}
     return figure.update_layout(title={"text": title, "y": 0.97}, coloraxis=scale, **size)
 
 
@@ -186,7 +186,7 @@ def losses_under(runs: dict, titles: dict, *, every: int, chance: dict, name: st
             for key, y in zip(chance, curves[settings[active]], strict=True)
         ]
     )
-    label = {"annotation_text": "log K: no idea", "annotation_position": "bottom left"}
+    label = {"annotation_text": "log K: no idea", "annotation_position": "right"}  # beside the curves, not over them
     figure.add_hline(y=1, line={"dash": "dot", "color": COLOURS["chance"]}, **label)
     steps = [
         {"label": f"{value:g}", "method": "update", "args": [{"y": curves[value]}, {"title.text": titles[value]}]}

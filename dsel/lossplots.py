@@ -43,7 +43,7 @@ def restyle(label, changes: dict, traces: list[int]) -> dict:
 def hide_axes(figure) -> None:
     """No ticks, grid or zero line: for pictures whose coordinates mean nothing."""
     for update in (figure.update_xaxes, figure.update_yaxes):
-        update(showgrid=False, zeroline=False, showticklabels=False, showline=False)
+        update(showgrid=False, zeroline=False, showticklabels=False, showline=False, ticks="")
 
 
 def content_pairs(N: int = 6):
@@ -305,7 +305,7 @@ def moving_points(face, audio, loss, probabilities, *, steps, chance: float, tit
         return [links(s), cloud(face[s], "face"), cloud(audio[s], "audio"), stars(s), table, now]
 
     figure = make_subplots(
-        rows=1, cols=3, column_widths=[0.46, 0.24, 0.30], horizontal_spacing=0.09, subplot_titles=("the plane", "p", "loss")
+        rows=1, cols=3, column_widths=[0.36, 0.34, 0.30], horizontal_spacing=0.09, subplot_titles=("the plane", "p", "loss")
     )
     for trace, column in zip(state(0), (1, 1, 1, 1, 2, 3), strict=True):
         figure.add_trace(trace, row=1, col=column)
@@ -345,7 +345,7 @@ def moving_points(face, audio, loss, probabilities, *, steps, chance: float, tit
         title=title, sliders=[handle], updatemenus=[menu], height=600, margin={"t": 110}, legend={"orientation": "h", "y": 1.16}
     )
     figure.update_xaxes(range=short([middle[0] - half, middle[0] + half], 2), constrain="domain", row=1, col=1)
-    figure.update_yaxes(range=short([middle[1] - half, middle[1] + half], 2), scaleanchor="x", row=1, col=1)
+    figure.update_yaxes(range=short([middle[1] - half, middle[1] + half], 2), scaleanchor="x", constrain="domain", row=1, col=1)
     figure.update_xaxes(
         title_text=columns, showgrid=False, zeroline=False, showticklabels=False, ticks="", constrain="domain", row=1, col=2
     )
@@ -357,6 +357,8 @@ def moving_points(face, audio, loss, probabilities, *, steps, chance: float, tit
         showticklabels=False,
         ticks="",
         scaleanchor="x2",
+        constrain="domain",
+        constraintoward="bottom",
         row=1,
         col=2,
     )

@@ -14,6 +14,7 @@ from dsel.evaluate import Embeddings, embed_tracks, window_labels
 from dsel.train import load_model
 
 SPEAKERS = 8  # more than a legend can name would not be told apart
+HEADS_SHOWN = ("identity", "content")  # left, right
 STRIDE = 5  # windows one frame apart share 4 of 5 frames; every fifth is new
 
 
@@ -29,6 +30,7 @@ def plot(run, data, out, *, split: str = "test", seed: int = 0, progress: bool =
     if not tracks:
         raise BadInput(f"{corpus.path}: no tracks in the split {split!r}")
     e = embed_tracks(model, corpus.cache(model.config.face_size, tracks=tracks, progress=progress), tracks, progress=progress)
+    plots.use_template()
     figure, purity = identity_against_content(corpus, e, seed=seed)
     plots.write_figure(figure, out)
     return purity
@@ -44,38 +46,40 @@ def few_speakers(corpus: Corpus, split: str, count: int = SPEAKERS):
 
 
 def identity_against_content(corpus: Corpus, e: Embeddings, *, seed: int = 0):
-    """Two UMAP panels of the same audio windows, and the purity that says what the colours may be trusted for.
+    """Two UMAP panels of the same sounds, identity head and content head, and the purity their colours may be trusted for.
 
-    Every fifth window is shown (neighbouring windows share frames); where phonemes are known, silence is left out.
-    Returns the figure and {colouring: {head: purity, "chance": ...}}.
+    Two views: `speaker`, half tracks (about a second of speech, the mean of its windows, as the identity task takes it), and
+    `sound`, single windows of 0.2 s, where phonemes are known and but for pauses.
+    Returns the figure and {view: {head: purity, "chance": ...}}; a point's neighbours are counted in other tracks only.
     """
     labels = window_labels(corpus, e)
+    half = np.array([2 * k + (t >= np.bincount(e.track)[k] / 2) for k, t in zip(e.track, e.window, strict=True)])
+    firsts = np.unique(half, return_index=True)[1]
+    audio = e.vectors["audio"]
+    seconds = {head: np.stack([audio[head][half == h].mean(axis=0) for h in np.unique(half)]) for head in HEADS_SHOWN}
+    points = {
+        "speaker": (seconds, labels["speaker"][firsts], labels["track"][firsts], _hover(labels, firsts, "speaker", "track"))
+    }
     sound = np.array([sound_class(phoneme) for phoneme in labels["phoneme"]])
-    known = sound.astype(bool).any()
-    shown = np.flatnonzero((e.window % STRIDE == 0) & (sound.astype(bool) if known else True))
-    labels = {key: values[shown] for key, values in labels.items()}
-    vectors = {head: e.vectors["audio"][head][shown] for head in ("identity", "content")}
-    colourings = {"speaker": labels["speaker"]}
-    if known:
-        colourings["sound"] = sound[shown]
-    purity = {
-        name: {head: plots.neighbour_purity(vectors[head], values, labels["track"]) for head in vectors}
-        | {"chance": plots.purity_chance(values, labels["track"])}
-        for name, values in colourings.items()
-    }
-    notes = {
-        name: f"10 nearest neighbours from other tracks with the same {name}: "
-        + ", ".join(f"{head} {100 * value:.0f} %" for head, value in found.items())
-        for name, found in purity.items()
-    }
-    hover = np.array(
-        [
-            f"{s}, {t}, {at:.2f} s<br>{p} in “{w}”"
-            for s, t, at, p, w in zip(*(labels[k] for k in ("speaker", "track", "time", "phoneme", "word")), strict=True)
-        ]
-    )
-    maps = {f"{head} head": plots.umap_2d(vectors[head], seed=seed) for head in vectors}
-    return plots.two_maps(maps, colourings, hover, title="Who speaks, and what is said", notes=notes), purity
+    shown = np.flatnonzero((e.window % STRIDE == 0) & (sound != ""))
+    if len(shown):
+        windows = {head: audio[head][shown] for head in HEADS_SHOWN}
+        hover = _hover(labels, shown, "speaker", "track", "phoneme", "word")
+        points["sound"] = (windows, sound[shown], labels["track"][shown], hover)
+    views, purity, notes = {}, {}, {}
+    for view, (vectors, values, tracks, hover) in points.items():
+        found = {head: plots.neighbour_purity(vectors[head], values, tracks) for head in vectors}
+        purity[view] = found | {"chance": plots.purity_chance(values, tracks)}
+        figures = ", ".join(f"{name} {100 * value:.0f} %" for name, value in purity[view].items())
+        notes[f"by {view}"] = f"of the 10 nearest points of other tracks, so many have the same {view}: {figures}"
+        maps = {f"{head} head": plots.umap_2d(x, seed=seed) for head, x in vectors.items()}
+        views[f"by {view}"] = (maps, values, hover)
+    return plots.two_maps(views, title="Who speaks, and what is said: voices never heard in training", notes=notes), purity
+
+
+def _hover(labels: dict[str, np.ndarray], rows: np.ndarray, *keys: str) -> np.ndarray:
+    """What the pointer shows of each point: the named labels, and when."""
+    return np.array([", ".join(str(labels[key][k]) for key in keys) + f", {labels['time'][k]:.2f} s" for k in rows])
 
 
 def sound_class(phoneme: str) -> str:

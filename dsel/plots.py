@@ -91,45 +91,44 @@ def purity_chance(labels: np.ndarray, groups: np.ndarray) -> float:
     return float(np.mean([(labels[groups != g] == name).mean() for g, name in zip(groups, labels, strict=True)]))
 
 
-def two_maps(maps: dict[str, np.ndarray], colourings: dict[str, np.ndarray], hover: np.ndarray, *, title: str, notes: dict):
-    """Maps of the same points side by side; a menu chooses what colours them.
+def two_maps(views: dict[str, tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]], *, title: str, notes: dict[str, str]):
+    """Maps of the same points side by side; buttons choose the view.
 
-    maps {panel title: (W, 2)}; colourings {name: (W,) labels}, the first is shown at the start; hover (W,) text;
-    notes {colouring name: one line under the title, e.g. the purity figures}.
+    views {button: (maps {panel title: (W, 2)}, labels (W,) that colour the points, hover (W,) text)}, the first is shown at
+    the start; all have the same panels. notes {button: one line under the title, e.g. the purity figures}.
     """
     import plotly.graph_objects as go
     from plotly.subplots import make_subplots
 
-    figure = make_subplots(1, len(maps), subplot_titles=list(maps), horizontal_spacing=0.04)
-    owner = []  # which colouring a trace belongs to
-    for name, labels in colourings.items():
+    first = next(iter(views))
+    figure = make_subplots(1, len(views[first][0]), subplot_titles=list(views[first][0]), horizontal_spacing=0.04)
+    owner = []  # the view that each trace belongs to
+    for view, (maps, labels, hover) in views.items():
         for c, label in enumerate(sorted(set(labels))):
             chosen = labels == label
             for column, points in enumerate(maps.values(), start=1):
-                style = {"size": 5, "opacity": 0.75, "color": colour_of(c), "symbol": symbol_of(c)}
-                trace = go.Scattergl(
-                    x=points[chosen, 0],
-                    y=points[chosen, 1],
+                trace = go.Scatter(
+                    x=points[chosen, 0].tolist(),
+                    y=points[chosen, 1].tolist(),
                     mode="markers",
-                    marker=style,
-                    text=hover[chosen],
+                    marker={"size": 8, "opacity": 0.75, "color": colour_of(c), "symbol": symbol_of(c)},
+                    text=hover[chosen].tolist(),
                     hovertemplate="%{text}<extra></extra>",
                     name=str(label),
-                    legendgroup=f"{name} {label}",
+                    legendgroup=f"{view} {label}",
                     showlegend=column == 1,
-                    visible=not owner or owner[0] == name,
+                    visible=view == first,
                 )
                 figure.add_trace(trace, 1, column)
-                owner.append(name)
+                owner.append(view)
     buttons = [
         {
-            "label": f"colour: {name}",
+            "label": view,
             "method": "update",
-            "args": [{"visible": [o == name for o in owner]}, {"title.text": f"{title}<br><sup>{notes[name]}</sup>"}],
+            "args": [{"visible": [o == view for o in owner]}, {"title.text": f"{title}<br><sup>{notes[view]}</sup>"}],
         }
-        for name in colourings
+        for view in views
     ]
-    first = next(iter(colourings))
     menu = {
         "buttons": buttons,
         "type": "buttons",
@@ -142,8 +141,8 @@ def two_maps(maps: dict[str, np.ndarray], colourings: dict[str, np.ndarray], hov
     figure.update_layout(
         title=f"{title}<br><sup>{notes[first]}</sup>",
         updatemenus=[menu],
-        width=1150,
-        height=640,
+        width=1050,
+        height=600,
         margin={"t": 110, "b": 80},
         legend={"itemsizing": "constant", "font": {"size": 12}},
     )
