@@ -196,7 +196,7 @@ def out_of_step(probabilities: np.ndarray, losses, shifts, *, anchor: int, chanc
     start = shifts.index(0) if active is None else active
     titles = ("p(τ | t)", f"its row t = {anchor}", "content loss")
     figure = make_subplots(1, 3, subplot_titles=titles, horizontal_spacing=0.09, column_widths=[0.36, 0.28, 0.36])
-    heat = {"colorscale": LOW, "zmin": 0, "zmax": 1, "showscale": False}
+    heat = {"colorscale": LOW, "zmin": 0, "zmax": float(np.max(probabilities)), "showscale": False}
     hover = "t = %{y}, τ = %{x}: %{z:.2f}<extra></extra>"
     figure.add_trace(
         go.Heatmap(z=short(probabilities[start], 3), x=list(range(K)), y=list(range(K)), hovertemplate=hover, **heat), 1, 1
@@ -277,7 +277,7 @@ def on_the_grid(films: dict, *, seconds: float = 0.4):
     figure.update_layout(title=title, shapes=lines, height=120 + 52 * len(names), legend={"orientation": "h", "y": 1.16})
     figure.update_yaxes(type="category", categoryorder="array", categoryarray=names[::-1], showgrid=False)
     figure.update_xaxes(title="seconds from the first frame on; a line every 40 ms", range=[-0.008, seconds], showgrid=False)
-    figure.update_layout(margin={"l": 130, "t": 90})
+    figure.update_layout(margin={"l": 130, "t": 90}, showlegend=True)
     return figure
 
 
