@@ -261,7 +261,7 @@ def frame_grid(times: np.ndarray) -> tuple[float, np.ndarray, int]:
     late = (times - origin) * FPS
     late = late - np.round(late)  # (K,) frames; near 0 throughout if the video has 25 frames a second
     steady = len(times) > 1 and len(times) == round((times[-1] - origin) * FPS) + 1
-    if steady and np.abs(late).max() < 0.4 and late.min() * -1 > SAME_INSTANT * FPS:
+    if steady and np.abs(late).max() < 0.46 and late.min() * -1 > SAME_INSTANT * FPS:
         origin += late.min() / FPS
     cells = np.floor((times - origin + SAME_INSTANT) * FPS).astype(int)
     hold = float(np.median(np.diff(times))) if len(times) > 1 else 1 / FPS
