@@ -68,6 +68,17 @@ def embed_tracks(model: TwoStream, cache: Cache, tracks: list[Track], *, progres
     return Embeddings(tracks, np.repeat(np.arange(len(tracks)), lengths), window, vectors)
 
 
+def embed_split(model: TwoStream, corpus: Corpus, split: str, *, progress: bool = True) -> Embeddings:
+    """`embed_tracks` for all tracks of a split. Raises BadInput for an empty one, and says which there are."""
+    tracks = corpus.split(split)
+    if not tracks:
+        known = ", ".join(sorted({t.split for t in corpus.tracks}))
+        raise BadInput(f"{corpus.path}: no tracks in the split {split!r}; it has {known}")
+    return embed_tracks(
+        model, corpus.cache(model.config.face_size, tracks=tracks, progress=progress), tracks, progress=progress
+    )
+
+
 def content_accuracy(e: Embeddings, head: str = "content", N: int = CHOICES, similarity=None) -> dict:
     """Content task: share of video windows whose nearest audio window, of N consecutive ones of the track, is their own.
 
@@ -206,12 +217,7 @@ def evaluate_model(
     model: TwoStream, corpus: Corpus, *, split: str = "test", similarity=None, progress: bool = True
 ) -> list[dict]:
     """The same for networks in memory."""
-    tracks = corpus.split(split)
-    if not tracks:
-        raise BadInput(
-            f"{corpus.path}: no tracks in the split {split!r}; it has {', '.join(sorted({t.split for t in corpus.tracks}))}"
-        )
-    e = embed_tracks(model, corpus.cache(model.config.face_size, tracks=tracks, progress=progress), tracks, progress=progress)
+    e = embed_split(model, corpus, split, progress=progress)
     content = {head: content_accuracy(e, head, similarity=similarity) for head in HEADS}
     identity = {head: identity_accuracy(e, head, similarity=similarity) for head in HEADS}
     N, B = content["content"]["choices"], identity["identity"]["choices"]
@@ -244,10 +250,7 @@ def embed(run, data, out, *, split: str = "test", progress: bool = True) -> Path
     That is track, speaker, phoneme, viseme, word (W,) str and time (W,), the middle of the window in seconds.
     """
     model, corpus, out = load_model(run), open_corpus(data), Path(out)
-    tracks = corpus.split(split)
-    if not tracks:
-        raise BadInput(f"{corpus.path}: no tracks in the split {split!r}")
-    e = embed_tracks(model, corpus.cache(model.config.face_size, tracks=tracks, progress=progress), tracks, progress=progress)
+    e = embed_split(model, corpus, split, progress=progress)
     vectors = {f"{stream}_{head}": e.vectors[stream][head] for stream in STREAMS for head in HEADS}
     out.parent.mkdir(parents=True, exist_ok=True)
     with out.open("wb") as file:

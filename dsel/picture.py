@@ -53,7 +53,7 @@ def identity_against_content(corpus: Corpus, e: Embeddings, *, seed: int = 0):
     Returns the figure and {view: {head: purity, "chance": ...}}; a point's neighbours are counted in other tracks only.
     """
     labels = window_labels(corpus, e)
-    half = np.array([2 * k + (t >= np.bincount(e.track)[k] / 2) for k, t in zip(e.track, e.window, strict=True)])
+    half = 2 * e.track + (e.window >= np.bincount(e.track)[e.track] / 2)
     firsts = np.unique(half, return_index=True)[1]
     audio = e.vectors["audio"]
     seconds = {head: np.stack([audio[head][half == h].mean(axis=0) for h in np.unique(half)]) for head in HEADS_SHOWN}

@@ -39,23 +39,6 @@ def use_template() -> None:
     pio.templates.default = "dsel"
 
 
-def matrix(values: np.ndarray, *, title: str, rows: str, columns: str, zmin=None, zmax=None):
-    """A K x M array as a picture, first row on top; hover tells row, column and value."""
-    import plotly.graph_objects as go
-
-    picture = go.Heatmap(
-        z=values,
-        zmin=zmin,
-        zmax=zmax,
-        colorscale="Viridis",
-        hovertemplate=f"{rows} %{{y}}, {columns} %{{x}}: %{{z:.3f}}<extra></extra>",
-    )
-    figure = go.Figure(picture)
-    figure.update_layout(title=title, xaxis_title=columns, yaxis_title=rows, width=460, height=440)
-    figure.update_yaxes(autorange="reversed", scaleanchor="x")
-    return figure
-
-
 def umap_2d(vectors: np.ndarray, *, seed: int = 0, neighbours: int = 15, min_dist: float = 0.1) -> np.ndarray:
     """A map in the plane that keeps neighbours together, by cosine: (W, D) -> (W, 2).
 
