@@ -128,9 +128,8 @@ def test_a_part_of_the_tracks_keeps_their_own_windows():
 
 def test_matching_is_judged_on_free_speech():
     free, fixed = ({"vocabulary": name} for name in ("free", "random3"))
-    assert free_speech(Track("a", "s", "test", "x", 50, 0, free)) and not free_speech(
-        Track("a", "s", "test", "x", 50, 0, fixed)
-    )
+    assert free_speech(Track("a", "s", "test", "x", 50, 0, free))
+    assert not free_speech(Track("a", "s", "test", "x", 50, 0, fixed))
     assert free_speech(Track("a", "s", "test", "x", 50, 0, {}))  # real films: not known
 
 
