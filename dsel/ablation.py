@@ -73,12 +73,12 @@ def ablation(
     return read_results(out)
 
 
-def draw(out) -> list[Path]:
-    """Draw all figures that results.csv allows into DIR/figures; .png too where that can be made. Returns the files."""
+def draw(out, *, pictures: bool = True) -> list[Path]:
+    """Draw all figures that results.csv allows into DIR/figures; with `pictures` .png too, where that can be made."""
     from dsel import ablationplots, plots
 
     plots.use_template()
-    made, pictures = [], True
+    made = []
     for name, figure in ablationplots.figures(read_results(out)).items():
         for kind in ("html", "png") if pictures else ("html",):
             path = Path(out) / "figures" / f"{name}.{kind}"

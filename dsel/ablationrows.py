@@ -41,7 +41,8 @@ class Schedule:
     speakers, tracks: for training, in each corpus; validation, test: speakers to judge by, of `test_tracks` tracks each.
     corpus_seed: of the corpora. new_speakers: test speakers that `confirm` draws afresh.
     short, long: training steps of a row; each is also judged at its marks. idle: steps of the random network, which learns
-    nothing in them but the statistics of its BatchNorm. seeds: of the paired rows and the notes' rows; fewer: of the others.
+    nothing in them but the statistics of its BatchNorm. most_seeds: of the paired rows and the notes' rows; few_seeds: of
+    the others.
     B, N, extra, lam_warmup: see `dsel.train.TrainConfig`. config: the networks, 'laptop' or 'paper'.
     """
 
@@ -59,8 +60,8 @@ class Schedule:
     short_marks: tuple[int, ...] = (200, 400)
     long_marks: tuple[int, ...] = (500, 1000)
     idle: int = 30
-    seeds: int = 5
-    fewer: int = 3
+    most_seeds: int = 5
+    few_seeds: int = 3
     config: str = "laptop"
     B: int = 16
     N: int = 16
@@ -77,21 +78,30 @@ class Schedule:
             raise BadInput(f"schedule: unknown key {min(set(changes) - known)!r}; known are {', '.join(sorted(known))}")
         values = {**PRESETS[name], **changes}
         schedule = cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
-        if min(schedule.short, schedule.long, schedule.idle, schedule.seeds, schedule.fewer) < 1:
-            raise BadInput("schedule: short, long, idle, seeds and fewer must be at least 1")
+        if min(schedule.short, schedule.long, schedule.idle, schedule.most_seeds, schedule.few_seeds) < 1:
+            raise BadInput("schedule: short, long, idle, most_seeds and few_seeds must be at least 1")
         return schedule
 
 
 PRESETS = {
     "fast": {
         **{"speakers": 16, "tracks": 2, "validation": 6, "test": 6, "test_tracks": 9, "seconds": 1.2, "size": 48},
-        **{"new_speakers": 8, "short": 4, "long": 6, "short_marks": (2,), "long_marks": (), "idle": 2, "seeds": 2, "fewer": 2},
+        **{
+            "new_speakers": 8,
+            "short": 4,
+            "long": 6,
+            "short_marks": (2,),
+            "long_marks": (),
+            "idle": 2,
+            "most_seeds": 2,
+            "few_seeds": 2,
+        },
         **{"B": 4, "N": 6, "extra": 4, "lam_warmup": 2},
     },
     "laptop": {},
     "gpu": {
         **{"speakers": 4000, "tracks": 3, "test": 200, "new_speakers": 400, "short": 2000, "long": 10_000},
-        **{"short_marks": (500, 1000), "long_marks": (2000, 5000), "fewer": 5, "B": 30, "N": 30, "extra": 128},
+        **{"short_marks": (500, 1000), "long_marks": (2000, 5000), "few_seeds": 5, "B": 30, "N": 30, "extra": 128},
     },
 }
 
@@ -116,7 +126,7 @@ class Row:
         return [m for m in early if m < self.steps(schedule)] + [self.steps(schedule)]
 
     def seeds(self, schedule: Schedule) -> range:
-        return range(schedule.seeds if self.many else schedule.fewer)
+        return range(schedule.most_seeds if self.many else schedule.few_seeds)
 
     def train_config(self, schedule: Schedule, seed: int) -> TrainConfig:
         common = {name: getattr(schedule, name) for name in ("B", "N", "extra", "lam_warmup")}

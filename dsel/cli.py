@@ -93,7 +93,7 @@ def _ablation(out: Path, do: str, **arguments) -> None:
         return
     if do == "train":
         ablation(out, **arguments)
-    draw(out)
+    draw(out, pictures=do == "report")
     page = out / "report-test.md"
     if not page.is_file():
         raise BadInput(f"{out}: no finished training yet; run 'dsel ablation --out {out}'")
@@ -229,7 +229,7 @@ def _parser() -> argparse.ArgumentParser:
     step.add_argument("--confirm", dest="do", action="store_const", const="confirm", default="train",
                       help="freeze the choice, draw new test speakers, judge the trained networks on them")  # fmt: skip
     step.add_argument("--report", dest="do", action="store_const", const="report", default="train",
-                      help="train nothing; write the report and figures of what is there")  # fmt: skip
+                      help="train nothing; write the report and the figures of what is there, .png too")  # fmt: skip
 
     sub = command("demo", _demo, "The whole line: toy corpus, training, evaluation, picture", "What is done is not done again.")
     sub.add_argument("--out", type=Path, default=Path("runs/demo"), help="folder for corpus, run and picture")
