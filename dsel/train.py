@@ -48,6 +48,7 @@ class TrainConfig:
     optimiser 'adamw' (`warmup` steps, then a cosine down to 0) or 'sgd' (the authors': momentum 0.9, lr times 0.95 an epoch).
     distinct_speakers: no two tracks of one speaker in a batch, where speakers are known. The method does not know them.
     precision: 'float32', 'bfloat16' (autocast; distances and losses stay float32) or 'auto'.
+    start_from: a run whose networks and scales this one begins with (fine-tuning); None: random ones.
     """
 
     B: int = 16
@@ -74,6 +75,7 @@ class TrainConfig:
     save_every: int = 100
     device: str = "auto"
     precision: str = "auto"
+    start_from: str | None = None
 
     @classmethod
     def laptop(cls, **changes) -> TrainConfig:
@@ -212,6 +214,8 @@ class Trainer:
         self.step = 0
         if resume:
             self._load()
+        elif config.start_from:
+            self._begin_with(config.start_from)
 
     def fit(self, callback=None, until: int | None = None) -> list[dict]:
         """Train to the end, or to step `until`. Returns the logged rows of this call.
@@ -305,6 +309,15 @@ class Trainer:
         rows = read_metrics(self.out)
         if rows:  # what was logged after the checkpoint will be logged again
             _write_rows(self.out / "metrics.csv", [row for row in rows if row["step"] <= self.step])
+
+    def _begin_with(self, run) -> None:
+        """Take networks and scales of another run; optimiser and schedule begin anew."""
+        state = read_checkpoint(run)
+        if ModelConfig.from_dict(state["config"]["model"]) != self.model.config:
+            raise BadInput(f"{run}: its networks have another shape than these; start from a run of the same kind")
+        self.model.load_state_dict(state["model"])
+        if state["config"]["train"]["similarity"] == self.config.similarity:
+            self.loss.load_state_dict(state["loss"])
 
     def _claim(self, model: ModelConfig, resume: bool) -> None:
         """Make the run folder ours, or say why it cannot be."""
