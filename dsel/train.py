@@ -49,6 +49,7 @@ class TrainConfig:
     distinct_speakers: no two tracks of one speaker in a batch, where speakers are known. The method does not know them.
     precision: 'float32', 'bfloat16' (autocast; distances and losses stay float32) or 'auto'.
     loader, workers: where clips are read and by how many processes, see `dsel.loading.make_batches`. The batches are the same.
+    start_from: a run whose networks and scales this one begins with (fine-tuning); None: random ones.
     """
 
     B: int = 16
@@ -80,6 +81,7 @@ class TrainConfig:
     precision: str = "auto"
     loader: str = "auto"
     workers: int = -1
+    start_from: str | None = None
 
     @classmethod
     def laptop(cls, **changes) -> TrainConfig:
@@ -154,6 +156,8 @@ class Trainer:
         self.step = 0
         if resume:
             self._load()
+        elif config.start_from:
+            self._begin_with(config.start_from)
 
     def fit(self, callback=None, until: int | None = None) -> list[dict]:
         """Train to the end, or to step `until`. Returns the logged rows of this call.
@@ -248,6 +252,15 @@ class Trainer:
         rows = read_metrics(self.out)
         if rows:  # what was logged after the checkpoint will be logged again
             _write_rows(self.out / "metrics.csv", [row for row in rows if row["step"] <= self.step])
+
+    def _begin_with(self, run) -> None:
+        """Take networks and scales of another run; optimiser and schedule begin anew."""
+        state = read_checkpoint(run)
+        if ModelConfig.from_dict(state["config"]["model"]) != self.model.config:
+            raise BadInput(f"{run}: its networks have another shape than these; start from a run of the same kind")
+        self.model.load_state_dict(state["model"])
+        if state["config"]["train"]["similarity"] == self.config.similarity:
+            self.loss.load_state_dict(state["loss"])
 
     def _claim(self, model: ModelConfig, resume: bool) -> None:
         """Make the run folder ours, or say why it cannot be."""
