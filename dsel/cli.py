@@ -51,10 +51,15 @@ def _train(settings: list[str], **arguments) -> None:
     print(f"{trainer.out}: step {trainer.step} of {trainer.config.steps}")
 
 
-def _evaluate(**arguments) -> None:
-    from dsel.evaluate import evaluate, table
+def _evaluate(probes: bool, **arguments) -> None:
+    from dsel.evaluate import evaluate, probe, table
 
     print(table(evaluate(**arguments)))
+    if probes:
+        from dsel.probes import leakage_table
+
+        print()
+        print(leakage_table(probe(**arguments)))
 
 
 def _embed(**arguments) -> None:
@@ -197,6 +202,7 @@ def _parser() -> argparse.ArgumentParser:
     sub = command("evaluate", _evaluate, "Print what a trained run is worth, chance beside each figure")
     sub.add_argument("run", type=Path, metavar="RUN", help="run folder, made by 'dsel train'")
     corpus_and_split(sub)
+    sub.add_argument("--probes", action="store_true", help="also read every known factor off both heads: the leakage table")
 
     sub = command("embed", _embed, "Write the embeddings of every window to a .npz file")
     sub.add_argument("run", type=Path, metavar="RUN", help="run folder, made by 'dsel train'")
