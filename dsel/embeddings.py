@@ -37,6 +37,19 @@ class Embeddings:
         """One vector a track, the mean of its windows: (tracks, D)."""
         return np.stack([self.of(k, stream, head).mean(axis=0) for k in range(len(self.tracks))])
 
+    def only(self, keep) -> Embeddings:
+        """The tracks for which `keep(track)` holds, in the same order."""
+        kept = [k for k, track in enumerate(self.tracks) if keep(track)]
+        rows = np.isin(self.track, kept)
+        vectors = {s: {head: x[rows] for head, x in heads.items()} for s, heads in self.vectors.items()}
+        return Embeddings([self.tracks[k] for k in kept], np.searchsorted(kept, self.track[rows]), self.window[rows], vectors)
+
+
+def free_speech(track: Track) -> bool:
+    """Whether a track was drawn from all words. Where four words recur, a window has several right answers in its track, and
+    the content task says little. True where the corpus does not know."""
+    return str(track.factors.get("vocabulary", "free")) == "free"
+
 
 def embed_tracks(model: TwoStream, cache: Cache, tracks: list[Track], *, progress: bool = True) -> Embeddings:
     """Every window of every track through both streams, in evaluation mode. Tracks under 5 frames are left out."""

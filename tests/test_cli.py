@@ -11,7 +11,7 @@ from conftest import ROOT, make_noise_corpus
 
 from dsel.cli import main
 
-COMMANDS = ("toy", "prepare", "train", "evaluate", "embed", "plot", "release", "demo")
+COMMANDS = ("toy", "prepare", "train", "evaluate", "embed", "plot", "release", "ablation", "demo")
 
 
 def dsel(*arguments, **environment):

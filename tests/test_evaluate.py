@@ -15,6 +15,7 @@ from dsel.evaluate import (
     embed_tracks,
     equal_error_rate,
     evaluate,
+    free_speech,
     identity_accuracy,
     min_dcf,
     sync_accuracy,
@@ -72,6 +73,23 @@ def test_accuracies_of_oracle_and_of_noise():
     assert identity_accuracy(oracle)["top1"] > 0.99
     assert identity_accuracy(blind)["top1"] == pytest.approx(1 / 8, abs=0.04)
     assert content_accuracy(made_up(N=12))["choices"] == 12
+
+
+def test_a_part_of_the_tracks_keeps_their_own_windows():
+    e = made_up(speakers=3, tracks=4, N=7)
+    chosen = [1, 2, 6, 11]
+    part = e.only(lambda track: e.tracks.index(track) in chosen)
+    assert [track.id for track in part.tracks] == [e.tracks[k].id for k in chosen]
+    for new, old in enumerate(chosen):
+        np.testing.assert_array_equal(part.of(new, "audio", "identity"), e.of(old, "audio", "identity"))
+    np.testing.assert_array_equal(part.window, np.tile(np.arange(7), 4))
+
+
+def test_matching_is_judged_on_free_speech():
+    free, fixed = ({"vocabulary": name} for name in ("free", "random3"))
+    assert free_speech(Track("a", "s", "test", "x", 50, 0, free))
+    assert not free_speech(Track("a", "s", "test", "x", 50, 0, fixed))
+    assert free_speech(Track("a", "s", "test", "x", 50, 0, {}))  # real films: not known
 
 
 def test_accuracy_counts_the_neighbour():
