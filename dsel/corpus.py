@@ -223,12 +223,22 @@ class Cache:
     start: dict[str, int]
     length: dict[str, int]
 
-    def read(self, track: Track, first: int = 0, count: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """Frames [first, first + count) of a track, uint8 (count, size, size, 3), and their int16 (640 count,) samples."""
+    @property
+    def size(self) -> int:
+        """Pixels of a face, height = width."""
+        return self.frames.shape[1]
+
+    def read(
+        self, track: Track, first: int = 0, count: int | None = None, seen: slice = slice(None)
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Frames [first, first + count) of a track, uint8 (count, size, size, 3), and their int16 (640 count,) samples.
+
+        seen: which of these frames are wanted; the sound is that of all of them.
+        """
         count = self.length[track.id] - first if count is None else count
         begin = self.start[track.id] + first
         stop = begin + count
-        return self.frames[begin:stop], self.sound[begin * SAMPLES_PER_FRAME : stop * SAMPLES_PER_FRAME]
+        return self.frames[begin:stop][seen], self.sound[begin * SAMPLES_PER_FRAME : stop * SAMPLES_PER_FRAME]
 
     @classmethod
     def of(cls, corpus: Corpus, size: int, tracks: list[Track], progress: bool) -> Cache:
@@ -239,9 +249,9 @@ class Cache:
             _build_cache(corpus, size, tracks, folder, progress)
         total = sum(track.usable for track in tracks)
         starts = np.cumsum([0, *(track.usable for track in tracks)])
-        return cls(
-            frames=np.memmap(folder / "frames.u8", np.uint8, "r", shape=(total, size, size, 3)),
-            sound=np.memmap(folder / "sound.i16", np.int16, "r", shape=(total * SAMPLES_PER_FRAME,)),
+        return cls(  # as plain arrays over the maps: slicing an np.memmap costs more than copying what one window needs
+            frames=np.asarray(np.memmap(folder / "frames.u8", np.uint8, "r", shape=(total, size, size, 3))),
+            sound=np.asarray(np.memmap(folder / "sound.i16", np.int16, "r", shape=(total * SAMPLES_PER_FRAME,))),
             start={track.id: int(at) for track, at in zip(tracks, starts, strict=False)},
             length={track.id: track.usable for track in tracks},
         )

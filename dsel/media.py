@@ -33,6 +33,7 @@ def write_clip(path, frames: np.ndarray, waveform: np.ndarray, *, crf: int = 23,
     The encoders run in one thread, so that the same arrays give the same file. (Source: ours.)
     """
     import av
+    from av.video.reformatter import VideoReformatter
 
     path = Path(path)
     if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8 or frames.shape[1] % 2 or frames.shape[2] % 2:
@@ -45,8 +46,10 @@ def write_clip(path, frames: np.ndarray, waveform: np.ndarray, *, crf: int = 23,
         video = container.add_stream("libx264", rate=FPS, options=options)
         video.width, video.height, video.pix_fmt = frames.shape[2], frames.shape[1], "yuv420p"
         sound = _aac(container, audio_rate)
+        colours = VideoReformatter()
         for image in frames:
-            container.mux(video.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            container.mux(video.encode(colours.reformat(frame, format="yuv420p", threads=1)))
         container.mux(video.encode())
         _mux_sound(container, sound, waveform)
     return path
@@ -100,6 +103,7 @@ def read_clip(path) -> tuple[np.ndarray, np.ndarray]:
         BadInput: no such file, not a video, no sound, or another rate than 25 frames and 16000 samples a second.
     """
     import av
+    from av.video.reformatter import VideoReformatter
 
     path = Path(path)
     if not path.is_file():
@@ -111,10 +115,11 @@ def read_clip(path) -> tuple[np.ndarray, np.ndarray]:
             rate, hz = container.streams.video[0].average_rate, container.streams.audio[0].sample_rate
             if rate != FPS or hz != SAMPLE_RATE:
                 raise BadInput(f"{path}: {rate} frames/s and {hz} Hz, not {FPS} and {SAMPLE_RATE}; run 'dsel prepare' on it")
-            images, blocks = [], []
-            for frame in container.decode(video=0, audio=0):
+            images, blocks, colours = [], [], VideoReformatter()
+            container.streams.video[0].codec_context.thread_count = 1  # frames this small are not worth a second thread:
+            for frame in container.decode(video=0, audio=0):  # on a busy machine they would wait for each other
                 if isinstance(frame, av.VideoFrame):
-                    images.append(frame.to_ndarray(format="rgb24"))
+                    images.append(colours.reformat(frame, format="rgb24", threads=1).to_ndarray())
                 else:
                     blocks.append(frame.to_ndarray().mean(axis=0))
     except (av.FFmpegError, IndexError) as error:
@@ -239,7 +244,7 @@ def upright(frame, aspect: float = 1.0, reformatter=None, longest: int | None = 
     scale = min(1.0, longest / max(height, width)) if longest else 1.0
     height, width = max(1, round(height * scale)), max(1, round(width * scale))
     reformatter = reformatter or VideoReformatter()
-    image = reformatter.reformat(frame, width, height, "rgb24", interpolation="AREA").to_ndarray()
+    image = reformatter.reformat(frame, width, height, "rgb24", interpolation="AREA", threads=1).to_ndarray()
     turns = round(getattr(frame, "rotation", 0) / 90) % 4  # anticlockwise
     return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
 

@@ -247,7 +247,7 @@ def _look(source: Source, recipe: Recipe) -> tuple[np.ndarray, list[faces.Look],
         times.append(time)
         if whole:
             continue
-        thumb = tiny.reformat(frame, *faces.THUMB, "rgb24", interpolation="AREA").to_ndarray()
+        thumb = tiny.reformat(frame, *faces.THUMB, "rgb24", interpolation="AREA", threads=1).to_ndarray()
         change = 0.0 if before is None else faces.thumb_difference(before, thumb)
         before = thumb
         if change > jump:
@@ -333,7 +333,7 @@ def _cut(source: Source, out: Path, recipe: Recipe, pieces: list[_Piece], clock:
         first, stop = cells[k], cells[k + 1] if k + 1 < len(times) else count
         showing = [piece for piece in waiting if piece.first < max(stop, first + 1) and piece.stop > first]
         if showing and not least:
-            image = shrink.reformat(frame, recipe.size, recipe.size, "rgb24", interpolation="AREA").to_ndarray()
+            image = shrink.reformat(frame, recipe.size, recipe.size, "rgb24", interpolation="AREA", threads=1).to_ndarray()
             for piece in showing:
                 piece.show(image, first, stop)
         elif showing:

@@ -22,18 +22,17 @@ from contextlib import nullcontext
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
 from dsel.augment import augment_faces, augment_sound
-from dsel.corpus import Cache, Corpus, Track, replace_text
+from dsel.corpus import Corpus, replace_text
 from dsel.corpus import open as open_corpus
 from dsel.errors import BadInput
-from dsel.losses import DisentangledLoss, content_logits, identity_logits, pool, top1
+from dsel.loading import LOADERS, Batch, Batches, make_batches  # noqa: F401  Batches is imported from here by others
+from dsel.losses import BeyondLoss, DisentangledLoss, content_logits, identity_logits, pool, top1
 from dsel.model import HEADS, ModelConfig, TwoStream
-from dsel.timing import WINDOW_FRAMES, frames_for
 
 RELEASED = Path(__file__).resolve().parent.parent / "data" / "models"
 
@@ -45,9 +44,11 @@ class TrainConfig:
     B tracks of N windows a step, and `extra` further tracks for the identity loss alone (one face window each).
     alpha_c, alpha_s, lam, similarity, confusion_scale, w0, w_max: see `dsel.losses.DisentangledLoss`; lam is reached
     linearly over the first `lam_warmup` steps, since confusion from the start keeps the heads from learning anything.
+    within, reversal, intra: weights of the terms beyond the notes, see `dsel.losses.BeyondLoss`.
     optimiser 'adamw' (`warmup` steps, then a cosine down to 0) or 'sgd' (the authors': momentum 0.9, lr times 0.95 an epoch).
     distinct_speakers: no two tracks of one speaker in a batch, where speakers are known. The method does not know them.
     precision: 'float32', 'bfloat16' (autocast; distances and losses stay float32) or 'auto'.
+    loader, workers: where clips are read and by how many processes, see `dsel.loading.make_batches`. The batches are the same.
     start_from: a run whose networks and scales this one begins with (fine-tuning); None: random ones.
     """
 
@@ -68,6 +69,9 @@ class TrainConfig:
     confusion_scale: str = "detached"
     w0: float = 10.0
     w_max: float | None = 20.0
+    within: float = 0.0
+    reversal: float = 0.0
+    intra: float = 0.0
     augment: float = 0.5
     distinct_speakers: bool = False
     seed: int = 0
@@ -75,6 +79,8 @@ class TrainConfig:
     save_every: int = 100
     device: str = "auto"
     precision: str = "auto"
+    loader: str = "auto"
+    workers: int = -1
     start_from: str | None = None
 
     @classmethod
@@ -119,67 +125,9 @@ class TrainConfig:
             raise BadInput(f"training config: optimiser {config.optimiser!r} must be adamw or sgd")
         if config.precision not in ("auto", "float32", "bfloat16"):
             raise BadInput(f"training config: precision {config.precision!r} must be auto, float32 or bfloat16")
+        if config.loader not in LOADERS:
+            raise BadInput(f"training config: loader {config.loader!r} must be one of {', '.join(LOADERS)}")
         return config
-
-
-@dataclass(frozen=True)
-class Batch:
-    """What one step trains on. T = N + 4 frames."""
-
-    tracks: list[Track]  # B + E
-    faces: Tensor  # uint8 (B, T, H, W, 3)
-    sound: Tensor  # int16 (B + E, 640 T)
-    extra_faces: Tensor  # uint8 (E, 5, H, W, 3): one window each
-    pick: Tensor  # (B,) window that stands for the face in the identity task
-
-
-class Batches:
-    """Step number -> `Batch`. Every epoch is a fresh permutation of the tracks; B + E of them make a step."""
-
-    def __init__(self, cache: Cache, tracks: list[Track], config: TrainConfig):
-        self.cache, self.config = cache, config
-        self.tracks = [track for track in tracks if track.usable >= frames_for(config.N)]
-        self.size = config.B + config.extra
-        self._order = (-1, np.empty(0, int))
-        if len(self.tracks) < self.size:
-            raise BadInput(
-                f"{len(self.tracks)} training tracks of at least {frames_for(config.N)} frames, but a step takes B + extra = "
-                f"{self.size}; use more or longer clips, or smaller B, N or extra"
-            )
-
-    @property
-    def steps_an_epoch(self) -> int:
-        return len(self.tracks) // self.size
-
-    def at(self, step: int) -> Batch:
-        """The batch of a step; the same whenever it is asked for."""
-        config, rng = self.config, np.random.default_rng([self.config.seed, 1, step])
-        tracks = self._draw(step, rng)
-        T = frames_for(config.N)
-        first = [int(rng.integers(track.usable - T + 1)) for track in tracks]
-        clips = [self.cache.read(track, at, T) for track, at in zip(tracks, first, strict=True)]
-        faces = np.stack([frames for frames, _ in clips[: config.B]])
-        pick = rng.integers(config.N, size=self.size)
-        windows = [frames[at : at + WINDOW_FRAMES] for (frames, _), at in zip(clips, pick, strict=True)][config.B :]
-        extra = np.stack(windows) if windows else np.empty((0, WINDOW_FRAMES, *faces.shape[2:]), np.uint8)
-        sound = np.stack([sound for _, sound in clips])
-        return Batch(tracks, *map(torch.from_numpy, (faces, sound, extra, pick[: config.B])))
-
-    def _draw(self, step: int, rng: np.random.Generator) -> list[Track]:
-        if self.config.distinct_speakers:
-            return self._distinct(rng)
-        epoch, place = divmod(step, self.steps_an_epoch)
-        if self._order[0] != epoch:
-            self._order = epoch, np.random.default_rng([self.config.seed, 0, epoch]).permutation(len(self.tracks))
-        return [self.tracks[k] for k in self._order[1][place * self.size : (place + 1) * self.size]]
-
-    def _distinct(self, rng: np.random.Generator) -> list[Track]:
-        chosen: dict[str, Track] = {}
-        for k in rng.permutation(len(self.tracks)):
-            chosen.setdefault(self.tracks[k].speaker, self.tracks[k])
-            if len(chosen) == self.size:
-                return list(chosen.values())
-        raise BadInput(f"only {len(chosen)} training speakers, but distinct_speakers needs B + extra = {self.size} of them")
 
 
 class Trainer:
@@ -199,16 +147,10 @@ class Trainer:
         self.out, self.config, self.progress = Path(out), config, progress
         self._claim(model, resume)
         self.device = choose_device(config.device)
-        tracks = corpus.split("train")
-        if not tracks:
-            raise BadInput(f"{corpus.path}: no tracks in the split 'train'; prepare the corpus with --split train")
-        self.batches = Batches(corpus.cache(model.face_size, tracks=tracks, progress=progress), tracks, config)
+        self.batches = make_batches(corpus, config, model.face_size, progress=progress)
         torch.manual_seed(config.seed)
         self.model = TwoStream(model).to(self.device, memory_format=torch.channels_last)
-        weights = (config.alpha_c, config.alpha_s, config.lam)
-        self.loss = DisentangledLoss(*weights, config.similarity, config.confusion_scale, config.w0, config.w_max).to(
-            self.device
-        )
+        self.loss = make_loss(asdict(config), model.D).to(self.device)
         self.optimiser, self.scheduler = make_optimiser(self.model, self.loss, config, self.batches.steps_an_epoch)
         self.autocast = choose_precision(config.precision, self.device)
         self.step = 0
@@ -248,7 +190,8 @@ class Trainer:
     def train_step(self, batch: Batch) -> dict[str, Tensor]:
         """One step on one batch. Returns the loss' parts and the accuracies, on the device."""
         self.model.train()
-        self.loss.lam = self.config.lam * min(1.0, (self.step + 1) / max(1, self.config.lam_warmup))
+        self.loss.ramp = min(1.0, (self.step + 1) / max(1, self.config.lam_warmup))
+        self.loss.lam = self.config.lam * self.loss.ramp
         embeddings = self.embed(batch)
         total, parts = self.loss(*embeddings)
         self.optimiser.zero_grad(set_to_none=True)
@@ -374,10 +317,17 @@ def load_model(run, device: str = "auto") -> TwoStream:
 def load_loss(run) -> DisentangledLoss:
     """The loss of a run with its learnt scales, e.g. to show the similarities it was trained with."""
     state = read_checkpoint(run)
-    names = ("alpha_c", "alpha_s", "lam", "similarity", "confusion_scale", "w0", "w_max")
-    loss = DisentangledLoss(**{name: state["config"]["train"][name] for name in names})
+    loss = make_loss(state["config"]["train"], state["config"]["model"]["D"])
     loss.load_state_dict(state["loss"])
     return loss
+
+
+def make_loss(settings: dict, D: int) -> DisentangledLoss:
+    """The loss that these fields of `TrainConfig` describe, for embeddings of D numbers."""
+    names = ("alpha_c", "alpha_s", "lam", "similarity", "confusion_scale", "w0", "w_max")
+    options = {name: settings[name] for name in names}
+    further = {name: settings[name] for name in ("within", "reversal", "intra") if settings.get(name)}
+    return BeyondLoss(**further, D=D, **options) if further else DisentangledLoss(**options)
 
 
 def read_checkpoint(run) -> dict:
@@ -479,7 +429,7 @@ def _cpu_has_bf16() -> bool:
 
 
 def _same_config(saved: dict, wanted: dict, out: Path) -> None:
-    free = {"device", "log_every", "save_every"}  # may differ between a run and its resumption
+    free = {"device", "log_every", "save_every", "loader", "workers"}  # may differ between a run and its resumption
     flat = [{f"{part}.{key}": value for part in c for key, value in c[part].items()} for c in (saved, wanted)]
     plain = [json.loads(json.dumps(c)) for c in flat]
     differ = [key for key in plain[1] if plain[0].get(key) != plain[1][key] and key.split(".")[1] not in free]
