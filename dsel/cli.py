@@ -182,7 +182,9 @@ def _parser() -> argparse.ArgumentParser:
         "--split", default="test", choices=("train", "validation", "test", "auto"), help="auto: 80/10/10 by speaker"
     )
     sub.add_argument("--size", type=int, default=96, help="width and height of the crop in pixels")
-    sub.add_argument("--model", type=Path, default=None, help="trained run that measures the offset between sound and picture")
+    sub.add_argument(
+        "--model", type=Path, default=None, help="run, or name of released networks, that measures how late the sound is"
+    )
     sub.add_argument("--workers", type=int, default=None, help="processes; default: one a core")
 
     sub = command("train", _train, "Train the two streams on a corpus", "Ctrl-C keeps what was done; --resume goes on.")
