@@ -222,9 +222,12 @@ def judge(model: TwoStream, corpus: Corpus, split: str, similarity: str = "cosin
 
 
 def _matching(e: Embeddings, similarity: str) -> dict[str, float]:
-    """Both tasks by both heads, in percent; the content task on free speech, where a window has one right answer."""
-    alike, free = None if similarity == "cosine" else inverse_distance, e.only(free_speech)
-    content = {head: content_accuracy(free, head, similarity=alike) for head in HEADS}
+    """Both tasks by both heads, in percent; on free speech, where each question has one right answer."""
+    alike, e = (
+        None if similarity == "cosine" else inverse_distance,
+        e.only(free_speech) if any(map(free_speech, e.tracks)) else e,
+    )
+    content = {head: content_accuracy(e, head, similarity=alike) for head in HEADS}
     identity = {head: identity_accuracy(e, head, similarity=alike) for head in HEADS}
     return {
         "content_top1": 100 * content["content"]["top1"],
