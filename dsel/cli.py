@@ -57,10 +57,15 @@ def _train(settings: list[str], **arguments) -> None:
     print(f"{trainer.out}: step {trainer.step} of {trainer.config.steps}")
 
 
-def _evaluate(**arguments) -> None:
-    from dsel.evaluate import evaluate, table
+def _evaluate(probes: bool, **arguments) -> None:
+    from dsel.evaluate import evaluate, probe, table
 
     print(table(evaluate(**arguments)))
+    if probes:
+        from dsel.probes import leakage_table
+
+        print()
+        print(leakage_table(probe(**arguments)))
 
 
 def _embed(**arguments) -> None:
@@ -88,6 +93,22 @@ def _demo(**arguments) -> None:
     from dsel.demo import demo
 
     demo(**arguments)
+
+
+def _ablation(out: Path, do: str, **arguments) -> None:
+    from dsel.ablation import ablation, confirm, draw
+
+    if do == "confirm":
+        confirm(out)
+        print((out / "confirmed.md").read_text(encoding="utf-8"))
+        return
+    if do == "train":
+        ablation(out, **arguments)
+    draw(out, pictures=do == "report")
+    page = out / "report-test.md"
+    if not page.is_file():
+        raise BadInput(f"{out}: no finished training yet; run 'dsel ablation --out {out}'")
+    print(page.read_text(encoding="utf-8"))
 
 
 def _settings(pairs: list[str]) -> dict:
@@ -167,7 +188,9 @@ def _parser() -> argparse.ArgumentParser:
         "--split", default="test", choices=("train", "validation", "test", "auto"), help="auto: 80/10/10 by speaker"
     )
     sub.add_argument("--size", type=int, default=96, help="width and height of the crop in pixels")
-    sub.add_argument("--model", type=Path, default=None, help="trained run that measures the offset between sound and picture")
+    sub.add_argument(
+        "--model", type=Path, default=None, help="run, or name of released networks, that measures how late the sound is"
+    )
     sub.add_argument("--workers", type=int, default=None, help="processes; default: one a core")
 
     sub = command(
@@ -198,6 +221,7 @@ def _parser() -> argparse.ArgumentParser:
     sub = command("evaluate", _evaluate, "Print what a trained run is worth, chance beside each figure")
     sub.add_argument("run", type=Path, metavar="RUN", help="run folder, made by 'dsel train'")
     corpus_and_split(sub)
+    sub.add_argument("--probes", action="store_true", help="also read every known factor off both heads: the leakage table")
 
     sub = command("embed", _embed, "Write the embeddings of every window to a .npz file")
     sub.add_argument("run", type=Path, metavar="RUN", help="run folder, made by 'dsel train'")
@@ -213,6 +237,24 @@ def _parser() -> argparse.ArgumentParser:
     sub = command("release", _release, "Write a run's networks in half precision, with a card that says how good they are")
     sub.add_argument("run", type=Path, metavar="RUN", help="run folder, trained and evaluated")
     sub.add_argument("--out", required=True, type=Path, help="the .pt file; its card is written beside it as .json")
+
+    sub = command(
+        "ablation",
+        _ablation,
+        "Train every variant of the method with several seeds, judge them, and tabulate with intervals",
+        "Best first, resumable at any moment; several processes may share DIR. Results in DIR/results.csv and report-*.md.",
+    )
+    sub.add_argument("--preset", default="laptop", choices=("fast", "laptop", "gpu"), help="seconds, hours, hours on a GPU")
+    sub.add_argument("--out", required=True, type=Path, help="folder of the experiment; its corpora are made there")
+    sub.add_argument(
+        "--rows", nargs="+", default=None, metavar="ROW", help="only these rows, e.g. e1-lam0 e1-lam1 (default: all)"
+    )
+    sub.add_argument("--seeds", nargs="+", type=int, default=None, metavar="N", help="only these seeds (default: the preset's)")
+    step = sub.add_mutually_exclusive_group()
+    step.add_argument("--confirm", dest="do", action="store_const", const="confirm", default="train",
+                      help="freeze the choice, draw new test speakers, judge the trained networks on them")  # fmt: skip
+    step.add_argument("--report", dest="do", action="store_const", const="report", default="train",
+                      help="train nothing; write the report and the figures of what is there, .png too")  # fmt: skip
 
     sub = command("demo", _demo, "The whole line: toy corpus, training, evaluation, picture", "What is done is not done again.")
     sub.add_argument("--out", type=Path, default=Path("runs/demo"), help="folder for corpus, run and picture")

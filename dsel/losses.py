@@ -200,3 +200,110 @@ class DisentangledLoss(nn.Module):
         """The present scales: {"w_content": w, "w_identity": w}; empty for the inverse distance. Waits for the device."""
         pairs = (("w_content", self.content_similarity), ("w_identity", self.identity_similarity))
         return {name: s.w.item() for name, s in pairs if isinstance(s, ScaledCosine)}
+
+
+# --- Beyond the notes: further terms, compared in the ablation; all off unless asked for ------------------------------------
+
+
+def others(logits: Tensor) -> Tensor:
+    """The logits without their diagonal, rows in order: (..., K, K) -> (..., K, K - 1), K >= 2. (Ours.)
+
+    For a task within one modality, where everything matches itself. No mask, so that a GPU need not be waited for.
+    """
+    K = logits.shape[-1]
+    after = logits.flatten(-2)[..., 1:].unflatten(-1, (K - 1, K + 1))  # each row now ends with a diagonal element
+    return after[..., :-1].flatten(-2).unflatten(-1, (K, K - 1))
+
+
+def within_loss(a_c: Tensor, a_s: Tensor, content_similarity, identity_similarity) -> Tensor:
+    """Confusion within the audio stream, which the two confusion terms of the notes never compare with itself. (Ours.)
+
+        hbar_i, kbar_i = mean of a^c over the first, the second half of track i
+        L_within = confusion of l_s(hbar_i, kbar_j) over tracks j + confusion of l_c(a^s_{i,t}, a^s_{i,tau}) over tau != t
+
+    Halves of a track must not find each other by content embeddings; windows of a track must all look alike to the identity
+    head. a_c, a_s (B, N, D), N >= 2 -> scalar >= log B + log(N - 1).
+    """
+    half = a_c.shape[1] // 2
+    halves = identity_similarity(a_c[:, :half].mean(dim=1), a_c[:, half:].mean(dim=1))  # (B, B)
+    windows = others(content_similarity(a_s, a_s))  # (B, N, N - 1)
+    return confusion_loss(halves) + confusion_loss(windows)
+
+
+def intra_loss(x: Tensor, y: Tensor, similarity) -> Tensor:
+    """Matching x_k with y_k among y_k and the other x_j: separation within a modality. x, y (..., K, D), K >= 2 -> scalar.
+
+        L_intra = - mean_k log [ exp l(x_k, y_k) / (exp l(x_k, y_k) + sum_{j != k} exp l(x_k, x_j)) ]
+
+    (Source: the idea of Chung, Kang and Chung 2020, arXiv:2004.14326; this form is our reading of it.)
+    """
+    own = similarity(x, y).diagonal(dim1=-2, dim2=-1)[..., None]  # (..., K, 1)
+    logits = torch.cat([own, others(similarity(x, x))], dim=-1)  # (..., K, K), the match first
+    return -logits.log_softmax(dim=-1)[..., 0].mean()
+
+
+def reverse(x: Tensor, lam: float) -> Tensor:
+    """x, but the gradient that comes back is multiplied by -lam: what follows learns a task, what precedes unlearns it.
+
+    (Source: Ganin and Lempitsky 2015, arXiv:1409.7495, gradient reversal.)
+    """
+    return x.detach() + lam * (x.detach() - x)
+
+
+class BeyondLoss(DisentangledLoss):
+    """L + within L_within + intra (L_intra,content + L_intra,identity) + the matching losses of two adversaries.
+
+    Args:
+        within, intra: weights of `within_loss` and `intra_loss` (the mean of face and audio as anchors), both >= 0.
+        reversal: how strongly the embeddings work against two trained adversaries, which do the *other* task on them:
+            identity from content embeddings, content from identity embeddings; an MLP for each stream. 0: none. Set lam = 0
+            to have them instead of the notes' confusion.
+        D: numbers an embedding (for the adversaries).
+        options: those of `DisentangledLoss`.
+    `ramp` scales `within` and `reversal`; the trainer raises it from 0 to 1 as it does lam.
+    Raises:
+        ValueError: a negative weight.
+    """
+
+    def __init__(self, within=0.0, reversal=0.0, intra=0.0, D=128, **options):
+        super().__init__(**options)
+        if min(within, reversal, intra) < 0:
+            raise ValueError(f"weights must not be negative: within={within}, reversal={reversal}, intra={intra}")
+        self.within, self.reversal, self.intra, self.ramp = within, reversal, intra, 1.0
+        pairs = [f"{stream}_{head}" for stream in ("face", "audio") for head in ("content", "identity")] if reversal else []
+        self.adversary = nn.ModuleDict({name: _adversary(D) for name in pairs})
+        self.adversary_scale = nn.ModuleDict({head: ScaledCosine() for head in ("content", "identity")} if reversal else {})
+
+    def forward(self, face: dict, audio: dict, pick=None, extra=None, gather=None) -> tuple[Tensor, dict[str, Tensor]]:
+        """As in `DisentangledLoss`; further parts "within", "intra", "adversary_cs", "adversary_sc" where they are on.
+
+        What is compared with itself is so within a process: `gather` and `extra` reach the terms of the notes alone.
+        """
+        (v_c, v_s), (a_c, a_s) = ((e["content"], e["identity"]) for e in (face, audio))
+        pick = draw_pick(*v_s.shape[:2]).to(v_s.device) if pick is None else pick
+        total, parts = super().forward(face, audio, pick, extra, gather)
+        content, identity = self.content_similarity, self.identity_similarity
+        if self.within:
+            parts["within"] = within_loss(a_c, a_s, self._confuse(content), self._confuse(identity))
+            total = total + self.ramp * self.within * parts["within"]
+        if self.intra:
+            pairs = ((v_c, a_c, content), (*pool(v_s, a_s, pick), identity))
+            parts["intra"] = sum((intra_loss(x, y, alike) + intra_loss(y, x, alike)) / 2 for x, y, alike in pairs)
+            total = total + self.intra * parts["intra"]
+        if self.reversal:
+            vhat_c, abar_c = pool(v_c, a_c, pick)
+            parts["adversary_cs"] = self._adversary_loss("content", vhat_c, abar_c)
+            parts["adversary_sc"] = self._adversary_loss("identity", v_s, a_s)
+            total = total + parts["adversary_cs"] + parts["adversary_sc"]
+        return total, parts
+
+    def _adversary_loss(self, head: str, x: Tensor, y: Tensor) -> Tensor:
+        """The adversaries of a head match x with y, (..., K, D) each, through the reversed gradient."""
+        against = self.ramp * self.reversal
+        x, y = (self.adversary[f"{s}_{head}"](reverse(e, against)) for s, e in (("face", x), ("audio", y)))
+        return matching_loss(self.adversary_scale[head](x, y))
+
+
+def _adversary(D: int) -> nn.Sequential:
+    """(..., D) -> (..., D): LayerNorm, so that it sees directions as the cosine does; then two layers."""
+    return nn.Sequential(nn.LayerNorm(D), nn.Linear(D, D), nn.ReLU(), nn.Linear(D, D))

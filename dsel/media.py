@@ -34,6 +34,7 @@ def write_clip(path, frames: np.ndarray, waveform: np.ndarray, *, crf: int = 23,
     The encoders run in one thread, so that the same arrays give the same file. (Source: ours.)
     """
     import av
+    from av.video.reformatter import VideoReformatter
 
     path = Path(path)
     if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8 or frames.shape[1] % 2 or frames.shape[2] % 2:
@@ -46,8 +47,10 @@ def write_clip(path, frames: np.ndarray, waveform: np.ndarray, *, crf: int = 23,
         video = container.add_stream("libx264", rate=FPS, options=options)
         video.width, video.height, video.pix_fmt = frames.shape[2], frames.shape[1], "yuv420p"
         sound = _aac(container, audio_rate)
+        colours = VideoReformatter()
         for image in frames:
-            container.mux(video.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            container.mux(video.encode(colours.reformat(frame, format="yuv420p", threads=1)))
         container.mux(video.encode())
         _mux_sound(container, sound, waveform)
     return path
@@ -102,12 +105,13 @@ def read_clip(path) -> tuple[np.ndarray, np.ndarray]:
         BadInput: no such file, not a video, no sound, or another rate than 25 frames and 16000 samples a second.
     """
     import av
+    from av.video.reformatter import VideoReformatter
 
     with _clip(path) as container:
-        images, blocks = [], []
+        images, blocks, colours = [], [], VideoReformatter()
         for frame in container.decode(video=0, audio=0):
             if isinstance(frame, av.VideoFrame):
-                images.append(frame.to_ndarray(format="rgb24"))
+                images.append(colours.reformat(frame, format="rgb24", threads=1).to_ndarray())
             else:
                 blocks.append(frame.to_ndarray().mean(axis=0))
         if not images:
@@ -129,9 +133,10 @@ def read_part(path, seen: range, heard: range, frames: int | None = None) -> tup
     Raises:
         BadInput: as `read_clip`; or a clip that is shorter than that.
     """
+    from av.video.reformatter import VideoReformatter
+
     with _clip(path) as container:
         video, name = container.streams.video[0], path if isinstance(path, str | os.PathLike) else path[0]
-        video.codec_context.thread_count = 1  # a clip is short and other clips wait: processes, not threads
         if frames is not None and video.frames not in (0, frames):
             raise BadInput(f"{name}: {video.frames} frames, but tracks.csv says {frames}; make it again")
         first, last = samples_for(heard.start), samples_for(heard.stop)
@@ -144,11 +149,11 @@ def read_part(path, seen: range, heard: range, frames: int | None = None) -> tup
         sound = _cut(blocks, first, last)
         begin, tick = video.start_time or 0, float(video.time_base) * FPS  # frames a unit of time
         container.seek(begin + int(seen.start / tick), stream=video)
-        images = []
+        images, colours = [], VideoReformatter()
         for frame in container.decode(video=0):
             number = round((frame.pts - begin) * tick)
             if number >= seen.start:
-                images.append(frame.to_ndarray(format="rgb24"))
+                images.append(colours.reformat(frame, format="rgb24", threads=1).to_ndarray())
             if len(images) == len(seen):
                 break
     if len(images) < len(seen):
@@ -171,6 +176,8 @@ def _clip(path) -> Iterator:
             rate, hz = container.streams.video[0].average_rate, container.streams.audio[0].sample_rate
             if rate != FPS or hz != SAMPLE_RATE:
                 raise BadInput(f"{name}: {rate} frames/s and {hz} Hz, not {FPS} and {SAMPLE_RATE}; run 'dsel prepare' on it")
+            # Frames this small are not worth a second thread: on a busy machine they would wait for each other.
+            container.streams.video[0].codec_context.thread_count = 1
             yield container
     except (av.FFmpegError, IndexError, TypeError) as error:
         raise BadInput(f"{name}: cannot be read as a clip ({error}); make it again") from error
@@ -297,7 +304,7 @@ def upright(frame, aspect: float = 1.0, reformatter=None, longest: int | None = 
     scale = min(1.0, longest / max(height, width)) if longest else 1.0
     height, width = max(1, round(height * scale)), max(1, round(width * scale))
     reformatter = reformatter or VideoReformatter()
-    image = reformatter.reformat(frame, width, height, "rgb24", interpolation="AREA").to_ndarray()
+    image = reformatter.reformat(frame, width, height, "rgb24", interpolation="AREA", threads=1).to_ndarray()
     turns = round(getattr(frame, "rotation", 0) / 90) % 4  # anticlockwise
     return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
 

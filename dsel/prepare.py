@@ -28,7 +28,6 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 
@@ -122,8 +121,9 @@ def prepare(
         split: 'train', 'validation', 'test', or 'auto': by speaker, 80/10/10, the same at every run.
         size: pixels of the square crop, even.
         workers: processes; None: one a core.
-        model: what tells whether a face is in step with the sound: the path of a trained run, or a function from frames
-            uint8 (T, H, W, 3) and waveform float32 (640 T,) to (frames by which the sound is late, confidence).
+        model: what tells whether a face is in step with the sound: the path of a trained run, the name of released
+            networks, networks, or a function from frames uint8 (T, H, W, 3) and waveform float32 (640 T,) to (frames by
+            which the sound is late, confidence).
             With it the offset is estimated, and of several faces the talking one is taken; without it the largest one.
         detector: see `dsel.faces`; None: OpenCV's.
         progress: draw a bar.
@@ -247,7 +247,7 @@ def _look(source: Source, recipe: Recipe) -> tuple[np.ndarray, list[faces.Look],
         times.append(time)
         if whole:
             continue
-        thumb = tiny.reformat(frame, *faces.THUMB, "rgb24", interpolation="AREA").to_ndarray()
+        thumb = tiny.reformat(frame, *faces.THUMB, "rgb24", interpolation="AREA", threads=1).to_ndarray()
         change = 0.0 if before is None else faces.thumb_difference(before, thumb)
         before = thumb
         if change > jump:
@@ -333,7 +333,7 @@ def _cut(source: Source, out: Path, recipe: Recipe, pieces: list[_Piece], clock:
         first, stop = cells[k], cells[k + 1] if k + 1 < len(times) else count
         showing = [piece for piece in waiting if piece.first < max(stop, first + 1) and piece.stop > first]
         if showing and not least:
-            image = shrink.reformat(frame, recipe.size, recipe.size, "rgb24", interpolation="AREA").to_ndarray()
+            image = shrink.reformat(frame, recipe.size, recipe.size, "rgb24", interpolation="AREA", threads=1).to_ndarray()
             for piece in showing:
                 piece.show(image, first, stop)
         elif showing:
@@ -516,24 +516,33 @@ def _with_unique_names(sources: list[Source], out: Path) -> list[Source]:
 
 
 def sync_of(model) -> Sync | None:
-    """A function of frames and waveform that says (frames by which the sound is late, confidence), from a run or itself."""
-    if model is None or callable(model):
-        return model
-    from dsel.train import load_model
+    """A function of frames and waveform that says (frames by which the sound is late, confidence).
 
-    load_model(model, "cpu")  # says now what is wrong with it
-    return InStep(Path(model))
+    model: None; such a function; networks (`dsel.load`); the path of a trained run; or the name of released networks.
+    """
+    from torch.nn import Module
+
+    if model is None or (callable(model) and not isinstance(model, Module)):
+        return model
+    return InStep(model if isinstance(model, Module) else _networks(model))  # says now what is wrong with it
+
+
+def _networks(model):
+    from dsel.train import RELEASED, load_model, load_released
+
+    released = not Path(model).exists() and (RELEASED / f"{model}.pt").is_file()
+    return load_released(str(model)) if released else load_model(model, "cpu")
 
 
 @dataclass(frozen=True)
 class InStep:
-    """Whether a face and a sound belong together, by the content embeddings of a trained run.
+    """Whether a face and a sound belong together, by the content embeddings of trained networks.
 
     Called with frames uint8 (T, H, W, 3) and waveform float32 (640 T,) it returns (frames by which the sound is late,
-    confidence); it looks 15 frames far to either side, or as far as a short clip allows. The run is read when needed.
+    confidence); it looks 15 frames far to either side, or as far as a short clip allows.
     """
 
-    run: Path
+    model: object  # a dsel.model.TwoStream
 
     def __call__(self, frames: np.ndarray, waveform: np.ndarray) -> tuple[int, float]:
         import torch
@@ -541,23 +550,15 @@ class InStep:
         from dsel.corpus import resize
         from dsel.evaluate import sync_offset
 
-        model = self._model
+        if multiprocessing.parent_process() is not None:
+            torch.set_num_threads(1)  # the files are spread over the cores already
+        model = self.model.eval()
         picture = torch.from_numpy(resize(frames, model.config.face_size))[None]
         with torch.inference_mode():
             face = model.face(picture)["content"][0].float().numpy()  # (N, D)
             audio = model.audio(torch.from_numpy(waveform)[None])["content"][0].float().numpy()
         late, confidence, _ = sync_offset(face, audio, reach=min(15, (len(face) - 1) // 2))
         return late, confidence
-
-    @cached_property
-    def _model(self):
-        import torch
-
-        from dsel.train import load_model
-
-        if multiprocessing.parent_process() is not None:
-            torch.set_num_threads(1)  # the files are spread over the cores already
-        return load_model(self.run, "cpu").eval()
 
 
 def _check_out(out: Path, size: int) -> None:

@@ -196,3 +196,37 @@ def disentangled_loss(face, audio, pick, content_similarity, identity_similarity
     }
     confusion = parts["confusion_cs"] + parts["confusion_sc"]
     return alpha_c * parts["content"] + alpha_s * parts["identity"] + lam * confusion, parts
+
+
+# --- Beyond the notes -------------------------------------------------------------------------------------------------------
+
+
+def within_loss(a_c, a_s, content_similarity: Similarity, identity_similarity: Similarity) -> float:
+    """Confusion of l_s(first half of a^c_i, second half of a^c_j) over j, plus of l_c(a^s_{i,t}, a^s_{i,tau}) over tau != t"""
+    a_c, a_s = np.asarray(a_c, np.float64), np.asarray(a_s, np.float64)
+    B, N, D = a_c.shape
+    halves = np.zeros((B, 2, D))
+    for i in range(B):
+        for t in range(N):
+            second = t >= N // 2
+            halves[i, int(second)] += a_c[i, t] / (N - N // 2 if second else N // 2)
+    total = 0.0
+    for i in range(B):
+        row = [identity_similarity.value(halves[i, 0], halves[j, 1]) for j in range(B)]
+        total -= sum(log_softmax_row(row)) / (B * B)
+        for t in range(N):
+            row = [content_similarity.value(a_s[i, t], a_s[i, tau]) for tau in range(N) if tau != t]
+            total -= sum(log_softmax_row(row)) / (B * N * (N - 1))
+    return total
+
+
+def intra_loss(x, y, similarity: Similarity) -> float:
+    """- mean_k log [ exp l(x_k, y_k) / (exp l(x_k, y_k) + sum_{j != k} exp l(x_k, x_j)) ], over all x, y (..., K, D)"""
+    shape = (-1, *np.shape(x)[-2:])
+    x, y = np.asarray(x, np.float64).reshape(shape), np.asarray(y, np.float64).reshape(shape)
+    total = 0.0
+    for m in range(len(x)):
+        for k in range(x.shape[1]):
+            others = [similarity.value(x[m, k], x[m, j]) for j in range(x.shape[1]) if j != k]
+            total -= log_softmax_row([similarity.value(x[m, k], y[m, k]), *others])[0]
+    return total / (len(x) * x.shape[1])

@@ -31,7 +31,7 @@ from dsel.corpus import Corpus, replace_text
 from dsel.corpus import open as open_corpus
 from dsel.errors import BadInput
 from dsel.loading import LOADERS, Batch, Batches, make_batches  # noqa: F401  Batches is imported from here by others
-from dsel.losses import DisentangledLoss, content_logits, identity_logits, pool, top1
+from dsel.losses import BeyondLoss, DisentangledLoss, content_logits, identity_logits, pool, top1
 from dsel.model import HEADS, ModelConfig, TwoStream
 
 RELEASED = Path(__file__).resolve().parent.parent / "data" / "models"
@@ -44,10 +44,12 @@ class TrainConfig:
     B tracks of N windows a step, and `extra` further tracks for the identity loss alone (one face window each).
     alpha_c, alpha_s, lam, similarity, confusion_scale, w0, w_max: see `dsel.losses.DisentangledLoss`; lam is reached
     linearly over the first `lam_warmup` steps, since confusion from the start keeps the heads from learning anything.
+    within, reversal, intra: weights of the terms beyond the notes, see `dsel.losses.BeyondLoss`.
     optimiser 'adamw' (`warmup` steps, then a cosine down to 0) or 'sgd' (the authors': momentum 0.9, lr times 0.95 an epoch).
     distinct_speakers: no two tracks of one speaker in a batch, where speakers are known. The method does not know them.
     precision: 'float32', 'bfloat16' (autocast; distances and losses stay float32) or 'auto'.
     loader, workers: where clips are read and by how many processes, see `dsel.loading.make_batches`. The batches are the same.
+    start_from: a run whose networks and scales this one begins with (fine-tuning); None: random ones.
     """
 
     B: int = 16
@@ -67,6 +69,9 @@ class TrainConfig:
     confusion_scale: str = "detached"
     w0: float = 10.0
     w_max: float | None = 20.0
+    within: float = 0.0
+    reversal: float = 0.0
+    intra: float = 0.0
     augment: float = 0.5
     distinct_speakers: bool = False
     seed: int = 0
@@ -76,6 +81,7 @@ class TrainConfig:
     precision: str = "auto"
     loader: str = "auto"
     workers: int = -1
+    start_from: str | None = None
 
     @classmethod
     def laptop(cls, **changes) -> TrainConfig:
@@ -144,15 +150,14 @@ class Trainer:
         self.batches = make_batches(corpus, config, model.face_size, progress=progress)
         torch.manual_seed(config.seed)
         self.model = TwoStream(model).to(self.device, memory_format=torch.channels_last)
-        weights = (config.alpha_c, config.alpha_s, config.lam)
-        self.loss = DisentangledLoss(*weights, config.similarity, config.confusion_scale, config.w0, config.w_max).to(
-            self.device
-        )
+        self.loss = make_loss(asdict(config), model.D).to(self.device)
         self.optimiser, self.scheduler = make_optimiser(self.model, self.loss, config, self.batches.steps_an_epoch)
         self.autocast = choose_precision(config.precision, self.device)
         self.step = 0
         if resume:
             self._load()
+        elif config.start_from:
+            self._begin_with(config.start_from)
 
     def fit(self, callback=None, until: int | None = None) -> list[dict]:
         """Train to the end, or to step `until`. Returns the logged rows of this call.
@@ -185,7 +190,8 @@ class Trainer:
     def train_step(self, batch: Batch) -> dict[str, Tensor]:
         """One step on one batch. Returns the loss' parts and the accuracies, on the device."""
         self.model.train()
-        self.loss.lam = self.config.lam * min(1.0, (self.step + 1) / max(1, self.config.lam_warmup))
+        self.loss.ramp = min(1.0, (self.step + 1) / max(1, self.config.lam_warmup))
+        self.loss.lam = self.config.lam * self.loss.ramp
         embeddings = self.embed(batch)
         total, parts = self.loss(*embeddings)
         self.optimiser.zero_grad(set_to_none=True)
@@ -247,6 +253,15 @@ class Trainer:
         if rows:  # what was logged after the checkpoint will be logged again
             _write_rows(self.out / "metrics.csv", [row for row in rows if row["step"] <= self.step])
 
+    def _begin_with(self, run) -> None:
+        """Take networks and scales of another run; optimiser and schedule begin anew."""
+        state = read_checkpoint(run)
+        if ModelConfig.from_dict(state["config"]["model"]) != self.model.config:
+            raise BadInput(f"{run}: its networks have another shape than these; start from a run of the same kind")
+        self.model.load_state_dict(state["model"])
+        if state["config"]["train"]["similarity"] == self.config.similarity:
+            self.loss.load_state_dict(state["loss"])
+
     def _claim(self, model: ModelConfig, resume: bool) -> None:
         """Make the run folder ours, or say why it cannot be."""
         held = (self.out / "checkpoint.pt").is_file()
@@ -302,10 +317,17 @@ def load_model(run, device: str = "auto") -> TwoStream:
 def load_loss(run) -> DisentangledLoss:
     """The loss of a run with its learnt scales, e.g. to show the similarities it was trained with."""
     state = read_checkpoint(run)
-    names = ("alpha_c", "alpha_s", "lam", "similarity", "confusion_scale", "w0", "w_max")
-    loss = DisentangledLoss(**{name: state["config"]["train"][name] for name in names})
+    loss = make_loss(state["config"]["train"], state["config"]["model"]["D"])
     loss.load_state_dict(state["loss"])
     return loss
+
+
+def make_loss(settings: dict, D: int) -> DisentangledLoss:
+    """The loss that these fields of `TrainConfig` describe, for embeddings of D numbers."""
+    names = ("alpha_c", "alpha_s", "lam", "similarity", "confusion_scale", "w0", "w_max")
+    options = {name: settings[name] for name in names}
+    further = {name: settings[name] for name in ("within", "reversal", "intra") if settings.get(name)}
+    return BeyondLoss(**further, D=D, **options) if further else DisentangledLoss(**options)
 
 
 def read_checkpoint(run) -> dict:

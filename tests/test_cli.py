@@ -1,5 +1,6 @@
 """The command line: the whole line end to end, and one clear line for every bad input."""
 
+import json
 import os
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from conftest import ROOT, make_noise_corpus
 
 from dsel.cli import main
 
-COMMANDS = ("toy", "prepare", "train", "evaluate", "embed", "plot", "release", "demo")
+COMMANDS = ("toy", "prepare", "train", "evaluate", "embed", "plot", "release", "ablation", "demo")
 
 
 def dsel(*arguments, **environment):
@@ -62,7 +63,12 @@ def test_train_evaluate_embed_by_hand(noise_corpus, tmp_path, capsys):
     assert "step 2 of 2" in capsys.readouterr().out
     assert main(["train", "--data", str(data), "--out", str(run), "--resume", "--set", *settings]) == 0
     assert main(["evaluate", str(run), "--data", str(data)]) == 0
-    assert "chance" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "chance" in printed
+    assert "trunk" not in printed
+    assert main(["evaluate", str(run), "--data", str(data), "--probes"]) == 0
+    assert "trunk" in capsys.readouterr().out
+    assert {row["factor"] for row in json.loads((run / "leakage.json").read_text())["rows"]} == {"speaker", "sex"}
     assert main(["embed", str(run), "--data", str(data), "--out", str(tmp_path / "e.npz")]) == 0
     assert np.load(tmp_path / "e.npz")["face_content"].shape[1] == 128
 

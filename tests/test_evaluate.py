@@ -4,8 +4,6 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from dsel.corpus import Track, Trials
 from dsel.errors import BadInput
@@ -16,44 +14,17 @@ from dsel.evaluate import (
     embed,
     embed_tracks,
     equal_error_rate,
-    error_rates,
     evaluate,
+    free_speech,
     identity_accuracy,
     min_dcf,
+    sync_accuracy,
     sync_offset,
     table,
     verification_scores,
     window_labels,
 )
 from dsel.train import load_model, train
-
-
-def rates_by_counting(scores, target):
-    """Miss and false alarm rate for every way to cut, by counting trials one by one."""
-    cuts = [-np.inf, *sorted(set(scores))]
-    miss = [sum(s <= c for s, t in zip(scores, target, strict=True) if t) / sum(target) for c in cuts]
-    alarm = [sum(s > c for s, t in zip(scores, target, strict=True) if not t) / (len(target) - sum(target)) for c in cuts]
-    return np.array(miss), np.array(alarm)
-
-
-@given(st.integers(0, 2**32 - 1), st.integers(2, 40), st.booleans())
-@settings(max_examples=100, deadline=None)
-def test_rates_eer_and_dcf_equal_counting(seed, count, ties):
-    rng = np.random.default_rng(seed)
-    target = np.append(rng.integers(0, 2, count), [0, 1]).astype(bool)
-    scores = rng.integers(0, 5, count + 2).astype(float) if ties else rng.normal(size=count + 2) + target
-    miss, alarm = error_rates(scores, target)
-    by_hand = rates_by_counting(list(scores), list(target))
-    np.testing.assert_allclose(miss, by_hand[0])
-    np.testing.assert_allclose(alarm, by_hand[1], atol=1e-12)
-    gap = np.abs(by_hand[0] - by_hand[1])
-    nearest = gap.argmin()  # the EER lies between the rates of the two cuts around the crossing
-    assert min(by_hand[0][nearest], by_hand[1][nearest]) - gap[nearest] <= equal_error_rate(scores, target) <= 1
-    lowest = min(0.05 * m + 0.95 * a for m, a in zip(*by_hand, strict=True)) / 0.05
-    assert min_dcf(scores, target) == pytest.approx(lowest)
-    order = rng.permutation(count + 2)
-    assert equal_error_rate(scores[order], target[order]) == equal_error_rate(scores, target)
-    assert equal_error_rate(2 * scores + 3, target) == pytest.approx(equal_error_rate(scores, target))
 
 
 def test_eer_of_cases_known_by_hand():
@@ -70,17 +41,6 @@ def test_eer_of_cases_known_by_hand():
     for bad in (([1, 2], [1, 1]), ([1, 2], [0, 0]), ([1, np.nan], [0, 1]), ([1], [0, 1])):
         with pytest.raises(ValueError, match="need finite scores"):
             equal_error_rate(*bad)
-
-
-def test_eer_equals_scikit_learns_roc_curve():
-    from sklearn.metrics import roc_curve
-
-    rng = np.random.default_rng(5)
-    target = rng.integers(0, 2, 500).astype(bool)
-    scores = rng.normal(size=500) + target
-    alarm, hit, _ = roc_curve(target, scores, drop_intermediate=False)
-    at = np.argmin(np.abs(1 - hit - alarm))
-    assert equal_error_rate(scores, target) == pytest.approx((1 - hit[at] + alarm[at]) / 2, abs=0.003)
 
 
 def made_up(speakers=8, tracks=3, N=35, D=6, seed=0, content=1.0, identity=1.0, noise=0.05):
@@ -113,6 +73,23 @@ def test_accuracies_of_oracle_and_of_noise():
     assert identity_accuracy(oracle)["top1"] > 0.99
     assert identity_accuracy(blind)["top1"] == pytest.approx(1 / 8, abs=0.04)
     assert content_accuracy(made_up(N=12))["choices"] == 12
+
+
+def test_a_part_of_the_tracks_keeps_their_own_windows():
+    e = made_up(speakers=3, tracks=4, N=7)
+    chosen = [1, 2, 6, 11]
+    part = e.only(lambda track: e.tracks.index(track) in chosen)
+    assert [track.id for track in part.tracks] == [e.tracks[k].id for k in chosen]
+    for new, old in enumerate(chosen):
+        np.testing.assert_array_equal(part.of(new, "audio", "identity"), e.of(old, "audio", "identity"))
+    np.testing.assert_array_equal(part.window, np.tile(np.arange(7), 4))
+
+
+def test_matching_is_judged_on_free_speech():
+    free, fixed = ({"vocabulary": name} for name in ("free", "random3"))
+    assert free_speech(Track("a", "s", "test", "x", 50, 0, free))
+    assert not free_speech(Track("a", "s", "test", "x", 50, 0, fixed))
+    assert free_speech(Track("a", "s", "test", "x", 50, 0, {}))  # real films: not known
 
 
 def test_accuracy_counts_the_neighbour():
@@ -154,6 +131,21 @@ def test_sync_offset_finds_a_known_shift(late):
         sync_offset(face[:30], audio[:30])
 
 
+def test_sync_accuracy_of_oracle_of_noise_and_of_a_late_sound():
+    oracle, blind = made_up(N=40), made_up(N=40, content=0)
+    found = sync_accuracy(oracle)
+    assert (found["exact"], found["within_one"], found["frames"], found["reach"], found["tracks"]) == (1, 1, 0, 15, 24)
+    assert found["chance"] == 3 / 31
+    assert sync_accuracy(blind)["within_one"] < 0.4
+    for late, within in ((1, 1), (4, 0)):
+        e = made_up(N=40)
+        e.vectors["audio"]["content"][:] = np.roll(e.vectors["audio"]["content"], late, axis=0)
+        found = sync_accuracy(e)
+        assert (found["exact"], found["within_one"], found["frames"]) == (0, within, late)
+    assert sync_accuracy(made_up(N=20))["reach"] == 6
+    assert sync_accuracy(made_up(N=9)) is None
+
+
 @pytest.fixture(scope="module")
 def run(noise_corpus, tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "run"
@@ -168,10 +160,15 @@ def test_evaluate_prints_chance_beside_every_figure(run, noise_corpus):
     assert rows[0]["chance"] == pytest.approx(100 / 26)
     assert rows[0]["value"] > 2 * rows[0]["chance"]  # brightness tells loudness: learnt, and general
     assert rows[3]["chance"] == 25.0
+    assert rows[5]["figure"] == "sound placed within 40 ms, of ±9 frames"
+    assert [row["chance"] for row in rows if row["figure"].startswith("minDCF")] == [100.0] * 2
+    assert all(0 <= row["low"] <= row["high"] <= 100 for row in rows if row["figure"].startswith("EER"))
     assert all(0 <= row["value"] <= 100 for row in rows)
     printed = table(rows).splitlines()
     assert len(printed) == len(rows) + 1
     assert "chance" in printed[0]
+    assert "95 % interval" in printed[0]
+    assert [" to " in line for line in printed[1:]] == ["low" in row for row in rows]
     assert json.loads((run / "evaluation.json").read_text())["rows"] == rows
     with pytest.raises(BadInput, match="no tracks in the split 'validation'; it has test, train"):
         evaluate(run, noise_corpus.path, split="validation")

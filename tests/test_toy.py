@@ -22,6 +22,9 @@ pytest.importorskip("espeakng_loader", reason="the voices need espeakng-loader")
 pytest.importorskip("av", reason="clips need PyAV")
 
 from dsel.toy import make
+from dsel.toy.face import draw_scene, face_of, render
+from dsel.toy.live import LiveFaces
+from dsel.toy.speaker import draw_speaker
 
 SMALL = dict(speakers=4, tracks=2, validation=2, test=4, test_tracks=9, seconds=1.0, size=48, progress=False)  # noqa: C408
 
@@ -335,3 +338,22 @@ def test_mini_is_made_by_the_command_in_the_readme(mini, tmp_path):
             assert np.abs(again[0].astype(float) - kept[0]).mean() < 0.5
             assert np.sqrt(np.mean((again[1] - kept[1]) ** 2)) < 0.02 * kept[1].std()
             assert np.abs(mouth - mini.mouth(track.id)).max() < 1e-3
+
+
+def test_faces_drawn_again_show_the_same_mouth_in_another_scene(small):
+    live, track = LiveFaces(small, 48), small.split("test")[0]
+    one, again, other = (live.draw(track, 3, 5, np.random.default_rng(seed)) for seed in (0, 0, 1))
+    assert one.shape == (5, 48, 48, 3)
+    assert one.dtype == np.uint8
+    np.testing.assert_array_equal(one, again)
+    assert np.abs(one.astype(int) - other).mean() > 5
+    mouth = small.mouth(track)[3:8]
+    owner = face_of(draw_speaker(small.meta["seed"], track.speaker, 0.9))
+    np.testing.assert_array_equal(one, render(owner, mouth, draw_scene(np.random.default_rng(0), 5), 48))
+
+
+def test_only_a_toy_corpus_can_be_drawn_again(small):
+    real = corpora.open(small.path)
+    real.meta["made_by"] = "dsel prepare"
+    with pytest.raises(BadInput, match="drawn again"):
+        LiveFaces(real, 48)

@@ -160,6 +160,21 @@ def test_resumed_equals_uninterrupted_to_the_bit(noise_corpus, tmp_path):
     ]
 
 
+def test_a_run_can_start_from_the_networks_of_another(noise_corpus, tmp_path):
+    first = trainer(noise_corpus, tmp_path / "first")
+    first.fit(until=2)
+    tuned = trainer(noise_corpus, tmp_path / "tuned", start_from=str(tmp_path / "first"), seed=5)
+    assert tuned.step == 0
+    assert_same_bits(weights(tuned), weights(first))
+    tuned.fit(until=2)
+    again = trainer(noise_corpus, tmp_path / "tuned", resume=True, start_from=str(tmp_path / "first"), seed=5)
+    assert again.step == 2
+    assert_same_bits(weights(again), weights(tuned))  # a resumed run goes on from its own checkpoint
+    other = dataclasses.replace(ModelConfig.laptop(), D=64)
+    with pytest.raises(BadInput, match="another shape"):
+        trainer(noise_corpus, tmp_path / "other", model=other, start_from=str(tmp_path / "first"))
+
+
 def test_killed_without_warning_and_resumed_equals_uninterrupted(tmp_path):
     corpus = make_noise_corpus(tmp_path / "corpus")
     command = [sys.executable, "-m", "dsel", "train", "--data", str(corpus.path), "--set"]

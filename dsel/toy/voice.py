@@ -1,7 +1,7 @@
 """A speaker's voice: latents -> an espeak-ng voice file -> a waveform with phoneme times.
 
-    pitch   f0 = exp(ln 152 - 0.36 sex - 0.03 size + 0.11 z0 + age)     Hz; about 115 for men, 200 for women
-    tract   s  = exp(0.065 - 0.085 sex - 0.045 size + 0.03 z2 - age)    scale of all formants, times own ones for F1..F4
+    pitch   f0 = exp(ln 152 - 0.36 sex - 0.06 size + 0.08 z0 - age)     Hz; about 115 for men, 200 for women
+    tract   s  = exp(0.065 - 0.085 sex - 0.055 size + 0.025 z2 - age)    scale of all formants, times own ones for F1..F4
     and range, tilt, roughness, flutter, breath, rate and one of eight English accents, each from a normal of its own.
 
 A voice is the same in all of a person's tracks but for a mood: small changes of pitch, range and rate drawn per track.

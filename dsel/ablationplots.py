@@ -1,0 +1,119 @@
+"""Figures of the ablation: rows of results.csv in, plotly figures out. Every point has its 95 % interval; nothing is ranked."""
+
+from __future__ import annotations
+
+import math
+
+from dsel.ablationreport import GROUPS, PAIRS, TRIALS, growth, mean, paired, values
+from dsel.ablationrows import ROWS
+from dsel.plots import PALETTE
+
+KINDS = {"eer_free": "free trials", "eer_hard": "hard trials", "eer_easy": "easy trials"}
+SYMBOLS = ("circle", "circle-open", "diamond", "triangle-up", "triangle-down", "square")
+STYLE = {column: (PALETTE[k], SYMBOLS[k]) for k, column in enumerate(TRIALS)}
+
+
+def figures(results: list[dict], split: str = "test") -> dict:
+    """{name: figure} of all groups that have results, the effect of the confusion loss, and its growth with training."""
+    found = {}
+    for name, (rows, _) in GROUPS.items():
+        if any(values(results, row, f"{split}_eer_free") for row in rows):
+            found[name.lower().replace(" ", "-")] = group_figure(results, name, split)
+    if any(paired(results, *pair, f"{split}_eer_free").seeds for pair in PAIRS.values()):
+        found["effect"] = effect_figure(results, split)
+        found["growth"] = growth_figure(results, split)
+    return found
+
+
+def group_figure(results: list[dict], name: str, split: str = "test"):
+    """EER of each row of a group, free, hard and easy: the mean over seeds with its interval; every seed as a faint point."""
+    import plotly.graph_objects as go
+
+    rows = [row for row in GROUPS[name][0] if values(results, row, f"{split}_eer_free")]
+    figure = go.Figure()
+    for k, (column, kind) in enumerate(KINDS.items()):
+        colour, symbol = STYLE[column]
+        shift = 0.2 * (k - 1)
+        means = [mean(results, row, f"{split}_{column}") for row in rows]
+        seeds = [(i + shift, v) for i, row in enumerate(rows) for v in values(results, row, f"{split}_{column}").values()]
+        figure.add_trace(
+            go.Scatter(
+                x=[x for x, _ in seeds], y=[round(y, 2) for _, y in seeds], mode="markers", showlegend=False, hoverinfo="skip",
+                marker={"color": colour, "size": 5, "opacity": 0.35, "symbol": symbol},
+            )
+        )  # fmt: skip
+        figure.add_trace(_points([i + shift + 0.06 for i in range(len(rows))], means, kind, colour, symbol))
+    figure.add_hline(y=50, line={"dash": "dot", "color": PALETTE[6]}, annotation_text="chance")
+    ticks = {"tickmode": "array", "tickvals": list(range(len(rows))), "ticktext": [_wrapped(ROWS[row].label) for row in rows]}
+    figure.update_xaxes(**ticks, range=[-0.5, len(rows) - 0.5])
+    figure.update_yaxes(title=f"EER, {split} speakers, %", rangemode="tozero")
+    size = {"height": 480, "width": max(640, 150 * len(rows) + 160)}
+    return figure.update_layout(title=f"{name}<br><sup>mean over seeds, 95 % interval; faint: each seed</sup>", **size)
+
+
+def effect_figure(results: list[dict], split: str = "test"):
+    """What the confusion loss changes, in points of EER, for every training corpus and kind of trial; left of 0 it helps."""
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    names = [name for name, pair in PAIRS.items() if paired(results, *pair, f"{split}_eer_free").seeds]
+    for k, (column, kind) in enumerate(TRIALS.items()):
+        colour, symbol = STYLE[column]
+        found = [paired(results, *PAIRS[name], f"{split}_{column}").interval for name in names]
+        places = [-i + 0.12 * (2.5 - k) for i in range(len(names))]
+        figure.add_trace(_points(places, found, kind, colour, symbol, horizontal=True))
+    figure.add_vline(x=0, line={"color": PALETTE[6]})
+    figure.update_yaxes(tickmode="array", tickvals=[-i for i in range(len(names))], ticktext=names, zeroline=False)
+    figure.update_xaxes(title="EER with the confusion loss minus without, points (left: it helps)", zeroline=False)
+    size = {"height": 120 * len(names) + 180, "width": 980, "margin": {"l": 180}}
+    title = f"What the disentanglement loss changes<br><sup>paired over seeds, 95 % interval, {split} speakers</sup>"
+    return figure.update_layout(title=title, **size)
+
+
+def growth_figure(results: list[dict], split: str = "test"):
+    """The same difference at several steps of the training, free and hard trials, one panel a training corpus."""
+    import plotly.graph_objects as go
+    from plotly.subplots import make_subplots
+
+    names = [name for name, pair in PAIRS.items() if paired(results, *pair, f"{split}_eer_free").seeds]
+    figure = make_subplots(1, len(names), subplot_titles=names, shared_yaxes=True, horizontal_spacing=0.03)
+    for column, name in enumerate(names, start=1):
+        for figure_name in ("eer_free", "eer_hard"):
+            colour, symbol = STYLE[figure_name]
+            found = growth(results, *PAIRS[name], f"{split}_{figure_name}")
+            points = _points(list(found), [d.interval for d in found.values()], TRIALS[figure_name], colour, symbol)
+            points.update(mode="lines+markers", line={"color": colour}, showlegend=column == 1)
+            figure.add_trace(points, 1, column)
+        figure.add_trace(
+            go.Scatter(x=[0], y=[0], mode="markers", marker={"opacity": 0}, showlegend=False, hoverinfo="skip"), 1, column
+        )
+        figure.add_hline(y=0, line={"color": PALETTE[6]}, row=1, col=column)
+    figure.update_xaxes(title="step", rangemode="tozero")
+    figure.update_yaxes(title="points of EER", col=1)
+    title = f"How its effect grows with training<br><sup>with minus without, paired over seeds, {split} speakers</sup>"
+    return figure.update_layout(title=title, height=430, width=max(560, 260 * len(names) + 120), margin={"t": 110})
+
+
+def _points(places: list, found: list, name: str, colour: str, symbol: str, horizontal: bool = False):
+    """Means with their intervals as error bars; a single seed has none."""
+    import plotly.graph_objects as go
+
+    means = [None if math.isnan(i.mean) else round(i.mean, 2) for i in found]
+    bars = {"type": "data", "array": [round(i.half, 2) if math.isfinite(i.half) else 0 for i in found], "thickness": 2}
+    text = [f"{name}: {i}, n = {i.n}" for i in found]
+    x, y = (means, places) if horizontal else (places, means)
+    return go.Scatter(
+        x=x, y=y, mode="markers", name=name, text=text, hovertemplate="%{text}<extra></extra>",
+        marker={"color": colour, "size": 11, "symbol": symbol, "line": {"width": 2, "color": colour}},
+        **{"error_x" if horizontal else "error_y": bars},
+    )  # fmt: skip
+
+
+def _wrapped(text: str, width: int = 18) -> str:
+    """The text in lines of at most that many letters, where it has spaces."""
+    lines = [""]
+    for word in text.split():
+        if len(lines[-1]) + len(word) > width and lines[-1]:
+            lines.append("")
+        lines[-1] = f"{lines[-1]} {word}".strip()
+    return "<br>".join(lines)
