@@ -21,6 +21,7 @@ import csv
 import hashlib
 import json
 import os
+import platform
 import shutil
 import tempfile
 import zlib
@@ -348,7 +349,8 @@ def _build_cache(corpus: Corpus, size: int, tracks: list[Track], folder: Path, p
         raise BadInput(
             f"{folder.parent}: the cache needs {need >> 20} MiB and {free >> 20} are free; set DSEL_CACHE to a larger disk"
         )
-    part = Path(tempfile.mkdtemp(prefix=".part-", dir=folder.parent))
+    _sweep(folder.parent)
+    part = Path(tempfile.mkdtemp(prefix=f".part-{platform.node()}-{os.getpid()}-", dir=folder.parent))
     try:
         frames = np.memmap(part / "frames.u8", np.uint8, "w+", shape=(total, size, size, 3))
         sound = np.memmap(part / "sound.i16", np.int16, "w+", shape=(total * SAMPLES_PER_FRAME,))
@@ -369,6 +371,17 @@ def _build_cache(corpus: Corpus, size: int, tracks: list[Track], folder: Path, p
                 raise
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def _sweep(root: Path) -> None:
+    """Remove half-built caches of processes of this machine that are no more."""
+    for part in root.glob(f".part-{platform.node()}-*"):
+        try:
+            os.kill(int(part.name.split("-")[-2]), 0)  # signal 0: only asks whether it is there
+        except ProcessLookupError:
+            shutil.rmtree(part, ignore_errors=True)
+        except (ValueError, OSError):  # not ours to judge
+            continue
 
 
 def _in_step(frames: np.ndarray, waveform: np.ndarray, offset: int) -> tuple[np.ndarray, np.ndarray]:
