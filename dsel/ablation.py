@@ -31,6 +31,7 @@ from dsel.corpus import TRIALS, Corpus, replace_text, write_csv
 from dsel.corpus import open as open_corpus
 from dsel.errors import BadInput
 from dsel.evaluate import (
+    Embeddings,
     all_pairs,
     content_accuracy,
     embed_split,
@@ -39,7 +40,8 @@ from dsel.evaluate import (
     verification_scores,
 )
 from dsel.losses import inverse_distance
-from dsel.model import ModelConfig, TwoStream
+from dsel.model import HEADS, ModelConfig, TwoStream
+from dsel.probes import PER_TRACK, evenly, known_factors, read_off
 from dsel.train import Trainer, choose_device
 
 
@@ -212,14 +214,40 @@ def judge(model: TwoStream, corpus: Corpus, split: str, similarity: str = "cosin
     identity = {head: identity_accuracy(e, head, similarity=alike) for head in ("content", "identity")}
     directions = e.vectors["audio"]["identity"]
     directions = directions / np.maximum(np.linalg.norm(directions, axis=1, keepdims=True), 1e-12)
-    return found | {
-        "content_top1": 100 * content["content"]["top1"],
-        "content_within_one": 100 * content["content"]["within_one"],
-        "content_top1_identity_head": 100 * content["identity"]["top1"],
-        "identity_top1": 100 * identity["identity"]["top1"],
-        "identity_top1_content_head": 100 * identity["content"]["top1"],
-        "cone": float(np.linalg.norm(directions.mean(axis=0))),
-    }
+    return (
+        found
+        | _probes(corpus, e)
+        | {
+            "content_top1": 100 * content["content"]["top1"],
+            "content_within_one": 100 * content["content"]["within_one"],
+            "content_top1_identity_head": 100 * content["identity"]["top1"],
+            "identity_top1": 100 * identity["identity"]["top1"],
+            "identity_top1_content_head": 100 * identity["content"]["top1"],
+            "cone": float(np.linalg.norm(directions.mean(axis=0))),
+        }
+    )
+
+
+def _probes(corpus: Corpus, e: Embeddings) -> dict[str, float]:
+    """Phoneme and speaker, read off both heads of the audio stream by a linear probe; {} where the corpus does not know them.
+
+    The phoneme off single windows, on speakers the probe was not trained on; the speaker off the mean of a track, on tracks
+    with other words than those it was trained on. See `dsel.probes`.
+    """
+    chosen = np.concatenate([first + evenly(n, PER_TRACK) for first, n in zip(*_spans(e), strict=True)])
+    few = Embeddings(e.tracks, e.track[chosen], e.window[chosen], {})
+    found = {}
+    for factor in known_factors(corpus, few):
+        for head in HEADS if factor.name in ("phoneme", "speaker") else ():
+            code = e.vectors["audio"][head][chosen] if factor.unit == "window" else e.means("audio", head)
+            found[f"{factor.name}_{head}_head"] = 100 * float(np.nanmean(read_off(code, factor, "linear")))
+    return found
+
+
+def _spans(e: Embeddings) -> tuple[np.ndarray, np.ndarray]:
+    """First window and number of windows of each track."""
+    counts = np.bincount(e.track, minlength=len(e.tracks))
+    return np.cumsum(counts) - counts, counts
 
 
 def _trial_lists(corpus: Corpus, split: str, tracks: list) -> dict:

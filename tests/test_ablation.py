@@ -79,6 +79,8 @@ def test_one_row_for_every_cell_and_mark(finished):
     for row in read_results(finished):
         assert {"validation_eer_free", "test_eer_free", "test_content_top1", "w_content"} <= row.keys()
         assert "test_eer_hard" not in row  # this corpus has no such trials
+        assert "test_phoneme_identity_head" not in row  # nor phonemes
+        assert row["test_speaker_identity_head"] >= 0
     assert not list(finished.rglob("checkpoint*"))
 
 
@@ -246,7 +248,7 @@ def made_up(rows=("e1-lam0", "e1-lam1", "e0-lam0", "e0-lam1"), seeds=range(5), s
             continue
         luck = np.random.default_rng(seed).normal(0, 3)  # of the seed: paired rows share it
         gain = 4.0 if row == "e1-lam1" else 0.0
-        figures = {"eer_free": 20 + luck, "eer_hard": 40 + luck - gain, "content_top1": 25, "content_top1_identity_head": 5.0}
+        figures = {"eer_free": 20 + luck, "eer_hard": 40 + luck - gain, "content_top1": 25, "phoneme_identity_head": 30.0}
         known = {"row": row, "seed": seed, "step": step, "steps": 650, "pair": f"{row[:2]}{seed}", "seconds": 1.0}
         noise = {f"{split}_{k}": v + rng.normal(0, 0.2) for split in ("validation", "test") for k, v in figures.items()}
         found.append(known | noise)
@@ -287,7 +289,7 @@ def test_tables_hold_the_means_and_leave_out_what_is_not_there():
     hard = np.array([r["test_eer_hard"] for r in results if r["row"] == "e1-lam1"])
     half = stats.t.ppf(0.975, 4) * stats.sem(hard)
     line = next(line for line in text.splitlines() if "entanglement 1, + disentanglement" in line)
-    assert f"{hard.mean():.1f} ± {half:.1f}" in line
+    assert f"{hard.mean():.1f}\u00a0±\u00a0{half:.1f}" in line
     assert "0.5" not in text.split("---")[-1]
     assert len({line.count("|") for line in text.splitlines()}) == 1
     effect = ablationreport.effect_table(results)
@@ -351,7 +353,7 @@ def test_fast_preset_from_corpus_to_confirmation(tmp_path, capsys):
     assert main(["ablation", "--preset", "fast", "--out", str(out), *few]) == 0
     assert "What the confusion loss changes" in capsys.readouterr().out
     (row, *_) = read_results(out)
-    assert {"validation_eer_hard_distinct", "test_eer_hard_random", "test_eer_easy", "test_content_head_eer_hard"} <= row.keys()
+    assert {"validation_eer_hard_distinct", "test_eer_hard_random", "test_eer_easy", "test_phoneme_identity_head"} <= row.keys()
     assert row["pair"] == read_results(out)[-1]["pair"]
     judged, trained = Corpus(out / "corpora" / "e0"), Corpus(out / "corpora" / "e1")
     assert {t.split for t in trained.tracks} == {"train"}
