@@ -65,7 +65,7 @@ def effect_figure(results: list[dict], split: str = "test"):
     figure.add_vline(x=0, line={"color": PALETTE[6]})
     figure.update_yaxes(tickmode="array", tickvals=[-i for i in range(len(names))], ticktext=names, zeroline=False)
     figure.update_xaxes(title="EER with the confusion loss minus without, points (left: it helps)", zeroline=False)
-    size = {"height": 150 * len(names) + 180, "width": 980}
+    size = {"height": 120 * len(names) + 180, "width": 980, "margin": {"l": 180}}
     title = f"What the disentanglement loss changes<br><sup>paired over seeds, 95 % interval, {split} speakers</sup>"
     return figure.update_layout(title=title, **size)
 

@@ -26,6 +26,12 @@ SHOWN = {  # figure -> heading
     "identity_top1": "identity task",
 }
 ENTANGLEMENT = "Entanglement of the training corpus"
+LEAKS = {  # linear probes of the audio embeddings, % right; the first and the last read the factor a head is not for
+    "phoneme_identity_head": "phoneme read off identity",
+    "phoneme_content_head": "phoneme read off content",
+    "speaker_identity_head": "speaker read off identity",
+    "speaker_content_head": "speaker read off content",
+}
 # What stands in one table, and which row the others are compared with.
 GROUPS = {
     "The rows of the notes": (("random", "content", "identity", "both", "full"), "both"),
@@ -104,15 +110,18 @@ def growth(results: list[dict], row: str, other: str, column: str) -> dict[int, 
 # --- Tables -----------------------------------------------------------------------------------------------------------------
 
 
-def group_table(results: list[dict], name: str, split: str = "test") -> str:
-    """A group of `GROUPS` as a Markdown table: mean ± half of the interval; rows that are not there yet are left out."""
+def group_table(results: list[dict], name: str, split: str = "test", shown: dict = SHOWN) -> str:
+    """A group of `GROUPS` as a Markdown table: mean ± half of the interval; rows that are not there yet are left out.
+
+    shown: {figure: heading}, `SHOWN` or `LEAKS`.
+    """
     rows, _ = GROUPS[name]
-    head = ["", "steps", "seeds", *SHOWN.values()]
+    head = ["", "steps", "seeds", *shown.values()]
     lines = [head, ["---"] * len(head)]
     for row in rows:
         there = [found for found in final(results) if found["row"] == row]
         if there:
-            figures = [str(mean(results, row, f"{split}_{figure}")) for figure in SHOWN]
+            figures = [str(mean(results, row, f"{split}_{figure}")) for figure in shown]
             lines.append([ROWS[row].label, str(there[0]["steps"]), str(len(there)), *figures])
     return markdown(lines)
 
@@ -138,18 +147,25 @@ def effect_table(results: list[dict], split: str = "test") -> str:
     return markdown(lines)
 
 
-def difference_table(results: list[dict], name: str, split: str = "test") -> str:
+def present(results: list[dict], name: str) -> bool:
+    """Whether a group has results that the table of entanglement does not show already."""
+    rows = set(GROUPS[name][0]) - (set() if name == ENTANGLEMENT else set(GROUPS[ENTANGLEMENT][0]))
+    return any(found["row"] in rows for found in final(results))
+
+
+def difference_table(results: list[dict], name: str, split: str = "test", shown: dict = SHOWN) -> str:
     """A group's rows minus the row it is compared with, paired over seeds. Empty string for a group without such a row."""
     rows, other = GROUPS[name]
     if other is None:
         return ""
-    head = [f"minus '{ROWS[other].label}'", "seeds", *SHOWN.values()]
+    head = [f"minus '{ROWS[other].label}'", "seeds", *shown.values()]
     lines = [head, ["---"] * len(head)]
     for row in rows:
-        found = {figure: paired(results, row, other, f"{split}_{figure}") for figure in SHOWN}
-        seeds = found["eer_free"].seeds
+        found = {figure: paired(results, row, other, f"{split}_{figure}") for figure in shown}
+        first = next(iter(found.values()))
+        seeds = first.seeds
         if row != other and seeds:
-            note = "" if found["eer_free"].same else " (other batches)"
+            note = "" if first.same else " (other batches)"
             lines.append([ROWS[row].label, f"{len(seeds)}{note}", *(signed(d.interval) for d in found.values())])
     return markdown(lines) if len(lines) > 2 else ""
 
@@ -163,7 +179,9 @@ def signed(difference: Interval) -> str:
 
 
 def markdown(lines: list[list[str]]) -> str:
-    return "\n".join("| " + " | ".join(cell.replace("|", "/") for cell in line) + " |" for line in lines)
+    """A Markdown table; a figure and its interval are not broken over two lines."""
+    lines = [[cell.replace("|", "/").replace(" ± ", "\u00a0±\u00a0") for cell in line] for line in lines]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 # --- Choice -----------------------------------------------------------------------------------------------------------------
@@ -212,8 +230,8 @@ def sentences(results: list[dict], split: str = "test") -> list[str]:
         "their own: it changes the equal error rate by": change("eer_hard"),
         "Free trials, after the same training: it changes the equal error rate by": change("eer_free"),
         "Its effect on hard trials after that training, minus its effect after training on free speech:": more,
-        "What is said, as far as the content task finds it in the identity embeddings: it changes that accuracy by": change(
-            "content_top1_identity_head"
+        "What is said, read off the identity embeddings by a linear probe for phonemes: it changes that accuracy by": change(
+            "phoneme_identity_head"
         ),
         "The price: it changes the accuracy of the content task by its own head by": change("content_top1"),
     }
@@ -234,7 +252,6 @@ def told(difference: Interval) -> str:
 
 def report(results: list[dict], split: str) -> str:
     """Everything as one Markdown page."""
-    done = {found["row"] for found in final(results)}
     hours = sum(found.get("seconds", 0.0) for found in results) / 3600
     parts = [
         f"# Ablation, {split} speakers",
@@ -243,9 +260,9 @@ def report(results: list[dict], split: str) -> str:
         "interval excludes 0.",
         "## What the confusion loss changes\n\n" + effect_table(results, split),
     ]
-    for name, (rows, _) in GROUPS.items():
-        if name == ENTANGLEMENT or done & (set(rows) - set(GROUPS[ENTANGLEMENT][0])):
-            parts += [f"## {name}\n\n{group_table(results, name, split)}", difference_table(results, name, split)]
+    for name in filter(lambda name: present(results, name), GROUPS):
+        parts.append(f"## {name}")
+        parts += [make(results, name, split, shown) for shown in (SHOWN, LEAKS) for make in (group_table, difference_table)]
     parts.append("## In sentences\n\n" + "\n".join(f"{k}. {text}" for k, text in enumerate(sentences(results, split), start=1)))
     return "\n\n".join(filter(None, parts)) + "\n"
 

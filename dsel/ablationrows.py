@@ -12,6 +12,7 @@ from pathlib import Path
 from dsel.errors import BadInput
 from dsel.train import TrainConfig
 
+SHIPPED = Path(__file__).resolve().parent.parent / "data" / "ablation"  # the results that come with the repository
 SPLITS = ("validation", "test")
 KEYS = ("row", "seed", "step")
 LISTS = ("free", "free_same_sex", "hard", "hard_same_sex", "hard_distinct", "hard_random", "easy", "easy_same_sex")
@@ -24,6 +25,7 @@ FIGURES = (
     "content_top1_identity_head",
     "identity_top1",
     "identity_top1_content_head",
+    *(f"{factor}_{head}_head" for factor in ("phoneme", "speaker") for head in ("content", "identity")),  # linear probes
     "cone",  # length of the mean direction of the audio identity embeddings: 1 = all alike
 )
 COLUMNS = (

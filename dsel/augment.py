@@ -40,13 +40,25 @@ def augment_faces(frames: Tensor, generator: torch.Generator, strength: float = 
     change alike, so that no motion is added. strength 0 only casts.
     """
     B, _, H, W, _ = frames.shape
-    x = frames.float() / 255 if frames.dtype == torch.uint8 else frames
     draw = strength * torch.randn(B, 8, generator=generator)
-    shift = (draw[:, 6:8].clamp(-2, 2) * 0.02 * H).round().long().tolist()
-    draw = draw.to(x, non_blocking=True)
-    if any(any(by) for by in shift):
-        x = torch.stack([torch.roll(track, by, dims=(1, 2)) for track, by in zip(x, shift, strict=True)])
-    down, right = (torch.linspace(-1, 1, n, device=x.device) for n in (H, W))
-    light = 0.12 * (draw[:, 0, None, None] * down[:, None] + draw[:, 1, None, None] * right)  # (B, H, W)
+    by = (draw[:, 6:8].clamp(-2, 2) * 0.02 * H).round().long()  # (B, 2): down, right
+    if by.any():  # known on the CPU: no device is waited for
+        frames = _shifted(frames, by)  # while a pixel is still 3 bytes
+    draw = draw.to(frames.device, non_blocking=True)
+    down, right = (torch.linspace(-1, 1, n, device=frames.device) for n in (H, W))
+    light = 1 + 0.12 * (draw[:, 0, None, None] * down[:, None] + draw[:, 1, None, None] * right)  # (B, H, W)
     colour = torch.exp(0.06 * draw[:, 3:6] + 0.15 * draw[:, 2:3])  # (B, 3)
-    return x * colour[:, None, None, None] * (1 + light)[:, None, :, :, None]
+    field = light[..., None] * colour[:, None, None]  # (B, H, W, 3)
+    if frames.dtype == torch.uint8:
+        return torch.div(frames, 255).mul_(field[:, None])
+    return frames * field[:, None].to(frames)
+
+
+def _shifted(frames: Tensor, by: Tensor) -> Tensor:
+    """Each track's pictures rolled `by` (B, 2) pixels down and right; one gather, however many tracks."""
+    B, T, H, W, C = frames.shape
+    row = (torch.arange(H) - by[:, :1]) % H  # (B, H): where each row comes from
+    column = (torch.arange(W) - by[:, 1:]) % W
+    within = row[:, :, None] * W + column[:, None]  # (B, H, W)
+    at = torch.arange(B * T).reshape(B, T, 1) * (H * W) + within.reshape(B, 1, H * W)
+    return frames.reshape(-1, C).index_select(0, at.flatten().to(frames.device, non_blocking=True)).reshape(frames.shape)

@@ -183,7 +183,7 @@ def evaluate_model(
         _row(f"identity task, identity head: top-1 of {B} tracks", identity["identity"]["top1"], 1 / B),
         _row(f"identity task, content head: top-1 of {B} tracks", identity["content"]["top1"], 1 / B),
     ]
-    sync = sync_accuracy(e, similarity=similarity)
+    sync = sync_accuracy(free, similarity=similarity)
     if sync:
         rows.append(_row(f"sound placed within 40 ms, of ±{sync['reach']} frames", sync["within_one"], sync["chance"]))
     return rows + _verification_rows(e, _trial_lists(corpus, split, e.tracks))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dsel.audio import instance_norm, log_mel
@@ -137,13 +138,11 @@ class TwoStream(nn.Module):
 
     def face(self, frames: Tensor, heads: tuple[str, ...] = HEADS) -> dict[str, Tensor]:
         """Embeddings of the face windows: (B, T, H, W, 3) -> (B, N, D) a head. Raises ValueError for a wrong shape."""
-        features = self.face_features(frames)
-        return {head: self.face_heads[head](features).transpose(1, 2) for head in heads}
+        return _embed(self.face_heads, self.face_features(frames), heads)
 
     def audio(self, waveform: Tensor, heads: tuple[str, ...] = HEADS) -> dict[str, Tensor]:
         """Embeddings of the audio windows: (B, 640 T) -> (B, N, D) a head. Raises ValueError for a wrong shape."""
-        features = self.audio_features(waveform)
-        return {head: self.audio_heads[head](features).transpose(1, 2) for head in heads}
+        return _embed(self.audio_heads, self.audio_features(waveform), heads)
 
     def face_features(self, frames: Tensor) -> Tensor:
         """Output of the face trunk: (B, T, H, W, 3) -> (B, C, N)."""
@@ -174,10 +173,11 @@ class Trunk(nn.Module):
         super().__init__()
         parts = []
         for layer in layers:
-            parts += [nn.Conv2d(channels, layer.out, layer.kernel, layer.stride, layer.pad, bias=False)]
-            parts += [nn.BatchNorm2d(layer.out), nn.ReLU(inplace=True)]
-            if layer.pool:
+            parts += [MapConv2d(channels, layer.out, layer.kernel, layer.stride, layer.pad, bias=False)]
+            parts += [nn.BatchNorm2d(layer.out)]
+            if layer.pool:  # before the ReLU, with which a maximum commutes: fewer numbers to clip
                 parts += [nn.MaxPool2d(layer.pool, layer.pool_stride, layer.pool_pad)]
+            parts += [nn.ReLU(inplace=True)]
             channels = layer.out
         self.layers = nn.Sequential(*parts)
 
@@ -185,13 +185,39 @@ class Trunk(nn.Module):
         return self.layers(x)
 
 
+class MapConv2d(nn.Conv2d):
+    """`nn.Conv2d`, computed as a matrix product where its kernel covers the whole height of the map.
+
+    (B, C, K, W) with a kernel (K, 1), or (B, C, K, L) with a kernel (K, L), is the product of rows of C K (or C K L) numbers
+    with the same weights; the libraries' convolutions are many times slower there, backward above all. Otherwise nothing
+    changes; weights and their names are those of `nn.Conv2d` always. (Source: ours.)
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        B, C, H, W = x.shape
+        high, wide = self.kernel_size
+        if self.padding != (0, 0) or high != H or wide not in (1, W) or (wide == 1 and self.stride[1] != 1):
+            return super().forward(x)
+        # rows in channels_last order, so that such a map is read as it lies in memory: (B W', H wide C)
+        rows = x.permute(0, 3, 2, 1).reshape(B * W, H * C) if wide == 1 else x.permute(0, 2, 3, 1).reshape(B, -1)
+        weight = self.weight.permute(0, 2, 3, 1).flatten(1)  # (out, H wide C); wide == 1 has no wide axis to order
+        return F.linear(rows, weight, self.bias).reshape(B, W if wide == 1 else 1, -1).transpose(1, 2)[:, :, None]
+
+
+class WindowConv1d(nn.Conv1d):
+    """`nn.Conv1d` of width 1 that also takes rows, one a window: (R, C) -> (R, out), a matrix product. (Source: ours.)"""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.weight[:, :, 0], self.bias) if x.ndim == 2 else super().forward(x)
+
+
 def face_windows(picture: Tensor) -> Tensor:
     """All windows of 5 frames, their frames stacked as channels: (B, T, C, H, W) -> (B N, 5 C, H, W).
 
     A 2-d convolution over it is the 3-d convolution over 5 frames of the paper.
     """
-    windows = picture.unfold(1, WINDOW_FRAMES, 1)  # (B, N, C, H, W, 5), a view
-    return windows.permute(0, 1, 5, 2, 3, 4).flatten(2, 3).flatten(0, 1)
+    windows = picture.unfold(1, WINDOW_FRAMES, 1).permute(0, 1, 3, 4, 5, 2)  # (B, N, H, W, 5, C), a view
+    return windows.flatten(4, 5).flatten(0, 1).permute(0, 3, 1, 2)  # one copy, laid out as channels_last
 
 
 def parameter_count(module: nn.Module) -> int:
@@ -212,15 +238,26 @@ def receptive_field(layers: tuple[Conv, ...], axis: int) -> tuple[int, int]:
 
 def _head(channels: int, config: ModelConfig) -> nn.Sequential:
     """Two fully connected layers on each window: (B, C, N) -> (B, D, N). (Source: notes, authors' code.)"""
-    inner = [nn.Conv1d(channels, config.hidden, 1, bias=False), nn.BatchNorm1d(config.hidden), nn.ReLU(inplace=True)]
-    return nn.Sequential(*inner, nn.Conv1d(config.hidden, config.D, 1))
+    inner = [WindowConv1d(channels, config.hidden, 1, bias=False), nn.BatchNorm1d(config.hidden), nn.ReLU(inplace=True)]
+    return nn.Sequential(*inner, WindowConv1d(config.hidden, config.D, 1))
+
+
+def _embed(stream: nn.ModuleDict, features: Tensor, heads: tuple[str, ...]) -> dict[str, Tensor]:
+    """(B, C, N) -> (B, N, D) a head. The heads see a window a row: matrix products, and BatchNorm over rows."""
+    B, C, N = features.shape
+    rows = features.transpose(1, 2).reshape(B * N, C)
+    return {head: stream[head](rows).reshape(B, N, -1) for head in heads}
 
 
 def _picture(frames: Tensor, grey: bool) -> Tensor:
     """(B, T, H, W, 3), uint8 or [0, 1] -> (B, T, C, H, W), about zero mean and unit spread."""
     x = frames.float() / 255 if frames.dtype == torch.uint8 else frames
     x = (x @ x.new_tensor(GREY))[..., None] if grey else x  # (B, T, H, W, C)
-    return ((x - 0.45) / 0.25).permute(0, 1, 4, 2, 3)
+    x = (x - 0.45) / 0.25
+    kind = x.device.type
+    if torch.is_autocast_enabled(kind):  # as the first convolution would, but before every frame is copied into 5 windows
+        x = x.to(torch.get_autocast_dtype(kind))
+    return x.permute(0, 1, 4, 2, 3)
 
 
 def _defaults(name, face, audio, face_size, grey, hidden, D, track_norm) -> dict:

@@ -77,8 +77,11 @@ def test_one_row_for_every_cell_and_mark(finished):
     with (finished / "results.csv").open(newline="") as file:
         assert tuple(next(csv.reader(file))) == COLUMNS
     for row in read_results(finished):
-        assert {"validation_eer_free", "test_eer_free", "test_content_top1", "w_content"} <= row.keys()
+        assert {"validation_eer_free", "test_eer_free", "w_content"} <= row.keys()
+        assert ("test_content_top1" in row) == (row["step"] == row["steps"])  # faces are looked at in the end alone
         assert "test_eer_hard" not in row  # this corpus has no such trials
+        assert "test_phoneme_identity_head" not in row  # nor phonemes
+        assert row["test_speaker_identity_head"] >= 0
     assert not list(finished.rglob("checkpoint*"))
 
 
@@ -131,6 +134,15 @@ def test_kept_networks_are_those_that_were_judged(finished, corpora):
     again = judge(model, Corpus(corpora[0.0]), "test", similarity)
     for name, value in again.items():
         assert row[f"test_{name}"] == pytest.approx(value, abs=1e-3), name
+
+
+def test_sound_alone_gives_the_same_figures_as_with_faces(finished, corpora):
+    model, _ = load_networks(finished / "runs" / "e1-lam1-0" / "model.pt")
+    whole, sound = (judge(model, Corpus(corpora[0.0]), "test", faces=faces) for faces in (True, False))
+    assert {"eer_free", "speaker_identity_head", "cone"} <= sound.keys() <= whole.keys()
+    assert "content_top1" in whole.keys() - sound.keys()
+    for name, value in sound.items():
+        assert value == pytest.approx(whole[name], abs=1e-3), name
 
 
 RUN = """
@@ -246,7 +258,7 @@ def made_up(rows=("e1-lam0", "e1-lam1", "e0-lam0", "e0-lam1"), seeds=range(5), s
             continue
         luck = np.random.default_rng(seed).normal(0, 3)  # of the seed: paired rows share it
         gain = 4.0 if row == "e1-lam1" else 0.0
-        figures = {"eer_free": 20 + luck, "eer_hard": 40 + luck - gain, "content_top1": 25, "content_top1_identity_head": 5.0}
+        figures = {"eer_free": 20 + luck, "eer_hard": 40 + luck - gain, "content_top1": 25, "phoneme_identity_head": 30.0}
         known = {"row": row, "seed": seed, "step": step, "steps": 650, "pair": f"{row[:2]}{seed}", "seconds": 1.0}
         noise = {f"{split}_{k}": v + rng.normal(0, 0.2) for split in ("validation", "test") for k, v in figures.items()}
         found.append(known | noise)
@@ -287,7 +299,7 @@ def test_tables_hold_the_means_and_leave_out_what_is_not_there():
     hard = np.array([r["test_eer_hard"] for r in results if r["row"] == "e1-lam1"])
     half = stats.t.ppf(0.975, 4) * stats.sem(hard)
     line = next(line for line in text.splitlines() if "entanglement 1, + disentanglement" in line)
-    assert f"{hard.mean():.1f} ± {half:.1f}" in line
+    assert f"{hard.mean():.1f}\u00a0±\u00a0{half:.1f}" in line
     assert "0.5" not in text.split("---")[-1]
     assert len({line.count("|") for line in text.splitlines()}) == 1
     effect = ablationreport.effect_table(results)
@@ -351,7 +363,7 @@ def test_fast_preset_from_corpus_to_confirmation(tmp_path, capsys):
     assert main(["ablation", "--preset", "fast", "--out", str(out), *few]) == 0
     assert "What the confusion loss changes" in capsys.readouterr().out
     (row, *_) = read_results(out)
-    assert {"validation_eer_hard_distinct", "test_eer_hard_random", "test_eer_easy", "test_content_head_eer_hard"} <= row.keys()
+    assert {"validation_eer_hard_distinct", "test_eer_hard_random", "test_eer_easy", "test_phoneme_identity_head"} <= row.keys()
     assert row["pair"] == read_results(out)[-1]["pair"]
     judged, trained = Corpus(out / "corpora" / "e0"), Corpus(out / "corpora" / "e1")
     assert {t.split for t in trained.tracks} == {"train"}

@@ -9,7 +9,7 @@ import torch
 
 from dsel.audio import instance_norm, log_mel
 from dsel.errors import BadInput
-from dsel.model import ModelConfig, TwoStream, face_windows, parameter_count, receptive_field
+from dsel.model import MapConv2d, ModelConfig, TwoStream, face_windows, parameter_count, receptive_field
 from dsel.timing import WINDOW_FRAMES, WINDOW_MELS, WINDOW_SAMPLES, mels_for, samples_for
 
 
@@ -179,3 +179,71 @@ def test_the_package_runs_on_a_bare_machine():
         "print(sorted(heavy & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+def plain_form(model, frames, waveform):
+    """The embeddings as one would write them down: convolutions everywhere, ReLU before the pool, (B, C, N) heads."""
+
+    def trunk(layers, x):
+        for layer in layers:
+            if isinstance(layer, torch.nn.Conv2d):
+                x = torch.nn.functional.conv2d(x, layer.weight, None, layer.stride, layer.padding)
+            elif isinstance(layer, torch.nn.BatchNorm2d):
+                x = layer(x).relu()
+            elif isinstance(layer, torch.nn.MaxPool2d):
+                x = layer(x)
+        return x
+
+    def heads(stream, x):  # (B, C, N)
+        out = {}
+        for name, (first, norm, _, last) in stream.items():
+            hidden = norm(torch.nn.functional.conv1d(x, first.weight)).relu()
+            out[name] = torch.nn.functional.conv1d(hidden, last.weight, last.bias).transpose(1, 2)
+        return out
+
+    windows = frames.unfold(1, WINDOW_FRAMES, 1).permute(0, 1, 5, 4, 2, 3)  # (B, N, 5, C, H, W)
+    if model.config.grey:
+        windows = (windows * windows.new_tensor([0.299, 0.587, 0.114])[:, None, None]).sum(3, keepdim=True)
+    windows = ((windows - 0.45) / 0.25).flatten(2, 3)
+    face = trunk(model.face_trunk.layers, windows.flatten(0, 1)).reshape(*windows.shape[:2], -1).transpose(1, 2)
+    audio = trunk(model.audio_trunk.layers, model.front_end(waveform)[:, None])[:, :, 0]
+    return heads(model.face_heads, face), heads(model.audio_heads, audio)
+
+
+@pytest.mark.parametrize("config", [ModelConfig.laptop(), ModelConfig.paper(D=16, hidden=32)], ids=["laptop", "paper"])
+def test_the_fast_form_is_the_plain_form_in_value_and_gradient(config):
+    """float64, so that no rounding decides which of two nearly equal numbers a max pool takes."""
+    torch.manual_seed(0)
+    model = TwoStream(config).double().to(memory_format=torch.channels_last).train()
+    shape = (1, 6, config.face_size, config.face_size, 3) if config.name == "paper" else (3, 7, 48, 48, 3)
+    frames = torch.rand(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    waveform = sound(shape[0], shape[1]).double()
+    results = []
+    for embed in (lambda: (model.face(frames), model.audio(waveform)), lambda: plain_form(model, frames, waveform)):
+        embeddings = [stream[head] for stream in embed() for head in sorted(stream)]
+        model.zero_grad()
+        sum((e * torch.linspace(-1, 1, e.numel(), dtype=e.dtype).view_as(e).sin()).sum() for e in embeddings).backward()
+        results.append((embeddings, [p.grad.clone() for p in model.parameters()]))
+    for fast, plain in zip(*results, strict=True):
+        torch.testing.assert_close(fast, plain, rtol=1e-8, atol=1e-10)
+
+
+def test_matrix_products_stand_for_convolutions_only_where_they_are_the_same():
+    x = torch.randn(2, 3, 4, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    for kernel, stride, pad in (
+        ((4, 1), 1, 0),
+        ((4, 6), 1, 0),
+        ((4, 1), (1, 2), 0),
+        ((4, 3), 1, 0),
+        ((4, 6), 1, 1),
+        ((3, 1), 1, 0),
+    ):
+        conv = MapConv2d(3, 5, kernel, stride, pad, bias=False).double()
+        want = torch.nn.functional.conv2d(x, conv.weight, None, stride, pad)
+        torch.testing.assert_close(conv(x), want)
+        torch.testing.assert_close(conv(x.contiguous(memory_format=torch.channels_last)), want)
+    assert set(MapConv2d(3, 5, (4, 1)).state_dict()) == set(torch.nn.Conv2d(3, 5, (4, 1)).state_dict())
+
+
+def test_windows_lie_in_memory_as_the_convolution_reads_them():
+    assert face_windows(torch.rand(2, 7, 1, 8, 8)).is_contiguous(memory_format=torch.channels_last)
