@@ -29,6 +29,7 @@ from pathlib import Path
 import numpy as np
 from tqdm.auto import tqdm
 
+from dsel import shipped
 from dsel.errors import BadInput
 from dsel.media import read_clip
 from dsel.timing import SAMPLES_PER_FRAME
@@ -169,10 +170,10 @@ class Corpus:
 
 
 def open(name_or_path) -> Corpus:
-    """Open a corpus by path, or by the name of one in the repository's `data/` folder, e.g. 'mini'."""
+    """Open a corpus by path, or by the name of one that comes with the package (`data/` of the repository), e.g. 'mini'."""
     path = Path(name_or_path)
-    shipped = Path(__file__).resolve().parent.parent / "data" / str(name_or_path)
-    return Corpus(shipped if not path.exists() and (shipped / "corpus.json").is_file() else path)
+    ours = shipped.folder() / str(name_or_path)
+    return Corpus(ours if not path.exists() and (ours / "corpus.json").is_file() else path)
 
 
 def write_corpus(path, rows: list[dict], *, made_by: str, seed: int | None, licence: str, **recipe) -> Corpus:

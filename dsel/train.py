@@ -26,6 +26,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from dsel import shipped
 from dsel.augment import augment_faces, augment_sound
 from dsel.corpus import Corpus, replace_text
 from dsel.corpus import open as open_corpus
@@ -34,7 +35,7 @@ from dsel.loading import LOADERS, Batch, Batches, make_batches  # noqa: F401  Ba
 from dsel.losses import BeyondLoss, DisentangledLoss, content_logits, identity_logits, pool, top1
 from dsel.model import HEADS, ModelConfig, TwoStream
 
-RELEASED = Path(__file__).resolve().parent.parent / "data" / "models"
+RELEASED = shipped.folder() / "models"
 
 
 @dataclass(frozen=True)
