@@ -34,6 +34,7 @@ from pathlib import Path
 import numpy as np
 from tqdm.auto import tqdm
 
+from dsel import shipped
 from dsel.errors import BadInput
 from dsel.media import read_clip, read_part
 from dsel.shards import Shards, cache_folder, fetch, is_url
@@ -211,12 +212,12 @@ class Corpus:
 
 
 def open(name_or_path) -> Corpus:
-    """Open a corpus by path, by the name of one in the repository's `data/` folder, e.g. 'mini', or by the URL of shards."""
+    """Open a corpus by path, by the URL of shards, or by the name of one that comes with the package (`data/`), e.g. 'mini'."""
     if is_url(name_or_path):
         return _open_url(str(name_or_path).rstrip("/"))
     path = Path(name_or_path)
-    shipped = Path(__file__).resolve().parent.parent / "data" / str(name_or_path)
-    return Corpus(shipped if not path.exists() and (shipped / "corpus.json").is_file() else path)
+    ours = shipped.folder() / str(name_or_path)
+    return Corpus(ours if not path.exists() and (ours / "corpus.json").is_file() else path)
 
 
 def _open_url(url: str) -> Corpus:

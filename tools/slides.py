@@ -45,7 +45,9 @@ def shows(cell) -> set[str]:
 def is_exercise(cell) -> bool:
     """A stub to fill in, its check, or an answer."""
     return bool(tags(cell) & {"solution", "law", "exercise"}) or bool(
-        re.search(r"raise NotImplementedError|^exercises\.|the self-check know|# replace each None|^def check", source(cell), re.M)
+        re.search(
+            r"raise NotImplementedError|^exercises\.|the self-check know|# replace each None|^def check", source(cell), re.M
+        )
     )
 
 
