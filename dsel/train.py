@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 import dsel
+from dsel import shipped
 from dsel.augment import augment_faces, augment_sound
 from dsel.checkpoint import clean, read_checkpoint, same_config, write_checkpoint
 from dsel.corpus import Corpus, replace_text
@@ -44,7 +45,7 @@ from dsel.model import HEADS, ModelConfig, TwoStream
 AHEAD = 2  # batches read while a step is computed
 CONE, SPREAD = 0.99, 1e-3  # beyond these the embeddings count as collapsed
 
-RELEASED = Path(__file__).resolve().parent.parent / "data" / "models"
+RELEASED = shipped.folder() / "models"
 
 
 @dataclass(frozen=True)
