@@ -14,6 +14,7 @@ Choices are made on the columns validation_*; `confirm` freezes them before it d
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import time
@@ -36,12 +37,14 @@ from dsel.evaluate import (
     content_accuracy,
     embed_split,
     equal_error_rate,
+    free_speech,
     identity_accuracy,
     verification_scores,
 )
 from dsel.losses import inverse_distance
 from dsel.model import HEADS, ModelConfig, TwoStream
 from dsel.probes import PER_TRACK, evenly, known_factors, read_off
+from dsel.timing import WINDOW_FRAMES
 from dsel.train import Trainer, choose_device
 
 
@@ -172,7 +175,7 @@ def _cell(out: Path, row: Row, seed: int, schedule: Schedule, corpora: dict | No
         known = {"row": row.id, "seed": seed, "step": mark, "steps": config.steps, "entanglement": row.entanglement}
         found = known | {"pair": pair, **trainer.loss.scales()}
         for split in SPLITS:
-            figures = judge(trainer.model, judged, split, config.similarity)
+            figures = judge(trainer.model, judged, split, config.similarity, faces=mark == config.steps)
             found |= {f"{split}_{name}": value for name, value in figures.items()}
         if mark == config.steps:
             _keep_networks(trainer, run)
@@ -199,9 +202,12 @@ def pair_hash(trainer: Trainer) -> str:
     return digest.hexdigest()[:12]
 
 
-def judge(model: TwoStream, corpus: Corpus, split: str, similarity: str = "cosine") -> dict[str, float]:
-    """`FIGURES` of networks on a split, in percent (but for the cone); those that this corpus cannot give are left out."""
-    e = embed_split(model, corpus, split, progress=False)
+def judge(model: TwoStream, corpus: Corpus, split: str, similarity: str = "cosine", *, faces: bool = True) -> dict[str, float]:
+    """`FIGURES` of networks on a split, in percent (but for the cone); those that this corpus cannot give are left out.
+
+    faces: also what needs them, the matching tasks; without it takes a fraction of the time.
+    """
+    e = embed_split(model, corpus, split, progress=False) if faces else _embed_sound(model, corpus, split)
     found = {}
     for name, trials in _trial_lists(corpus, split, e.tracks).items():
         if not trials.target.any() or trials.target.all():
@@ -209,23 +215,47 @@ def judge(model: TwoStream, corpus: Corpus, split: str, similarity: str = "cosin
         for head, figure in (("identity", f"eer_{name}"), ("content", f"content_head_eer_{name}")):
             if figure in FIGURES:
                 found[figure] = 100 * equal_error_rate(verification_scores(e, trials, head), trials.target)
-    alike = None if similarity == "cosine" else inverse_distance
-    content = {head: content_accuracy(e, head, similarity=alike) for head in ("content", "identity")}
-    identity = {head: identity_accuracy(e, head, similarity=alike) for head in ("content", "identity")}
     directions = e.vectors["audio"]["identity"]
     directions = directions / np.maximum(np.linalg.norm(directions, axis=1, keepdims=True), 1e-12)
-    return (
-        found
-        | _probes(corpus, e)
-        | {
-            "content_top1": 100 * content["content"]["top1"],
-            "content_within_one": 100 * content["content"]["within_one"],
-            "content_top1_identity_head": 100 * content["identity"]["top1"],
-            "identity_top1": 100 * identity["identity"]["top1"],
-            "identity_top1_content_head": 100 * identity["content"]["top1"],
-            "cone": float(np.linalg.norm(directions.mean(axis=0))),
-        }
+    found |= _probes(corpus, e) | {"cone": float(np.linalg.norm(directions.mean(axis=0)))}
+    return found | (_matching(e, similarity) if faces else {})
+
+
+def _matching(e: Embeddings, similarity: str) -> dict[str, float]:
+    """Both tasks by both heads, in percent; on free speech, where each question has one right answer."""
+    alike, e = (
+        None if similarity == "cosine" else inverse_distance,
+        e.only(free_speech) if any(map(free_speech, e.tracks)) else e,
     )
+    content = {head: content_accuracy(e, head, similarity=alike) for head in HEADS}
+    identity = {head: identity_accuracy(e, head, similarity=alike) for head in HEADS}
+    return {
+        "content_top1": 100 * content["content"]["top1"],
+        "content_within_one": 100 * content["content"]["within_one"],
+        "content_top1_identity_head": 100 * content["identity"]["top1"],
+        "identity_top1": 100 * identity["identity"]["top1"],
+        "identity_top1_content_head": 100 * identity["content"]["top1"],
+    }
+
+
+def _embed_sound(model: TwoStream, corpus: Corpus, split: str) -> Embeddings:
+    """As `embed_split`, the audio stream alone, sixteen tracks at a time."""
+    tracks, found = [track for track in corpus.split(split) if track.usable >= WINDOW_FRAMES], {head: [] for head in HEADS}
+    cache = corpus.cache(model.config.face_size, tracks=corpus.split(split), progress=False)
+    was_training, device = model.training, next(model.parameters()).device
+    model.eval()
+    with torch.inference_mode():
+        for _, alike in itertools.groupby(tracks, key=lambda track: track.usable):
+            alike = list(alike)
+            for some in (alike[k : k + 16] for k in range(0, len(alike), 16)):
+                sound = np.stack([np.asarray(cache.read(track)[1], np.float32) / 32767 for track in some])
+                for head, vectors in model.audio(torch.from_numpy(sound).to(device)).items():
+                    found[head] += list(vectors.float().cpu().numpy())
+    model.train(was_training)
+    counts = [len(vectors) for vectors in found["identity"]]
+    window = np.concatenate([np.arange(n) for n in counts])
+    vectors = {"audio": {head: np.concatenate(found[head]) for head in HEADS}}
+    return Embeddings(tracks, np.repeat(np.arange(len(tracks)), counts), window, vectors)
 
 
 def _probes(corpus: Corpus, e: Embeddings) -> dict[str, float]:
