@@ -44,6 +44,12 @@ def _prepare(**arguments) -> None:
     print(prepare(**arguments))
 
 
+def _shard(**arguments) -> None:
+    from dsel.loading import shard
+
+    print(shard(**arguments))
+
+
 def _train(settings: list[str], **arguments) -> None:
     from dsel.train import train
 
@@ -187,8 +193,19 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("--workers", type=int, default=None, help="processes; default: one a core")
 
+    sub = command(
+        "shard",
+        _shard,
+        "Pack a corpus into WebDataset shards, to be read from a disk or a web server",
+        "The folder is a corpus again, and 'dsel train' takes it, or its URL. Stopped half-way, the same command goes on.",
+    )
+    sub.add_argument("data", type=Path, metavar="CORPUS", help="corpus, made by 'dsel toy' or 'dsel prepare'")
+    sub.add_argument("--out", required=True, type=Path, help="folder of the sharded corpus")
+    sub.add_argument("--megabytes", type=int, default=256, help="size of a shard")
+    sub.add_argument("--seed", type=int, default=0, help="of the order of the tracks in the shards")
+
     sub = command("train", _train, "Train the two streams on a corpus", "Ctrl-C keeps what was done; --resume goes on.")
-    sub.add_argument("--data", required=True, type=Path, help="corpus; its split 'train' is used")
+    sub.add_argument("--data", required=True, help="corpus, or the URL of a sharded one; its split 'train' is used")
     sub.add_argument("--out", required=True, type=Path, help="run folder: config.json, metrics.csv, checkpoint.pt")
     sub.add_argument("--config", default="laptop", choices=("laptop", "paper"), help="networks and schedule")
     sub.add_argument("--resume", action="store_true", help="go on from the run's checkpoint")

@@ -6,6 +6,7 @@ A clip has exactly 25 frames and 16000 samples (mono) a second. Real video of an
 
 from __future__ import annotations
 
+import io
 import math
 import os
 from collections.abc import Iterator
@@ -97,6 +98,7 @@ def remux_shifted(path, out, frames: int, *, audio_rate: int = 48_000) -> Path:
 def read_clip(path) -> tuple[np.ndarray, np.ndarray]:
     """Read a clip that dsel wrote: frames uint8 (T, H, W, 3) and waveform float32 (640 T,).
 
+    path: of the clip; or its bytes, after the name to call it by: (name, bytes).
     The sound is cut or padded with zeros to the length of the picture (AAC pads its end by up to 1023 samples).
 
     Raises:
@@ -105,30 +107,88 @@ def read_clip(path) -> tuple[np.ndarray, np.ndarray]:
     import av
     from av.video.reformatter import VideoReformatter
 
-    path = Path(path)
-    if not path.is_file():
-        raise BadInput(f"{path}: no such clip")
+    with _clip(path) as container:
+        images, blocks, colours = [], [], VideoReformatter()
+        for frame in container.decode(video=0, audio=0):
+            if isinstance(frame, av.VideoFrame):
+                images.append(colours.reformat(frame, format="rgb24", threads=1).to_ndarray())
+            else:
+                blocks.append(frame.to_ndarray().mean(axis=0))
+        if not images:
+            raise IndexError("no picture")
+    frames = np.stack(images)  # (T, H, W, 3)
+    return frames, _cut(blocks, 0, samples_for(len(frames)))
+
+
+def read_part(path, seen: range, heard: range, frames: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Part of a clip, the very bytes that `read_clip` gives there: frames uint8 (len(seen), H, W, 3), sound (640 len(heard),).
+
+    The picture is decoded from the last key frame before `seen` on, the sound from its beginning, since what AAC says depends
+    on all that it said before. Nothing after the part is decoded.
+
+    Args:
+        path: as for `read_clip`.
+        seen, heard: which frames of the picture, and the frames whose sound is wanted.
+        frames: how many the clip must have, where that is known.
+    Raises:
+        BadInput: as `read_clip`; or a clip that is shorter than that.
+    """
+    from av.video.reformatter import VideoReformatter
+
+    with _clip(path) as container:
+        video, name = container.streams.video[0], path if isinstance(path, str | os.PathLike) else path[0]
+        if frames is not None and video.frames not in (0, frames):
+            raise BadInput(f"{name}: {video.frames} frames, but tracks.csv says {frames}; make it again")
+        first, last = samples_for(heard.start), samples_for(heard.stop)
+        blocks, samples = [], 0
+        for frame in container.decode(audio=0):
+            blocks.append(frame.to_ndarray().mean(axis=0))
+            samples += len(blocks[-1])
+            if samples >= last:
+                break
+        sound = _cut(blocks, first, last)
+        begin, tick = video.start_time or 0, float(video.time_base) * FPS  # frames a unit of time
+        container.seek(begin + int(seen.start / tick), stream=video)
+        images, colours = [], VideoReformatter()
+        for frame in container.decode(video=0):
+            number = round((frame.pts - begin) * tick)
+            if number >= seen.start:
+                images.append(colours.reformat(frame, format="rgb24", threads=1).to_ndarray())
+            if len(images) == len(seen):
+                break
+    if len(images) < len(seen):
+        raise BadInput(f"{name}: breaks off before frame {seen.stop}; make it again")
+    return np.stack(images), sound
+
+
+@contextmanager
+def _clip(path) -> Iterator:
+    """An open av container of a clip that dsel wrote; whatever goes wrong while it is read is a BadInput that names it."""
+    import av
+
+    name, source = (path, str(path)) if isinstance(path, str | os.PathLike) else (path[0], io.BytesIO(path[1]))
+    if isinstance(source, str) and not Path(name).is_file():
+        raise BadInput(f"{name}: no such clip")
     try:
-        with av.open(str(path)) as container:
+        with av.open(source) as container:
             if not container.streams.video or not container.streams.audio:
-                raise BadInput(f"{path}: a clip needs picture and sound; run 'dsel prepare' on the source again")
+                raise BadInput(f"{name}: a clip needs picture and sound; run 'dsel prepare' on the source again")
             rate, hz = container.streams.video[0].average_rate, container.streams.audio[0].sample_rate
             if rate != FPS or hz != SAMPLE_RATE:
-                raise BadInput(f"{path}: {rate} frames/s and {hz} Hz, not {FPS} and {SAMPLE_RATE}; run 'dsel prepare' on it")
-            images, blocks, colours = [], [], VideoReformatter()
-            container.streams.video[0].codec_context.thread_count = 1  # frames this small are not worth a second thread:
-            for frame in container.decode(video=0, audio=0):  # on a busy machine they would wait for each other
-                if isinstance(frame, av.VideoFrame):
-                    images.append(colours.reformat(frame, format="rgb24", threads=1).to_ndarray())
-                else:
-                    blocks.append(frame.to_ndarray().mean(axis=0))
-    except (av.FFmpegError, IndexError) as error:
-        raise BadInput(f"{path}: cannot be read as a clip ({error}); make it again") from error
-    frames = np.stack(images)  # (T, H, W, 3)
-    waveform = np.zeros(samples_for(len(frames)), np.float32)
-    sound = np.concatenate(blocks)[: len(waveform)] if blocks else waveform[:0]
+                raise BadInput(f"{name}: {rate} frames/s and {hz} Hz, not {FPS} and {SAMPLE_RATE}; run 'dsel prepare' on it")
+            # Frames this small are not worth a second thread: on a busy machine they would wait for each other.
+            container.streams.video[0].codec_context.thread_count = 1
+            yield container
+    except (av.FFmpegError, IndexError, TypeError) as error:
+        raise BadInput(f"{name}: cannot be read as a clip ({error}); make it again") from error
+
+
+def _cut(blocks: list[np.ndarray], first: int, last: int) -> np.ndarray:
+    """Samples [first, last) of the blocks of sound, zeros where there are none."""
+    sound = np.concatenate([np.zeros(0, np.float32), *blocks])[first:last]
+    waveform = np.zeros(last - first, np.float32)
     waveform[: len(sound)] = sound
-    return frames, waveform
+    return waveform
 
 
 @contextmanager

@@ -226,3 +226,44 @@ def test_judge_names_what_it_knows_and_never_raises():
         raise NotImplementedError
 
     assert exercises.judge(stub, right, known, cases).name == "not yet"
+
+
+def page_code(notebook: str, name: str) -> str:
+    """The solution of `name` as it stands on the page."""
+    cells = json.loads((NOTEBOOKS / f"{notebook}.ipynb").read_text(encoding="utf-8"))["cells"]
+    blocks = [b for cell in cells for b in re.findall(r"```python\n(.*?)```", "".join(cell["source"]), re.DOTALL)]
+    (code,) = [block for block in blocks if f"def {name}(" in block]
+    return code
+
+
+@pytest.mark.parametrize(("name", "check"), [("my_eer", "equal_error_rate"), ("my_weights", "speaker_weights")])
+def test_the_solutions_of_the_verification_page_are_right(name, check):
+    room = {"np": np}
+    exec(page_code("08_speaker_verification", name), room)
+    verdict = getattr(exercises, check)(room[name])
+    assert verdict, verdict.message
+
+
+def test_the_eer_exercise_agrees_with_the_package_and_names_each_mistake():
+    from dsel.verification import equal_error_rate
+
+    assert exercises.equal_error_rate(equal_error_rate)
+    names = [exercises.equal_error_rate(mistake.formula).name for mistake in exercises.EER_MISTAKES]
+    assert names == [mistake.name for mistake in exercises.EER_MISTAKES]
+    assert exercises.equal_error_rate(lambda s, t: None).name == "not yet"
+    assert exercises.equal_error_rate(lambda s, t: 0.5).name == "unknown"
+
+
+def test_the_weights_exercise_agrees_with_listing_and_names_each_mistake():
+    def by_listing(n, a, b):
+        """Each copy of a speaker brings its own target trials; each pair of copies of two speakers its own impostor trials."""
+        copies = np.repeat(np.arange(len(n)), n)
+        found = []
+        for x, y in zip(a, b, strict=True):
+            met = [(one, other) for one in copies for other in copies if (one, other) == (x, y)]
+            found.append(sum(one == x for one in copies) if x == y else len(met))
+        return np.array(found)
+
+    assert exercises.speaker_weights(by_listing)
+    names = [exercises.speaker_weights(mistake.formula).name for mistake in exercises.WEIGHT_MISTAKES]
+    assert names == [mistake.name for mistake in exercises.WEIGHT_MISTAKES]

@@ -98,6 +98,12 @@ def test_a_constant_and_an_entangled_code_score_nothing(world, parts):
     assert abs(judge(world, *parts)["disentanglement"]["D"]) < 0.12
 
 
+def test_an_oracle_without_any_noise_is_read_perfectly(world):
+    for factor in world[0]:
+        exact = np.unique(factor.target, return_inverse=True)[1][:, None] == np.arange(SPEAKERS)
+        assert read_off(exact.astype(float), factor, "linear").mean() == 1
+
+
 def test_half_an_oracle_scores_half(world):
     """One head clean, the other entangled: its own factor counts, the wrong one takes it back."""
     assert judge(world, ["what"], ["what", "who"])["disentanglement"]["D"] == pytest.approx(0.5, abs=0.1)
@@ -287,7 +293,7 @@ def test_leakage_of_a_corpus_that_knows_little(noise_corpus):
     assert "no disentanglement D" in printed
     tone = next(row for row in found["rows"] if (row["stream"], row["factor"], row["probe"]) == ("audio", "speaker", "linear"))
     assert tone["chance"] == 25
-    assert tone["input"] == 100  # a speaker's tone has one pitch
+    assert tone["input"] > 70  # a speaker has a tone of its own
     with pytest.raises(BadInput, match="at least 4 speakers in the split 'validation'"):
         leakage(model, noise_corpus, split="validation")
 

@@ -208,9 +208,8 @@ def test_cosine_scores_and_speakers_by_loops():
     tracks = [Track(f"t{k}", f"s{k // 2}", "test", "x", 50) for k in range(6)]
     vectors = rng.normal(size=(6, 4))
     pairs = [(0, 1), (2, 5), (4, 3)]
-    trials = Trials(
-        *(np.array([f"t{pair[side]}" for pair in pairs]) for side in (0, 1)), np.array([1, 0, 0], bool), np.ones(3, bool), None
-    )
+    a, b = (np.array([f"t{pair[side]}" for pair in pairs]) for side in (0, 1))
+    trials = Trials(a, b, np.array([1, 0, 0], bool), np.ones(3, bool), np.full(3, ""))
     ids = [track.id for track in tracks]
     for score, (i, j) in zip(cosine_scores(vectors, ids, trials), pairs, strict=True):
         dot = sum(x * y for x, y in zip(vectors[i], vectors[j], strict=True))

@@ -1,0 +1,145 @@
+"""Stamp into every notebook what is the same in all: the Colab link, the cell that installs on Colab, the slides.
+
+    python tools/stamp.py            all of notebooks/
+    python tools/stamp.py --check    change nothing; exit code 1 and the names of those that are out of step
+
+The repository's address stands in one place, `[project.urls]` of pyproject.toml: change it there and run this once.
+Text cells are split where a `##` begins inside. No other cell and no output is touched, and a second time changes nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import re
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+if __package__ in (None, ""):  # run as a file
+    sys.path.insert(0, str(ROOT))
+
+from tools import slides  # noqa: E402
+
+NOTEBOOKS = ROOT / "notebooks"
+# A link and no picture: pages here load nothing from elsewhere, and a data: picture is dropped by GitHub.
+BADGE = re.compile(r"\n*^\*\*\[▶ Open in Colab\]\([^)]*\)\*\*[^\n]*$", re.M)
+INSTALLS = "google.colab"  # what tells the cell that installs from all others
+BRANCH = "main"
+EXTRAS = "speech,faces"
+
+
+def address() -> str:
+    """The repository's address, from [project.urls] of pyproject.toml."""
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    urls = text.split("[project.urls]")[1].split("\n[")[0]
+    return re.search(r'^Repository\s*=\s*"([^"]+)"', urls, re.M).group(1).rstrip("/")
+
+
+def is_placeholder(repository: str) -> bool:
+    return "/OWNER/" in repository
+
+
+def badge(name: str, repository: str) -> str:
+    """One line that opens the notebook `name` on Colab."""
+    path = repository.removeprefix("https://github.com/")
+    return f"**[▶ Open in Colab](https://colab.research.google.com/github/{path}/blob/{BRANCH}/notebooks/{name})**"
+
+
+def install(repository: str) -> str:
+    """The first cell. It adds the package and its data, which travel in the wheel; everything Colab ships satisfies its floors."""
+    return f"""# On Google Colab this installs the course and its small corpus (about a minute). Elsewhere it does nothing.
+import sys
+
+if "{INSTALLS}" in sys.modules:
+    %pip install --quiet "dsel[{EXTRAS}] @ git+{repository}@{BRANCH}\""""
+
+
+def as_lines(text: str) -> list[str]:
+    return text.splitlines(keepends=True)
+
+
+def renumber(nb) -> None:
+    """Keep the execution counts those of one run from top to bottom, if that is what they were."""
+    code = [cell for cell in nb["cells"] if cell["cell_type"] == "code" and "".join(cell["source"]).strip()]
+    counts = [cell["execution_count"] for cell in code if INSTALLS not in "".join(cell["source"])]
+    if None in counts or counts != list(range(counts[0], counts[0] + len(counts))):
+        return
+    for number, cell in enumerate(code, start=1):
+        before = cell["execution_count"]
+        cell["execution_count"] = number
+        for output in cell["outputs"]:
+            if output.get("execution_count") == before:
+                output["execution_count"] = number
+
+
+def split_at_headings(nb) -> None:
+    """A `##` opens a cell of its own, so that it can open a slide; text in front of it stays in the cell before."""
+    cells = []
+    for cell in nb["cells"]:
+        parts = [[]]
+        fenced = False
+        for line in "".join(cell["source"]).splitlines(keepends=True):
+            fenced ^= line.startswith("```")
+            if cell["cell_type"] == "markdown" and line.startswith("## ") and not fenced and any(map(str.strip, parts[-1])):
+                parts.append([])
+            parts[-1].append(line)
+        for number, part in enumerate(parts):
+            more = {"id": f"{cell['id']}-{number}"} if number else {}
+            cells.append({**cell, **more, "metadata": dict(cell["metadata"]), "source": as_lines("".join(part).strip("\n"))})
+    nb["cells"] = cells
+
+
+def stamp(nb, name: str, repository: str) -> None:
+    """Stamp one notebook, in place."""
+    head = nb["cells"][0]
+    titles, _, rest = BADGE.sub("", "".join(head["source"])).partition("\n\n")
+    head["source"] = as_lines(f"{titles}\n\n{badge(name, repository)}\n\n{rest.lstrip()}")
+    nb["cells"] = [cell for cell in nb["cells"] if INSTALLS not in "".join(cell["source"]) or cell["cell_type"] == "markdown"]
+    first = {
+        "cell_type": "code",
+        "execution_count": 1,
+        "id": hashlib.sha256(name.encode()).hexdigest()[:8],
+        "metadata": {},
+        "outputs": [],
+        "source": as_lines(install(repository)),
+    }
+    nb["cells"].insert(1, first)
+    split_at_headings(nb)
+    renumber(nb)
+    slides.stamp(nb)
+
+
+def stamped(path: Path, repository: str) -> str:
+    """The text of the file as it should be."""
+    nb = json.loads(path.read_text(encoding="utf-8"))
+    stamp(nb, path.name, repository)
+    return json.dumps(nb, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
+
+
+def main(argv=None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="change nothing; exit code 1 if a notebook is out of step")
+    options = parser.parse_args(argv)
+    repository = address()
+    if is_placeholder(repository):
+        print(f"note: {repository} is a placeholder; set Repository in [project.urls] of pyproject.toml, then run this again")
+    behind = []
+    for path in sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb")):
+        wanted = stamped(path, repository)
+        if wanted == path.read_text(encoding="utf-8"):
+            continue
+        behind.append(path.name)
+        if not options.check:
+            part = path.with_suffix(".part")
+            part.write_text(wanted, encoding="utf-8")
+            os.replace(part, path)
+    if behind:
+        print(("out of step: " if options.check else "stamped: ") + ", ".join(behind))
+    return 1 if options.check and behind else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,191 @@
+"""One source, three views of the notebooks, made by nbconvert. None needs a network, neither to be made nor to be shown.
+
+    python tools/views.py student    build/student/   notebooks without solutions; stubs, hints and self-checks stay
+    python tools/views.py slides     build/slides/    reveal.js decks from the slide types that tools/slides.py stamps
+    python tools/views.py site       build/site/      the executed notebooks as pages, with an index
+
+Figures move in slides and pages as far as they move without a kernel; sound and video are inside the file.
+plotly.js, MathJax and reveal.js are taken from installed packages (plotly, jupyter-server-mathjax, sphinx-revealjs).
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import nbformat
+from nbconvert import HTMLExporter, NotebookExporter, SlidesExporter
+from nbconvert.preprocessors import Preprocessor
+from traitlets import Unicode
+from traitlets.config import Config
+
+ROOT = Path(__file__).resolve().parents[1]
+if __package__ in (None, ""):  # run as a file
+    sys.path.insert(0, str(ROOT))
+
+from tools.slides import HIDE  # noqa: E402
+from tools.stamp import BRANCH, NOTEBOOKS, address  # noqa: E402
+
+TEMPLATES = ROOT / "tools" / "templates"
+PLOTLY = "application/vnd.plotly.v1+json"
+WIDGET = "application/vnd.jupyter.widget-view+json"
+ANSWERS = ("solution", "law")  # tags of cells that give an answer away
+FOLDED_ANSWER = re.compile(r"<details[^>]*>\s*<summary>[^<]*\b(?:solution|answer)\b.*?</details>\n*", re.S | re.I)
+# Where the three scripts lie: (package, folder or file inside it, name under assets/).
+ASSETS = {
+    "plotly": ("plotly", "package_data/plotly.min.js", "plotly.min.js"),
+    "mathjax": ("jupyter_server_mathjax", "static", "mathjax"),
+    "reveal": ("sphinx_revealjs", "_static/revealjs", "reveal"),
+}
+UNUSED = shutil.ignore_patterns("*.map", "*.esm.js", "localization", "highlight", "search", "math", "zoom", "markdown")
+
+
+class FoldedAnswers(Preprocessor):
+    """Takes the <details> out of the text whose summary says solution or answer; hints and comparisons stay."""
+
+    def preprocess_cell(self, cell, resources, index):
+        if cell.cell_type == "markdown":
+            cell.source = FOLDED_ANSWER.sub("", cell.source).strip()
+        return cell, resources
+
+
+class Figures(Preprocessor):
+    """Turns plotly's JSON into html that moves without a kernel, named for a screen reader; drops dead widgets."""
+
+    def preprocess_cell(self, cell, resources, index):
+        outputs = [output for output in cell.get("outputs", []) if WIDGET not in output.get("data", {})]
+        for number, output in enumerate(outputs):
+            if PLOTLY in output.get("data", {}):
+                output.data = {"text/html": figure_html(output.data[PLOTLY], f"figure-{cell.id}-{number}")}
+        if cell.cell_type == "code":
+            cell.outputs = outputs
+        return cell, resources
+
+
+class Links(Preprocessor):
+    """Points links at the views: other notebooks to their pages, files of the repository to its address."""
+
+    suffix = Unicode(".html").tag(config=True)
+
+    def preprocess_cell(self, cell, resources, index):
+        if cell.cell_type == "markdown":
+            cell.source = self.point(cell.source)
+        for output in cell.get("outputs", []):
+            if "text/markdown" in output.get("data", {}):
+                output.data["text/markdown"] = self.point(output.data["text/markdown"])
+        return cell, resources
+
+    def point(self, text: str) -> str:
+        text = re.sub(r"\]\((\d\d_\w+)\.ipynb\)", rf"](\1{self.suffix})", text)
+        return re.sub(r"\]\(\.\./([^)]+)\)", rf"]({address()}/blob/{BRANCH}/\1)", text)
+
+
+def figure_html(figure: dict, div_id: str) -> str:
+    """A plotly figure as a <div> and its call; the page has loaded plotly.js already."""
+    import plotly.io as pio
+
+    title = figure.get("layout", {}).get("title", {})
+    title = title.get("text", "") if isinstance(title, dict) else title
+    label = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", title or "")).replace('"', "'").strip() or "figure"
+    drawn = {key: figure[key] for key in ("data", "layout", "frames") if key in figure}
+    html = pio.to_html(
+        drawn, full_html=False, include_plotlyjs=False, include_mathjax=False, auto_play=False, div_id=div_id, validate=False,
+        config={"responsive": True, "displaylogo": False},
+    )  # fmt: skip
+    return f'<div class="figure" role="figure" aria-label="{label}">{html}</div>'
+
+
+def resources(name: str) -> dict:
+    """What the templates need: the title of the page and the scripts that every page loads."""
+    head = (TEMPLATES / "local.html").read_text(encoding="utf-8")
+    return {"metadata": {"name": name}, "local_head": head}
+
+
+def exporter(view: str):
+    """The nbconvert exporter of a view."""
+    config = Config()
+    if view == "student":
+        config.TagRemovePreprocessor.enabled = True
+        config.TagRemovePreprocessor.remove_cell_tags = set(ANSWERS)
+        config.ClearOutputPreprocessor.enabled = True
+        config.ClearMetadataPreprocessor.enabled = True
+        config.ClearMetadataPreprocessor.preserve_cell_metadata_mask = {"tags"}
+        config.NotebookExporter.preprocessors = [FoldedAnswers]
+        return NotebookExporter(config=config)
+    config.HTMLExporter.extra_template_basedirs = [str(TEMPLATES)]
+    config.HTMLExporter.preprocessors = config.SlidesExporter.preprocessors = [Figures, Links]
+    config.HTMLExporter.exclude_anchor_links = True
+    if view == "slides":
+        config.Links.suffix = ".slides.html"
+        config.TagRemovePreprocessor.enabled = True
+        config.TagRemovePreprocessor.remove_input_tags = {HIDE}
+        config.SlidesExporter.reveal_url_prefix = "assets/reveal"
+        config.SlidesExporter.reveal_theme = "white"
+        return SlidesExporter(config=config, template_name="deck")
+    return HTMLExporter(config=config, template_name="page")
+
+
+def copy_assets(folder: Path, names) -> None:
+    """Copy the scripts out of their packages, or say which package is missing."""
+    for name in names:
+        package, inside, target = ASSETS[name]
+        spec = importlib.util.find_spec(package)
+        if spec is None:
+            raise SystemExit(
+                f"{name} comes from the package {package.replace('_', '-')}, which is not installed: run `make slides`"
+            )
+        found, to = Path(spec.origin).parent / inside, folder / "assets" / target
+        to.parent.mkdir(parents=True, exist_ok=True)
+        if found.is_dir():
+            shutil.copytree(found, to, dirs_exist_ok=True, ignore=UNUSED)
+        else:
+            shutil.copy(found, to)
+
+
+def page(view: str, nb, name: str) -> str:
+    """One notebook in one view, as text."""
+    text, _ = exporter(view).from_notebook_node(nb, resources(name))
+    return text
+
+
+def index():
+    """notebooks/README.md, the map of the course, as a notebook of one cell: the page that the others hang on."""
+    text = (NOTEBOOKS / "README.md").read_text(encoding="utf-8")
+    return nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text)])
+
+
+def make(view: str, out: Path, paths=None) -> list[Path]:
+    """Write a view of the notebooks into a folder; the files written."""
+    out.mkdir(parents=True, exist_ok=True)
+    suffix = {"student": ".ipynb", "slides": ".slides.html", "site": ".html"}[view]
+    made = []
+    for path in paths or sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb")):
+        nb = nbformat.read(path, as_version=4)
+        made.append(out / f"{path.stem}{suffix}")
+        made[-1].write_text(page(view, nb, path.stem), encoding="utf-8")
+    if view != "student":
+        copy_assets(out, ("plotly", "mathjax", "reveal") if view == "slides" else ("plotly", "mathjax"))
+        made.append(out / "index.html")
+        html, _ = exporter("site").from_notebook_node(index(), resources("dsel"))
+        made[-1].write_text(html.replace('.html">', f'{suffix}">') if view == "slides" else html, encoding="utf-8")
+    return made
+
+
+def main(argv=None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("view", choices=("student", "slides", "site"))
+    parser.add_argument("notebooks", nargs="*", type=Path, help="all of notebooks/ unless named")
+    parser.add_argument("--out", type=Path, help="build/VIEW unless told otherwise")
+    options = parser.parse_args(argv)
+    out = options.out or ROOT / "build" / options.view
+    for path in make(options.view, out, options.notebooks):
+        print(path)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
