@@ -19,7 +19,7 @@ SETTINGS = {"N": 6, "steps": 4, "optimiser": "sgd", "lr": 1e-2, "log_every": 1, 
 
 
 def step(ranks: Ranks, world: int = 2):
-    """Loss, gradients and running statistics of one step: this process' share of a batch of world B tracks, and E further ones."""
+    """Loss, gradients and running statistics of one step on this process' share of world B tracks and world E further ones."""
     generator = torch.Generator().manual_seed(0)
     faces = torch.rand(world * B, T, 48, 48, 3, generator=generator, dtype=torch.float64)
     further = torch.rand(world * E, 5, 48, 48, 3, generator=generator, dtype=torch.float64)

@@ -1,15 +1,19 @@
 """Checkpoints: what is in them, which stay, and what a bad one costs."""
 
+import ast
 import json
 import os
 import pickle
+import subprocess
+import sys
 
 import pytest
 import torch
+from conftest import ROOT
 from test_train import SMALL, assert_same_bits, trainer, weights
 
 from dsel import checkpoint
-from dsel.checkpoint import numbered, read_checkpoint, same_config, write_checkpoint
+from dsel.checkpoint import read_checkpoint, same_config, write_checkpoint
 from dsel.errors import BadInput
 from dsel.train import read_metrics
 
@@ -123,3 +127,17 @@ def test_random_states_come_back(noise_corpus, tmp_path):
     torch.manual_seed(99)
     trainer(noise_corpus, tmp_path / "run", resume=True)
     assert torch.equal(torch.rand(4), expected)
+
+
+def test_killed_three_times_and_still_the_same_to_the_bit(noise_corpus, tmp_path):
+    """The short form of benchmarks/kill.py, in a process of its own: it forks."""
+    code = (
+        f"import sys; sys.path.insert(0, {str(ROOT / 'benchmarks')!r}); from kill import kill_and_resume;"
+        f"print(kill_and_resume({str(noise_corpus.path)!r}, {str(tmp_path)!r}, kills=3, steps=6, seed=3))"
+    )
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    found = ast.literal_eval(done.stdout.splitlines()[-1])
+    assert found["cache"] + found["step"] + found["checkpoint"] == 3
+    assert (found["weights"], found["optimiser"], found["rows"], found["left"]) == (True, True, True, [])
