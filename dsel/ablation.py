@@ -223,10 +223,8 @@ def judge(model: TwoStream, corpus: Corpus, split: str, similarity: str = "cosin
 
 def _matching(e: Embeddings, similarity: str) -> dict[str, float]:
     """Both tasks by both heads, in percent; on free speech, where each question has one right answer."""
-    alike, e = (
-        None if similarity == "cosine" else inverse_distance,
-        e.only(free_speech) if any(map(free_speech, e.tracks)) else e,
-    )
+    alike = None if similarity == "cosine" else inverse_distance
+    e = e.only(free_speech) if any(map(free_speech, e.tracks)) else e
     content = {head: content_accuracy(e, head, similarity=alike) for head in HEADS}
     identity = {head: identity_accuracy(e, head, similarity=alike) for head in HEADS}
     return {

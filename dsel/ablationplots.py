@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 
-from dsel.ablationreport import GROUPS, PAIRS, TRIALS, growth, mean, paired, values
-from dsel.ablationrows import ROWS
+from dsel.ablationreport import GROUPS, PAIRS, TRIALS, growth, label, mean, paired, values
+from dsel.intervals import interval
+from dsel.lossplots import slider
 from dsel.plots import PALETTE
 
 KINDS = {"eer_free": "free trials", "eer_hard": "hard trials", "eer_easy": "easy trials"}
@@ -44,7 +45,7 @@ def group_figure(results: list[dict], name: str, split: str = "test"):
         )  # fmt: skip
         figure.add_trace(_points([i + shift + 0.06 for i in range(len(rows))], means, kind, colour, symbol))
     figure.add_hline(y=50, line={"dash": "dot", "color": PALETTE[6]}, annotation_text="chance")
-    ticks = {"tickmode": "array", "tickvals": list(range(len(rows))), "ticktext": [_wrapped(ROWS[row].label) for row in rows]}
+    ticks = {"tickmode": "array", "tickvals": list(range(len(rows))), "ticktext": [_wrapped(label(row, name)) for row in rows]}
     figure.update_xaxes(**ticks, range=[-0.5, len(rows) - 0.5])
     figure.update_yaxes(title=f"EER, {split} speakers, %", rangemode="tozero")
     size = {"height": 480, "width": max(640, 150 * len(rows) + 160)}
@@ -92,6 +93,32 @@ def growth_figure(results: list[dict], split: str = "test"):
     figure.update_yaxes(title="points of EER", col=1)
     title = f"How its effect grows with training<br><sup>with minus without, paired over seeds, {split} speakers</sup>"
     return figure.update_layout(title=title, height=430, width=max(560, 260 * len(names) + 120), margin={"t": 110})
+
+
+def coverage_figure(rng, truth: float = 21.0, spread: float = 1.0, seeds=range(2, 11), experiments: int = 40):
+    """Invented experiments whose truth is known: the 95 % interval of each, for a number of seeds that a slider sets.
+
+    Each experiment keeps its first seeds as more are added. Intervals that miss the truth stand out.
+    """
+    import plotly.graph_objects as go
+
+    drawn = rng.normal(truth, spread, (experiments, max(seeds)))
+    figure, steps = go.Figure(), []
+    for k, n in enumerate(seeds):
+        found = [interval(x[:n]) for x in drawn]
+        for holds, colour in ((True, PALETTE[0]), (False, PALETTE[1])):
+            places = [i for i, each in enumerate(found) if (each.low <= truth <= each.high) is holds]
+            name = f"holds the truth ({len(places)})" if holds else f"misses it ({len(places)})"
+            points = _points(places, [found[i] for i in places], name, colour, "circle" if holds else "diamond")
+            figure.add_trace(points.update(visible=k == 3, marker={"size": 6}))
+    for k, n in enumerate(seeds):
+        shown = [i // 2 == k for i in range(2 * len(seeds))]
+        steps.append({"label": str(n), "method": "update", "args": [{"visible": shown}]})
+    figure.add_hline(y=truth, line={"color": PALETTE[6]})
+    figure.update_yaxes(title="EER, %", range=[truth - 5 * spread, truth + 5 * spread])
+    figure.update_xaxes(title="experiment", showgrid=False)
+    bar = slider(steps, "seeds", active=3, y=-0.15)
+    return figure.update_layout(title="Forty experiments, one truth", sliders=[bar], height=480, width=900)
 
 
 def _points(places: list, found: list, name: str, colour: str, symbol: str, horizontal: bool = False):

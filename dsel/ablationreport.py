@@ -46,6 +46,14 @@ GROUPS = {
     "Beyond the notes": (("e1-lam0", "e1-lam1", "within", "reversal0.2", "reversal1", "intra"), "e1-lam1"),
     "Longer": (("e1-long-lam0", "e1-long-lam1"), "e1-long-lam0"),
 }
+# How a row is called in a table where it stands for one value among others.
+CALLED = {
+    "Lambda": {"e1-lam0": "λ = 0", "e1-lam1": "λ = 1 (default)"},
+    "The scale in the confusion terms": {"e1-lam0": "no confusion terms", "e1-lam1": "w detached, at most 20 (default)"},
+    "Similarity": {"e1-lam0": "scaled cosine, content + identity", "e1-lam1": "scaled cosine, + disentanglement"},
+    "Extra identity-only tracks": {"e0-lam1": "64 extra identity-only tracks (default)"},
+    "Beyond the notes": {"e1-lam0": "content + identity", "e1-lam1": "+ disentanglement (default)"},
+}
 # With the confusion loss, without it.
 PAIRS = {
     "entanglement 0": ("e0-lam1", "e0-lam0"),
@@ -65,6 +73,11 @@ TRIALS = {
 _COMPARED = ("Lambda", "The scale in the confusion terms", "Similarity", "Beyond the notes")
 CANDIDATES = tuple(dict.fromkeys(row for name in _COMPARED for row in GROUPS[name][0]))  # for the default loss
 DEFAULT = "e1-lam1"  # what `DisentangledLoss` does unless told otherwise
+
+
+def label(row: str, group: str = "") -> str:
+    """What a row is called, in a group or on its own."""
+    return CALLED.get(group, {}).get(row, ROWS[row].label)
 
 
 def values(results: list[dict], row: str, column: str, step: int | None = None) -> dict[int, float]:
@@ -122,7 +135,7 @@ def group_table(results: list[dict], name: str, split: str = "test", shown: dict
         there = [found for found in final(results) if found["row"] == row]
         if there:
             figures = [str(mean(results, row, f"{split}_{figure}")) for figure in shown]
-            lines.append([ROWS[row].label, str(there[0]["steps"]), str(len(there)), *figures])
+            lines.append([label(row, name), str(there[0]["steps"]), str(len(there)), *figures])
     return markdown(lines)
 
 
@@ -158,7 +171,7 @@ def difference_table(results: list[dict], name: str, split: str = "test", shown:
     rows, other = GROUPS[name]
     if other is None:
         return ""
-    head = [f"minus '{ROWS[other].label}'", "seeds", *shown.values()]
+    head = [f"minus '{label(other, name)}'", "seeds", *shown.values()]
     lines = [head, ["---"] * len(head)]
     for row in rows:
         found = {figure: paired(results, row, other, f"{split}_{figure}") for figure in shown}
@@ -166,7 +179,7 @@ def difference_table(results: list[dict], name: str, split: str = "test", shown:
         seeds = first.seeds
         if row != other and seeds:
             note = "" if first.same else " (other batches)"
-            lines.append([ROWS[row].label, f"{len(seeds)}{note}", *(signed(d.interval) for d in found.values())])
+            lines.append([label(row, name), f"{len(seeds)}{note}", *(signed(d.interval) for d in found.values())])
     return markdown(lines) if len(lines) > 2 else ""
 
 

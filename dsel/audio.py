@@ -29,7 +29,7 @@ def log_mel(waveform: Tensor, mels: int = N_MELS) -> Tensor:
     (Source: authors' code, but for the centring: theirs lies 40 samples later and drops the first and last frame.)
     """
     power = _power(F.pad(waveform[:, None], (PAD, PAD), mode="reflect")[:, 0])  # (B, 257, 4T)
-    bank = filter_bank(mels).to(power)  # (257, mels)
+    bank = _bank_on(mels, power.device, power.dtype)  # (257, mels)
     return torch.log((power.transpose(1, 2) @ bank).transpose(1, 2) + FLOOR)
 
 
@@ -55,6 +55,12 @@ def filter_bank(mels: int = N_MELS) -> Tensor:
     width = corners[1:] - corners[:-1]
     slopes = corners[None] - frequencies[:, None]  # (257, mels + 2)
     return torch.minimum(-slopes[:, :-2] / width[:-1], slopes[:, 2:] / width[1:]).clamp(min=0)
+
+
+@lru_cache
+def _bank_on(mels: int, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """`filter_bank`, brought to a device once."""
+    return filter_bank(mels).to(device, dtype)
 
 
 @lru_cache

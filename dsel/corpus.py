@@ -21,6 +21,7 @@ import csv
 import hashlib
 import json
 import os
+import platform
 import shutil
 import tempfile
 import zlib
@@ -33,6 +34,7 @@ from pathlib import Path
 import numpy as np
 from tqdm.auto import tqdm
 
+from dsel import shipped
 from dsel.errors import BadInput
 from dsel.media import read_clip, read_part
 from dsel.shards import Shards, cache_folder, fetch, is_url
@@ -211,12 +213,12 @@ class Corpus:
 
 
 def open(name_or_path) -> Corpus:
-    """Open a corpus by path, by the name of one in the repository's `data/` folder, e.g. 'mini', or by the URL of shards."""
+    """Open a corpus by path, by the URL of shards, or by the name of one that comes with the package (`data/`), e.g. 'mini'."""
     if is_url(name_or_path):
         return _open_url(str(name_or_path).rstrip("/"))
     path = Path(name_or_path)
-    shipped = Path(__file__).resolve().parent.parent / "data" / str(name_or_path)
-    return Corpus(shipped if not path.exists() and (shipped / "corpus.json").is_file() else path)
+    ours = shipped.folder() / str(name_or_path)
+    return Corpus(ours if not path.exists() and (ours / "corpus.json").is_file() else path)
 
 
 def _open_url(url: str) -> Corpus:
@@ -349,7 +351,8 @@ def _build_cache(corpus: Corpus, size: int, tracks: list[Track], folder: Path, p
         raise BadInput(
             f"{folder.parent}: the cache needs {need >> 20} MiB and {free >> 20} are free; set DSEL_CACHE to a larger disk"
         )
-    part = Path(tempfile.mkdtemp(prefix=".part-", dir=folder.parent))
+    _sweep(folder.parent)
+    part = Path(tempfile.mkdtemp(prefix=f".part-{platform.node()}-{os.getpid()}-", dir=folder.parent))
     try:
         frames = np.memmap(part / "frames.u8", np.uint8, "w+", shape=(total, size, size, 3))
         sound = np.memmap(part / "sound.i16", np.int16, "w+", shape=(total * SAMPLES_PER_FRAME,))
@@ -370,6 +373,17 @@ def _build_cache(corpus: Corpus, size: int, tracks: list[Track], folder: Path, p
                 raise
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def _sweep(root: Path) -> None:
+    """Remove half-built caches of processes of this machine that are no more."""
+    for part in root.glob(f".part-{platform.node()}-*"):
+        try:
+            os.kill(int(part.name.split("-")[-2]), 0)  # signal 0: only asks whether it is there
+        except ProcessLookupError:
+            shutil.rmtree(part, ignore_errors=True)
+        except (ValueError, OSError):  # not ours to judge
+            continue
 
 
 def _in_step(frames: np.ndarray, waveform: np.ndarray, offset: int) -> tuple[np.ndarray, np.ndarray]:

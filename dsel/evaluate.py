@@ -119,15 +119,16 @@ def sync_offset(face: np.ndarray, audio: np.ndarray, reach: int = 15, similarity
 
     face, audio: content embeddings (N, D) of one track, N > 2 reach.
     Returns (k, confidence, curve): confidence is the curve's best value minus its median; curve (2 reach + 1,) the mean
-    similarity for k = -reach .. reach. The same middle windows serve every k. (Source: notes' reference 29's predecessor
-    SyncNet uses the same confidence; ours.)
+    similarity for k = -reach .. reach, over all pairs (t, t + k) that the track has. Before, row means and column means are
+    taken out of the N x N similarities: some windows (silence, the ends of a track) resemble everything, and would decide
+    by whether a shift includes them. (The confidence is SyncNet's, the notes' reference 29's predecessor; the rest is ours.)
     """
     N = len(face)
     if 2 * reach >= N:
         raise ValueError(f"{N} windows are too few to try shifts of up to {reach} frames; {2 * reach + 1} are needed")
     logits = (similarity or _cosine)(torch.from_numpy(face), torch.from_numpy(audio)).numpy()  # (N, N)
-    rows = np.arange(reach, N - reach)
-    curve = np.array([logits[rows, rows + k].mean() for k in range(-reach, reach + 1)])
+    logits = logits - logits.mean(axis=0) - logits.mean(axis=1, keepdims=True)
+    curve = np.array([np.diagonal(logits, k).mean() for k in range(-reach, reach + 1)])
     return int(curve.argmax()) - reach, float(curve.max() - np.median(curve)), curve
 
 

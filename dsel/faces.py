@@ -25,8 +25,8 @@ GROWTH = 1.6  # and its side grew or shrank by less than this factor
 BRIDGE = 1.0  # s without a detection after which a track has ended
 SHARE = 0.4  # of the looks must have found the face, or it was none
 SMOOTH = 0.16  # s; standard deviation of the Gaussian over the boxes
-MARGIN = 1.5  # side of the crop over side of the detector's box: about what VoxCeleb takes, and as the toy frames its faces
-LOWER = 0.0  # sides by which the crop lies lower than the box
+MARGIN = 1.18  # side of the crop over side of the detector's box: eyes and mouth lie where the toy has them, so that a
+LOWER = 0.12  # sides by which the crop lies lower than the box       network that was trained on one can look at the other
 THUMB = (16, 12)  # pixels of the tiny picture by which cuts are seen
 CUT = 12.0  # of 255: mean difference between tiny pictures of two scenes
 

@@ -7,6 +7,7 @@ A trunk runs once over a whole track, fully convolutional in time, and gives one
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -252,12 +253,18 @@ def _embed(stream: nn.ModuleDict, features: Tensor, heads: tuple[str, ...]) -> d
 def _picture(frames: Tensor, grey: bool) -> Tensor:
     """(B, T, H, W, 3), uint8 or [0, 1] -> (B, T, C, H, W), about zero mean and unit spread."""
     x = frames.float() / 255 if frames.dtype == torch.uint8 else frames
-    x = (x @ x.new_tensor(GREY))[..., None] if grey else x  # (B, T, H, W, C)
+    x = (x @ _luma(x.device, x.dtype))[..., None] if grey else x  # (B, T, H, W, C)
     x = (x - 0.45) / 0.25
     kind = x.device.type
     if torch.is_autocast_enabled(kind):  # as the first convolution would, but before every frame is copied into 5 windows
         x = x.to(torch.get_autocast_dtype(kind))
     return x.permute(0, 1, 4, 2, 3)
+
+
+@lru_cache
+def _luma(device: torch.device, dtype: torch.dtype) -> Tensor:
+    """`GREY`, brought to a device once: (3,)."""
+    return torch.tensor(GREY, device=device, dtype=dtype)
 
 
 def _defaults(name, face, audio, face_size, grey, hidden, D, track_norm) -> dict:

@@ -39,10 +39,16 @@ def use_template() -> None:
     pio.templates.default = "dsel"
 
 
-def umap_2d(vectors: np.ndarray, *, seed: int = 0, neighbours: int = 15, min_dist: float = 0.1) -> np.ndarray:
+def unit(vectors: np.ndarray) -> np.ndarray:
+    """Each row at length 1, so that a product of two is their cosine: (..., D) -> (..., D). A row of zeros stays."""
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
+
+
+def umap_2d(vectors: np.ndarray, *, seed: int = 0, neighbours: int = 15, min_dist: float = 0.1, init="spectral") -> np.ndarray:
     """A map in the plane that keeps neighbours together, by cosine: (W, D) -> (W, 2).
 
-    The same seed gives the same map on one machine only. Look at it; measure with probes, not with it.
+    init: where the points begin, 'spectral', 'random' or a plane (W, 2). The same seed gives the same map on one machine
+    only. Look at it; measure with probes, not with it.
     """
     import warnings
 
@@ -50,7 +56,9 @@ def umap_2d(vectors: np.ndarray, *, seed: int = 0, neighbours: int = 15, min_dis
         warnings.simplefilter("ignore")  # umap-learn tells that a seed costs parallelism, and numba of its caching
         from umap import UMAP
 
-        model = UMAP(n_components=2, metric="cosine", random_state=seed, n_neighbors=neighbours, min_dist=min_dist, n_jobs=1)
+        model = UMAP(
+            n_components=2, metric="cosine", random_state=seed, n_neighbors=neighbours, min_dist=min_dist, init=init, n_jobs=1
+        )
         return model.fit_transform(vectors)
 
 
@@ -60,7 +68,7 @@ def neighbour_purity(vectors: np.ndarray, labels: np.ndarray, groups: np.ndarray
     vectors (W, D), labels (W,), groups (W,): e.g. the track of each window, so that a window's neighbours in time do not
     count. Chance is the share of the label among the points of other groups. This is what a map's colours may be trusted for.
     """
-    x = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    x = unit(vectors)
     shares = []
     for i in range(len(x)):
         others = np.flatnonzero(groups != groups[i])

@@ -114,7 +114,8 @@ def disentanglement(rows: list[dict], heads: tuple[str, str] = HEADS) -> dict:
       D = 0   the heads hold both factors alike, or neither: a constant code, an entangled code, one code used twice
       D = -1  the heads have changed places
     A difference, since either term alone is easy: a constant leaks nothing, and the input holds everything. The scale, since
-    30 % of phonemes right may be next to nothing or nearly all that 0.2 s can tell.
+    30 % of phonemes right may be next to nothing or nearly all that 0.2 s can tell. Wide codes need more to learn from than
+    narrow ones, so the ceiling, and D with it, moves with the number of windows: compare D at equal `windows` and corpus only.
 
     heads: the names of the content and the identity code in the rows.
     Returns {"D", stream: {"<head>, <factor>": share}}; D is None without both factors. (Source: ours.)

@@ -66,7 +66,7 @@ def threshold_figure(scores, target, *, title: str, at: float | None = None):
         figure.add_bar(x=short(middles), y=short(share, 2), name=name, marker_color=colour, **look, row=1, col=1)
     line = {"color": "#222", "width": 3}
     figure.add_scatter(x=[places[start]] * 2, y=[0, top], mode="lines", line=line, name="threshold θ", row=1, col=1)
-    figure.add_trace(_det_curve(scores, target, COLOURS["identity"]).update(showlegend=False), row=1, col=2)
+    figure.add_trace(_det_curve(scores, target, PALETTE[2]).update(showlegend=False), row=1, col=2)
     dots = [(short(probit([alarm]), 3), short(probit([miss]), 3)) for miss, alarm in rates]
     figure.add_trace(_dot(*dots[start], "#222"), row=1, col=2)
 
@@ -86,7 +86,7 @@ def threshold_figure(scores, target, *, title: str, at: float | None = None):
         barmode="overlay",
         bargap=0,
         height=560,
-        width=1000,
+        width=940,
         margin={"t": 120},
         legend={"orientation": "h", "y": 1.12},
         sliders=[slider([step(k) for k in range(len(places))], "θ", y=-0.12, active=start)],
@@ -155,23 +155,39 @@ def thin(miss, alarm, step: float = 0.02) -> np.ndarray:
 
 
 def intervals(groups: dict, *, title: str, x_name: str = "EER, %", level: float | None = 50.0):
-    """Figures with their intervals: {group: {name: (value, low, high)}}, shares drawn in percent; one colour a group."""
+    """Figures with their intervals: {group: {name: (value, low, high)}}, shares drawn in percent; one colour a group.
+
+    A name has one row; its groups lie closely under each other.
+    """
     import plotly.graph_objects as go
 
     figure = go.Figure()
+    names = list(dict.fromkeys(name for rows in groups.values() for name in rows))
     for k, (group, rows) in enumerate(groups.items()):
         values, lows, highs = (100 * np.array(column) for column in zip(*rows.values(), strict=True))
         bars = {"type": "data", "symmetric": False, "array": short(highs - values, 2), "arrayminus": short(values - lows, 2)}
-        marker = {"size": 11, "color": PALETTE[k % len(PALETTE)]}
         bars |= {"thickness": 2.5, "width": 6}
-        figure.add_scatter(x=short(values, 2), y=list(rows), error_x=bars, mode="markers", marker=marker, name=group)
+        height = [round(names.index(name) + 0.24 * (k - (len(groups) - 1) / 2), 3) for name in rows]
+        text = [f"{v:.1f} ({low:.1f} to {high:.1f})" for v, low, high in zip(values, lows, highs, strict=True)]
+        marker = {"size": 11, "color": PALETTE[k % len(PALETTE)]}
+        figure.add_scatter(
+            x=short(values, 2),
+            y=height,
+            error_x=bars,
+            mode="markers",
+            marker=marker,
+            name=group,
+            text=text,
+            hoverinfo="text+name",
+        )
     if level is not None:
         figure.add_vline(x=level, line={"dash": "dot", "color": COLOURS["chance"]}, annotation_text="chance")
-    names = list(dict.fromkeys(name for rows in groups.values() for name in rows))
     figure.update_xaxes(title_text=x_name, rangemode="tozero")
-    figure.update_yaxes(autorange="reversed", categoryorder="array", categoryarray=names)
-    figure.update_layout(scattermode="group", scattergap=0.5, legend={"orientation": "h", "y": 1.12})
-    return figure.update_layout(title=title, width=900, height=190 + 55 * len(names), margin={"l": 210, "t": 110})
+    figure.update_yaxes(tickvals=list(range(len(names))), ticktext=names, range=[len(names) - 0.4, -0.6], zeroline=False)
+    legend = {"orientation": "h", "y": 1.02, "yanchor": "bottom"}
+    return figure.update_layout(
+        title=title, width=900, height=210 + 60 * len(names), margin={"l": 210, "t": 100}, legend=legend
+    )
 
 
 def costs(scores, target, priors=(0.5, 0.05, 0.01), *, title: str):

@@ -19,7 +19,7 @@ from scipy import stats
 from dsel import ablation as experiment
 from dsel import ablationplots, ablationreport
 from dsel.ablation import ablation, confirm, draw, judge, load_networks
-from dsel.ablationrows import BLOCKS, COLUMNS, ROWS, Schedule, cells, read_results
+from dsel.ablationrows import BLOCKS, COLUMNS, ROWS, SHIPPED, SPLITS, Schedule, cells, read_results
 from dsel.corpus import Corpus
 from dsel.errors import BadInput
 from dsel.intervals import interval, t_quantile
@@ -309,6 +309,29 @@ def test_tables_hold_the_means_and_leave_out_what_is_not_there():
     assert "| entanglement 0.5 |" not in effect
 
 
+def test_every_row_named_anew_stands_in_its_group():
+    for group, names in ablationreport.CALLED.items():
+        assert set(names) <= set(ablationreport.GROUPS[group][0])
+    assert {row for rows, _ in ablationreport.GROUPS.values() for row in rows} == set(ROWS)  # and every row in some group
+    assert ablationreport.label("e0-lam1", "Extra identity-only tracks") == "64 extra identity-only tracks (default)"
+    assert ROWS["e0-lam1"].train_config(Schedule.named("laptop"), 0).extra == 64
+
+
+def test_the_results_that_come_with_the_repository_are_whole():
+    path = SHIPPED / "results.csv"
+    if not path.is_file():
+        pytest.skip("no results of the laptop preset are committed yet")
+    results = read_results(path)
+    with path.open(newline="") as file:
+        assert tuple(next(csv.reader(file))) == COLUMNS
+    keys = [(r["row"], r["seed"], r["step"]) for r in results]
+    assert len(set(keys)) == len(keys)
+    assert {r["row"] for r in results} <= set(ROWS)
+    assert all(0 <= r[f"{split}_eer_{kind}"] <= 100 for r in results for split in SPLITS for kind in ("free", "hard"))
+    for row, other in ablationreport.PAIRS.values():
+        assert ablationreport.paired(results, row, other, "test_eer_hard").same, (row, other)
+
+
 def test_sentences_claim_only_what_the_interval_shows():
     shown = ablationreport.sentences(made_up())
     assert len(shown) == 5
@@ -347,6 +370,9 @@ def test_figures_show_what_there_is(finished):
     effect = ablationplots.effect_figure(made_up())
     points = {trace.name: dict(zip(trace.y, trace.x, strict=True)) for trace in effect.data}
     assert min(points["hard"].values()) == pytest.approx(-4, abs=0.3)
+    coverage = ablationplots.coverage_figure(np.random.default_rng(0))
+    shown = [sum(step.args[0]["visible"]) for step in coverage.layout.sliders[0].steps]
+    assert shown == [2] * len(shown) == [2] * (len(coverage.data) // 2)
     made = draw(finished, pictures=False)
     assert (finished / "figures" / "effect.html") in made
 

@@ -119,6 +119,17 @@ def test_verification_of_oracle_and_of_noise():
         verification_scores(e, Trials(np.array(["nobody"]), np.array(["s0_0"]), *[np.array([True])] * 2, np.array([""])))
 
 
+@pytest.mark.parametrize("late", [4, -6])
+def test_windows_that_resemble_everything_do_not_decide_the_offset(late):
+    """The sound ends in something that every face window resembles more than its own sound."""
+    rng, hub = np.random.default_rng(3), np.zeros(16)
+    hub[0] = 4.0
+    what = rng.normal(size=(80, 16)) + hub
+    face, audio = what[20:66], what[20 - late : 66 - late] + 3 * rng.normal(size=(46, 16))
+    audio[-8:] = 5 * hub
+    assert sync_offset(face, audio)[0] == late
+
+
 @pytest.mark.parametrize("late", [-9, 0, 4])
 def test_sync_offset_finds_a_known_shift(late):
     rng = np.random.default_rng(1)

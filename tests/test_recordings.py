@@ -103,9 +103,18 @@ def test_folders_that_do_not_serve_are_refused(tmp_path):
         recordings.read(tmp_path / "a.wav")
 
 
-def test_short_recordings_are_refused(folder):
+def test_a_recording_shorter_than_a_track_leaves_its_turn_to_another_or_is_used_whole(folder):
+    rng, files = np.random.default_rng(0), recordings.find(folder)["anna"]
+    write_wav(folder.parent / "short.wav", buzz(200, seconds=1.2))
+    short = folder.parent / "short.wav"
+    for k in range(4):
+        assert recordings.piece([short, *files], k, 4, 2.0, rng)[0] == files[0]
+    assert recordings.piece([short], 1, 2, 2.0, rng) == (short, 0.0)
+
+
+def test_recordings_of_less_than_half_a_track_are_refused(folder):
     with pytest.raises(BadInput, match="shorter tracks"):
-        recordings.piece(recordings.find(folder)["anna"], 0, 1, 4.0, np.random.default_rng(0))
+        recordings.piece(recordings.find(folder)["anna"], 0, 1, 7.0, np.random.default_rng(0))
 
 
 def test_pitch_tells_sex_of_real_speakers():

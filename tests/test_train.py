@@ -13,10 +13,12 @@ import numpy as np
 import pytest
 import torch
 from conftest import ROOT, make_noise_corpus
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from dsel import reference
-from dsel.augment import augment_faces, augment_sound
+from dsel.augment import _shifted, augment_faces, augment_sound
 from dsel.corpus import Corpus
+from dsel.device import keep_memory
 from dsel.errors import BadInput
 from dsel.losses import DisentangledLoss
 from dsel.model import ModelConfig
@@ -344,3 +346,120 @@ def test_a_run_folder_moves_with_its_corpus_and_model(noise_corpus, tmp_path):
     moved = shutil.move(tmp_path / "run", tmp_path / "elsewhere")
     assert load_model(moved, "cpu").config == ModelConfig.laptop()
     assert Corpus(noise_corpus.path).tracks == noise_corpus.tracks
+
+
+class NoWaiting(TorchDispatchMode):
+    """Refuses what makes the host wait for the device: reading a number out of a tensor, or a shape out of its values."""
+
+    waits = ("_local_scalar_dense", "is_nonzero", "nonzero", "equal", "masked_select", "unique")
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = func.overloadpacket.__name__
+        assert name not in self.waits, f"{name} waits for the device"
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("optimiser", ["adamw", "sgd"])
+@pytest.mark.parametrize("similarity", ["cosine", "inverse_distance"])
+def test_a_step_does_not_wait_for_the_device(noise_corpus, tmp_path, optimiser, similarity):
+    t = trainer(noise_corpus, tmp_path / "run", optimiser=optimiser, similarity=similarity)
+    t.running.add(t.train_step(t.batches.at(0)), 0)  # what is made once, e.g. the filter bank, is made now
+    batch = t.batches.at(1)
+    with NoWaiting():
+        t.running.add(t.train_step(batch), 1)
+        with pytest.raises(AssertionError, match="_local_scalar_dense waits"):
+            t.running.first_bad()  # this one does, and only a row or a checkpoint asks for it
+
+
+def test_rows_are_means_over_the_steps_since_the_row_before(noise_corpus, tmp_path):
+    each = trainer(noise_corpus, tmp_path / "each").fit()
+    pairs = trainer(noise_corpus, tmp_path / "pairs", log_every=2, save_every=3)
+    rows = pairs.fit(until=3)  # a checkpoint in the middle of a pair: what was added up is in it
+    rows += trainer(noise_corpus, tmp_path / "pairs", log_every=2, save_every=3, resume=True).fit()
+    assert [row["step"] for row in rows] == [2, 3, 4, 6]
+    for row, steps in zip(rows, ([0, 1], [2], [3], [4, 5]), strict=True):
+        for name in ("loss", "content", "gradient"):
+            assert row[name] == pytest.approx(np.mean([each[k][name] for k in steps]), rel=1e-5)
+
+
+def test_the_first_bad_step_is_named_though_rows_are_rare(noise_corpus, tmp_path):
+    t = trainer(noise_corpus, tmp_path / "run", steps=6, log_every=6, save_every=2)
+    step = t.train_step
+
+    def poisoned(batch):
+        found = step(batch)
+        return found | {"loss": found["loss"] * float("nan")} if t.step >= 2 else found
+
+    t.train_step = poisoned
+    with pytest.raises(BadInput, match="loss is nan at step 3"):
+        t.fit()
+    bad = json.loads((tmp_path / "run" / "bad_batch.json").read_text())
+    assert bad == {"step": 3, "tracks": [track.id for track in t.batches.at(2).tracks]}
+    assert read_checkpoint(tmp_path / "run")["step"] == 2
+
+
+def test_collapse_is_warned_about_once(noise_corpus, tmp_path, capsys):
+    t = trainer(noise_corpus, tmp_path / "run", lr=0.0)
+    with torch.no_grad():
+        t.model.audio_heads["identity"][3].weight.zero_()  # every window the same vector
+    rows = t.fit()
+    told = [line for line in capsys.readouterr().out.splitlines() if "collapse" in line]
+    assert len(told) == 1
+    assert "mean pairwise cosine 1.000" in told[0]
+    assert rows[0]["spread"] < 1e-5
+    trainer(noise_corpus, tmp_path / "healthy").fit()
+    assert "collapse" not in capsys.readouterr().out
+
+
+def test_compiled_parts_compute_the_same_and_keep_their_names(noise_corpus, tmp_path, monkeypatch):
+    """The graph is captured whole (no break); which backend then runs it is torch's affair."""
+    real = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda f, **options: real(f, **{**options, "backend": "eager", "fullgraph": True}))
+    plain, compiled = (trainer(noise_corpus, tmp_path / name, compile=name) for name in ("off", "on"))
+    batch = plain.batches.at(0)
+    a, b = plain.train_step(batch), compiled.train_step(batch)
+    assert b["loss"].item() == pytest.approx(a["loss"].item(), rel=1e-6)
+    assert compiled.model.state_dict().keys() == plain.model.state_dict().keys()
+
+
+def test_rows_go_to_tensorboard_too_where_it_is_installed(noise_corpus, tmp_path, monkeypatch):
+    shown = []
+
+    class SummaryWriter:
+        def __init__(self, folder):
+            shown.append(folder)
+
+        def add_scalar(self, name, value, step):
+            shown.append((name, step))
+
+    module = type(sys)("torch.utils.tensorboard")
+    module.SummaryWriter = SummaryWriter
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", module)
+    trainer(noise_corpus, tmp_path / "run", steps=2).fit()
+    assert shown[0] == str(tmp_path / "run" / "tensorboard")
+    assert {("loss", 1), ("loss", 2), ("gradient", 2), ("w_content", 2)} <= set(shown)
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)  # not installed
+    trainer(noise_corpus, tmp_path / "without", steps=1).fit()
+    assert len(read_metrics(tmp_path / "without")) == 1
+
+
+def test_processes_that_share_a_batch_share_its_augmentation():
+    faces = torch.randint(0, 256, (6, 2, 8, 8, 3), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    sound = torch.randn(6, 640, generator=torch.Generator().manual_seed(0))
+    draw = torch.Generator()
+    for augment, x in ((augment_faces, faces), (augment_sound, sound)):
+        whole = augment(x, draw.manual_seed(1), 1.0)
+        parts = [augment(x[rows], draw.manual_seed(1), 1.0, (6, rows)) for rows in (torch.arange(4), torch.arange(4, 6))]
+        torch.testing.assert_close(torch.cat(parts), whole)
+
+
+def test_faces_are_shifted_like_torch_roll():
+    faces = torch.randint(0, 256, (5, 3, 48, 48, 3), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    by = torch.tensor([[0, 0], [1, -2], [-3, 0], [0, 2], [2, 2]])
+    want = torch.stack([torch.roll(f, tuple(b), dims=(1, 2)) for f, b in zip(faces, by.tolist(), strict=True)])
+    assert torch.equal(_shifted(faces, by), want)
+
+
+def test_memory_is_kept_where_the_c_library_lets_us():
+    assert keep_memory() in (True, False)
+    assert keep_memory() == keep_memory()

@@ -88,7 +88,11 @@ def test_intervals_are_drawn_in_percent():
     assert list(first.x) == [20, 40]
     assert list(first.error_x.array) == pytest.approx([10, 10])
     assert list(first.error_x.arrayminus) == pytest.approx([5, 0])
-    assert list(figure.layout.yaxis.categoryarray) == ["x", "y"]
+    assert list(figure.layout.yaxis.ticktext) == ["x", "y"]
+    heights = [list(trace.y) for trace in figure.data]
+    assert [round(y) for y in heights[0]] == [0, 1]  # each in the row of its name,
+    assert round(heights[1][0]) == 0
+    assert heights[0][0] != heights[1][0]  # and the groups apart
 
 
 def test_costs_mark_the_minimum(trials):

@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[1]
 if __package__ in (None, ""):  # run as a file
     sys.path.insert(0, str(ROOT))
 
-from tools.slides import HIDE, source  # noqa: E402
+from tools.slides import HIDE  # noqa: E402
 from tools.stamp import BRANCH, NOTEBOOKS, address  # noqa: E402
 
 TEMPLATES = ROOT / "tools" / "templates"
@@ -46,6 +46,11 @@ UNUSED = shutil.ignore_patterns("*.map", "*.esm.js", "localization", "highlight"
 
 class FoldedAnswers(Preprocessor):
     """Takes the <details> out of the text whose summary says solution or answer; hints and comparisons stay."""
+
+    def preprocess(self, nb, resources):
+        nb, resources = super().preprocess(nb, resources)
+        nb.cells = [cell for cell in nb.cells if cell.source.strip()]
+        return nb, resources
 
     def preprocess_cell(self, cell, resources, index):
         if cell.cell_type == "markdown":
@@ -135,7 +140,9 @@ def copy_assets(folder: Path, names) -> None:
         package, inside, target = ASSETS[name]
         spec = importlib.util.find_spec(package)
         if spec is None:
-            raise SystemExit(f"{name} comes from the package {package.replace('_', '-')}, which is not installed: run `make slides`")
+            raise SystemExit(
+                f"{name} comes from the package {package.replace('_', '-')}, which is not installed: run `make slides`"
+            )
         found, to = Path(spec.origin).parent / inside, folder / "assets" / target
         to.parent.mkdir(parents=True, exist_ok=True)
         if found.is_dir():

@@ -64,19 +64,23 @@ def piece(files: list[Path], k: int, tracks: int, seconds: float, rng: np.random
     """Where track k of a speaker comes from: a recording and a start in seconds.
 
     Recordings take turns; each is divided into as many parts as it gives tracks, which overlap only if it is too short.
+    One that is shorter than a track leaves its turn to the next; if all are, it is used whole, and silence follows it.
 
     Raises:
-        BadInput: the recording is shorter than a track.
+        BadInput: all recordings are shorter than half a track.
     """
     path, turn = files[k % len(files)], k // len(files)
     turns = -(-(tracks - k % len(files)) // len(files))
+    if len(read(path)) < seconds * SAMPLE_RATE:
+        following = (files[(k + n) % len(files)] for n in range(len(files)))
+        path = next((file for file in following if len(read(file)) >= seconds * SAMPLE_RATE), path)
     duration = len(read(path)) / SAMPLE_RATE
-    if duration < seconds:
+    if duration < seconds / 2:
         raise BadInput(f"{path}: lasts {duration:.2f} s, a track {seconds} s; remove it or ask for shorter tracks")
     part = duration / turns
     if part >= seconds:
         return path, float(turn * part + rng.uniform(0, part - seconds))
-    return path, float(turn * (duration - seconds) / max(1, turns - 1))
+    return path, float(turn * max(0.0, duration - seconds) / max(1, turns - 1))
 
 
 def measure(files: list[Path], most: float = 20.0) -> tuple[float, float]:
