@@ -21,7 +21,7 @@ from dsel.embeddings import embed_tracks
 from dsel.model import HEADS, ModelConfig, TwoStream
 from dsel.probes import random_network
 
-STEPS = (100, 300, 600, 1200)
+STEPS = (200, 400, 800, 1200)
 
 
 def embedded(model: TwoStream, strangers: corpus.Corpus) -> dict[str, np.ndarray]:
