@@ -136,7 +136,7 @@ def test_a_bare_notebook_runs_on_an_emulated_colab(colab, name, tmp_path, monkey
     source_of_package = f"git+{stamp.address()}@{stamp.BRANCH}"
     assert text.count(source_of_package) == 1
     nb = nbformat.reads(text.replace(source_of_package, wheel.as_uri()), as_version=4)
-    look = "import dsel\nfrom dsel import corpus\nprint(dsel.__file__)\nprint(dsel.load('laptop').config.D, corpus.open('mini'))"
+    look = "import dsel\nfrom dsel import corpus\nprint(dsel.__file__, dsel.load('laptop').config.D, corpus.open('mini'))"
     nb.cells.append(nbformat.v4.new_code_cell(look))
     for variable, value in {"JUPYTER_PATH": folder / "jupyter", "IPYTHONDIR": folder / "ipython", "DSEL_TIER": "fast"}.items():
         monkeypatch.setenv(variable, str(value))
