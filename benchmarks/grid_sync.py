@@ -148,7 +148,8 @@ def main() -> None:
     text = f"""# Sync on real people
 
 Offset found within one frame, GRID, 2 s of face against 2 s of sound, candidates -{REACH} .. +{REACH} (chance
-{100 * chance:.1f} %). The 15 others: 20 clips, {count} pairs of pieces; pieces of one clip overlap, so they are not that many independent trials.
+{100 * chance:.1f} %). The 15 others: 20 clips, {count} pairs of pieces; pieces of one clip
+overlap, so they are not that many independent trials.
 'Surer half': the pairs whose confidence is above the median.
 
 {table}
