@@ -29,6 +29,10 @@ def test_every_notebook_is_stamped(path):
     assert stamp.stamped(path, stamp.address()) == path.read_text(encoding="utf-8"), "run: python tools/stamp.py"
 
 
+def test_the_readme_maps_the_course():
+    assert stamp.map_of_the_course() == (ROOT / "README.md").read_text(encoding="utf-8"), "run: python tools/stamp.py"
+
+
 def sources(nb):
     return ["".join(cell["source"]) for cell in nb["cells"]]
 
