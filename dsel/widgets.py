@@ -205,7 +205,7 @@ class TrainingMonitor:
             self._buttons[name].on_click(lambda _, call=call: call())
         self._state = ipywidgets.Label(self.status())
         display(ipywidgets.HBox([*self._buttons.values(), self._state]))
-        self._screen = display(self.figure(), display_id=True)
+        self._screen = display(_bundle(self.figure()), raw=True, display_id=True)
         self._refresh(figure=False)
 
     def _train(self, until: int | None) -> None:
@@ -229,7 +229,7 @@ class TrainingMonitor:
             self._buttons["start"].disabled = self._buttons["step"].disabled = self.running or self.done
             self._buttons["pause"].disabled = not self.running
         if figure and self._screen is not None and (len(self.rows) > self._seen or not self.rows):
-            self._screen.update(self.figure())
+            self._screen.update(_bundle(self.figure()), raw=True)
         self._seen = len(self.rows)
 
 
@@ -417,3 +417,8 @@ def _connect(explorer, controls: dict) -> None:
         control.observe(lambda change, name=name: getattr(explorer, f"set_{name}")(change["new"]), names="value")
     rows = list(controls.values())
     display(ipywidgets.VBox([ipywidgets.HBox(rows[k : k + 2]) for k in range(0, len(rows), 2)]))
+
+
+def _bundle(figure) -> dict:
+    """A plotly figure as data for the page. Displayed as it is, it would show itself, each time as a new output."""
+    return figure._repr_mimebundle_()
