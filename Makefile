@@ -1,6 +1,9 @@
 # make demo   corpus, training, evaluation, picture   -> runs/demo/
 # make test   lint, tests, every notebook
 # make lab    JupyterLab on notebook 00
+# make slides site student    three views of the notebooks -> build/
+# make stamp    the repository's address, Colab's cell and the slides into every notebook
+# make browser colab    every notebook in JupyterLab, as deck and as page; a bare notebook with Colab's versions
 # Each builds .venv by itself; a bare Python 3.10 or newer is enough.
 
 SHELL := /bin/bash
@@ -12,7 +15,7 @@ BIN := $(VENV)/bin
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: demo test lint pytest nbval lab clean
+.PHONY: demo test lint pytest nbval lab slides site student stamp browser colab clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python -m dsel demo --out runs/demo
@@ -23,7 +26,7 @@ lint: $(VENV)/.test
 	$(BIN)/ruff check .
 
 pytest: $(VENV)/.test
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -m "not slow" -n 2 --dist loadfile
 
 nbval: $(VENV)/.test
 	DSEL_TIER=fast OMP_NUM_THREADS=1 $(BIN)/python -m pytest notebooks --nbval-lax --nbval-current-env --nbval-cell-timeout=300 \
@@ -31,6 +34,18 @@ nbval: $(VENV)/.test
 
 lab: $(VENV)/.lab
 	$(BIN)/jupyter lab notebooks/00_start_here.ipynb
+
+slides site student: $(VENV)/.test
+	$(BIN)/python tools/views.py $@
+
+stamp: $(VENV)/.uv
+	$(BIN)/python tools/stamp.py
+
+browser: $(VENV)/.test
+	DSEL_BROWSER=all OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/test_browser.py -x
+
+colab: $(VENV)/.test
+	$(BIN)/python -m pytest tests/test_colab.py -m slow
 
 $(VENV)/.uv:
 	$(PYTHON) -m venv $(VENV)
@@ -46,7 +61,9 @@ $(VENV)/.demo: $(VENV)/.uv pyproject.toml constraints.txt
 	$(call install,speech$(COMMA)faces)
 
 $(VENV)/.test: $(VENV)/.uv pyproject.toml constraints.txt
-	$(call install,speech$(COMMA)faces$(COMMA)test)
+	$(call install,speech$(COMMA)faces$(COMMA)lab$(COMMA)views$(COMMA)test)
+	$(BIN)/uv pip install -q --python $(BIN)/python --no-deps sphinx-revealjs==3.2.1  # reveal.js in a wheel; Sphinx is not needed
+	touch $@
 
 $(VENV)/.lab: $(VENV)/.uv pyproject.toml constraints.txt
 	$(call install,speech$(COMMA)faces$(COMMA)lab)

@@ -4,8 +4,8 @@
 
 Plain: float32, Conv3d and contiguous tensors in the face stream, heads as convolutions, a Python loop over tracks in the
 content task, the accuracy moved to the host at every step, an optimiser that is not fused. Ours: `Trainer.train_step`. Both get
-the same weights and the same batch, without augmentation, and step in turn; medians are compared. On a GPU also tracks a second,
-memory, and the share of the bf16 rate that one large matrix product reaches.
+the same weights and the same batch, without augmentation, and step in turn; medians are compared. On a GPU also the tracks a
+second, the memory, and the share of the bf16 rate that one large matrix product reaches.
 """
 
 from __future__ import annotations
@@ -175,7 +175,7 @@ class PlainStep:
 class Noise:
     """Stands for a corpus: tracks of random pictures and sound, held in memory."""
 
-    path = Path("noise")
+    path, shards = Path("noise"), None
 
     def __init__(self, tracks: int, frames: int):
         self.tracks = [Track(str(k), str(k), "train", f"{k}.mp4", frames) for k in range(tracks)]

@@ -9,10 +9,11 @@ import csv
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
+from dsel import shipped
 from dsel.errors import BadInput
 from dsel.train import TrainConfig
 
-SHIPPED = Path(__file__).resolve().parent.parent / "data" / "ablation"  # the results that come with the repository
+SHIPPED = shipped.folder() / "ablation"  # the results that come with the repository
 SPLITS = ("validation", "test")
 KEYS = ("row", "seed", "step")
 LISTS = ("free", "free_same_sex", "hard", "hard_same_sex", "hard_distinct", "hard_random", "easy", "easy_same_sex")

@@ -54,7 +54,8 @@ def _train(settings: list[str], **arguments) -> None:
     from dsel.train import train
 
     trainer = train(**arguments, **_settings(settings))
-    print(f"{trainer.out}: step {trainer.step} of {trainer.config.steps}")
+    if trainer.ranks.first:
+        print(f"{trainer.out}: step {trainer.step} of {trainer.config.steps}")
 
 
 def _evaluate(probes: bool, **arguments) -> None:

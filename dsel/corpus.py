@@ -46,6 +46,7 @@ SPLITS = ("train", "validation", "test")
 TRIALS = ("free", "hard", "easy")
 LABELS = ("track", "start", "end", "phoneme", "viseme", "word")
 ROWS = 1 << 15  # of tracks.csv read at a time
+KEPT = 20_000  # tracks up to which a corpus keeps every `Track` it made
 CHECK = ""  # name of a column of check sums; no column of a csv file that we read is called that
 
 
@@ -523,6 +524,7 @@ class _Table:
     factors: dict[str, _Text]
     check: np.ndarray  # uint32, CRC of the ids in ascending order
     order: np.ndarray  # int32, the rows in that order
+    made: dict[int, Track] = field(default_factory=dict)
 
     @classmethod
     def of(cls, file: Path, columns: list[str], parts: list[dict]) -> _Table:
@@ -548,6 +550,14 @@ class _Table:
         return next((int(k) for k in self.order[first:last] if self.id.raw(k) == raw), None)
 
     def track(self, k: int) -> Track:
+        """Row k; of a small corpus kept, since turning a hundred factors into numbers takes longer than reading a window."""
+        if len(self.id) > KEPT:
+            return self._made(k)
+        if k not in self.made:
+            self.made[k] = self._made(k)
+        return self.made[k]
+
+    def _made(self, k: int) -> Track:
         factors = {name: _number(values[k]) for name, values in self.factors.items()}
         speaker, split = self.speakers[self.speaker[k]], SPLITS[self.split[k]]
         return Track(self.id[k], speaker, split, self.path[k], int(self.frames[k]), int(self.offset[k]), factors)

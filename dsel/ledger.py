@@ -226,7 +226,7 @@ def _check_total(case: Case, module) -> tuple[float, float]:
 ROWS = (
     (
         "inverse_distance",
-        r"l(x, y) = 1 / \max(\lVert x - y \rVert_2, \epsilon)",
+        r"l(x, y) = 1 / \max(\lVert x - y \rVert_2, \varepsilon)",
         "inverse_distance",
         "inverse_distance",
         lambda case, module: _check_similarity(case, module, "inverse_distance"),

@@ -225,7 +225,10 @@ def _mux_sound(container, sound, waveform: np.ndarray) -> None:
 # but the frame at hand, so an hour of 4K costs no more than a minute of it.
 
 SAME_INSTANT = 0.0005  # s; stamps may be rounded to the millisecond, so a frame this early still begins on the grid
-MP2_DELAY = 481  # samples by which the filter banks of MPEG layer II make sound late; AVI has no way of saying so
+# Samples by which a codec makes sound late (its encoder, as FFmpeg has it, and its decoder). Most containers say so and
+# FFmpeg takes it out; AVI and bare AAC have no way of saying so. Another encoder's AAC may be late by more.
+DELAY = {"mp2": 481, "mp2float": 481, "mp3": 1105, "mp3float": 1105, "aac": 1024, "ac3": 256, "eac3": 256}
+SILENT_ON_DELAY = ("avi", "aac")
 BROKEN_SOUND = 0.020  # s; sound whose stamps differ by more from the samples counted has a hole or a splice there
 
 
@@ -264,9 +267,12 @@ def pictures(path, *, threads: int = 1) -> Iterator:
         stream.codec_context.thread_count = threads
         step, due = float(1 / stream.average_rate) if stream.average_rate else 1 / FPS, 0.0
         counted, shift = container.format.name == "avi", None  # AVI counts packets: its first picture is at the start
+        room = round(_unsaid_delay(container) / step) * step if counted else 0.0
         last = -math.inf
         for frame in _decoded(container, stream):
             stamp = frame.time
+            if room and last == 0.0 and stamp is not None and abs(stamp - shift - step - room) < step / 4:
+                shift += room  # FFmpeg's AVI makes room for the sound's run-in by so many frames behind the first one
             if shift is None:
                 shift = stamp - float((stream.start_time or 0) * stream.time_base) if counted and stamp else 0.0
             time = due if stamp is None else stamp - shift
@@ -367,8 +373,7 @@ def decode_sound(path, raw) -> Sound:
         stream = _stream(container, "audio")
         if stream is None:
             raise BadInput(f"{path}: no sound in it; give a sound track with --audio FILE")
-        rate = stream.codec_context.sample_rate
-        late = MP2_DELAY if (container.format.name, stream.codec_context.name) == ("avi", "mp2") else 0
+        late = _unsaid_delay(container)
         start, written, peak = None, 0, 0.0
         for time, block in _runs(_decoded(container, stream)):
             if time is not None:  # a new run of unbroken sound begins: at `place`, counted from the first sample of all
@@ -383,7 +388,15 @@ def decode_sound(path, raw) -> Sound:
                 written, peak = place, max(peak, float(np.abs(kept).max()))
     if start is None or not written:
         raise BadInput(f"{path}: its sound cannot be decoded; give a sound track with --audio FILE")
-    return Sound(Path(raw), start - late / rate, written, peak)
+    return Sound(Path(raw), start - late, written, peak)
+
+
+def _unsaid_delay(container) -> float:
+    """Seconds by which the sound comes late without the container saying so."""
+    stream = _stream(container, "audio")
+    if stream is None or container.format.name not in SILENT_ON_DELAY:
+        return 0.0
+    return DELAY.get(stream.codec_context.name, 0) / stream.codec_context.sample_rate
 
 
 def _runs(frames) -> Iterator:

@@ -86,7 +86,7 @@ def threshold_figure(scores, target, *, title: str, at: float | None = None):
         barmode="overlay",
         bargap=0,
         height=560,
-        width=940,
+        width=880,
         margin={"t": 120},
         legend={"orientation": "h", "y": 1.12},
         sliders=[slider([step(k) for k in range(len(places))], "θ", y=-0.12, active=start)],

@@ -206,6 +206,7 @@ class TrainingMonitor:
         self._state = ipywidgets.Label(self.status())
         display(ipywidgets.HBox([*self._buttons.values(), self._state]))
         self._screen = display(self.figure(), display_id=True)
+        self._refresh(figure=False)
 
     def _train(self, until: int | None) -> None:
         try:

@@ -20,7 +20,7 @@ from tools import stamp
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
-MORE = {"ipykernel": "6.17.1", "ipython": "7.34.0", "opencv-python-headless": "4.12.0.88"}  # what else Colab ships that we touch
+MORE = {"ipykernel": "6.17.1", "ipython": "7.34.0", "opencv-python-headless": "4.12.0.88"}  # Colab's, too
 UV = shutil.which("uv") or str(Path(sys.executable).parent / "uv")
 
 
@@ -136,8 +136,8 @@ def test_a_bare_notebook_runs_on_an_emulated_colab(colab, name, tmp_path, monkey
     source_of_package = f"git+{stamp.address()}@{stamp.BRANCH}"
     assert text.count(source_of_package) == 1
     nb = nbformat.reads(text.replace(source_of_package, wheel.as_uri()), as_version=4)
-    look = "import dsel, pathlib\nprint(dsel.__file__)\nprint(dsel.load('laptop').config.D, len(dsel.corpus.open('mini').tracks))"
-    nb.cells.append(nbformat.v4.new_code_cell("from dsel import corpus\n" + look))
+    look = "import dsel\nfrom dsel import corpus\nprint(dsel.__file__)\nprint(dsel.load('laptop').config.D, corpus.open('mini'))"
+    nb.cells.append(nbformat.v4.new_code_cell(look))
     for variable, value in {"JUPYTER_PATH": folder / "jupyter", "IPYTHONDIR": folder / "ipython", "DSEL_TIER": "fast"}.items():
         monkeypatch.setenv(variable, str(value))
     for variable in ("PYTHONPATH", "PLOTLY_RENDERER"):

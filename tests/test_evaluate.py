@@ -1,6 +1,7 @@
 """Measures against brute force and against cases whose answer is known."""
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from dsel.evaluate import (
     Embeddings,
     all_pairs,
     content_accuracy,
+    crop_scores,
     embed,
     embed_tracks,
     equal_error_rate,
@@ -210,3 +212,15 @@ def test_embed_writes_everything(run, noise_corpus, tmp_path):
         assert set(saved) == known | {"face_content", "face_identity", "audio_content", "audio_identity"}
         assert saved["audio_identity"].shape == (8 * 26, 128)
         assert {len(saved[name]) for name in saved} == {8 * 26}
+
+
+@pytest.mark.parametrize(("files", "C", "D", "K"), [(5, 10, 16, 40), (3, 1, 4, 7), (4, 3, 8, 0)])
+def test_crop_scores_equal_a_loop_over_all_pairs_of_crops(files, C, D, K):
+    rng = np.random.default_rng(files)
+    crops = rng.normal(size=(files, C, D))
+    a, b = rng.integers(0, files, (2, K))
+    want = [
+        sum(float(x @ y) / math.sqrt(float(x @ x) * float(y @ y)) for x in crops[i] for y in crops[j]) / C**2
+        for i, j in zip(a, b, strict=True)
+    ]
+    np.testing.assert_allclose(crop_scores(crops, a, b), want, rtol=1e-12)

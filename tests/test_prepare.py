@@ -1,6 +1,6 @@
 """Real video into a corpus: in step to the millisecond, on the face, one bad file among many, going on where it stopped.
 
-`python tests/test_prepare.py` prints the table of the click test: container x codec x frames a second -> error.
+`python benchmarks/click.py` prints the table of the click test: container x codec x frames a second -> error.
 """
 
 from __future__ import annotations
@@ -76,6 +76,11 @@ FILMS = [
     Film("avi", "mpeg4", "mp2", Fraction(50)),
     Film("avi", "libx264", "mp2", Fraction(30), 48_000),
     Film("avi", "mpeg4", "pcm_s16le", NTSC),
+    Film("avi", "mpeg4", "aac", Fraction(25)),
+    Film("avi", "libx264", "aac", Fraction(50), 48_000),
+    Film("avi", "mpeg4", "libmp3lame", NTSC),
+    Film("avi", "mpeg4", "libmp3lame", Fraction(30), 48_000),
+    Film("avi", "mpeg4", "ac3", Fraction(25), 48_000),
     Film("mpg", "mpeg1video", "mp2", Fraction(25)),
     Film("mpg", "mpeg1video", "mp2", NTSC, 48_000, start=1.5),
     Film("mpg", "mpeg1video", "mp2", Fraction(50)),
@@ -630,18 +635,3 @@ def test_one_face_is_found_in_one_clip_of_every_grid_speaker(tmp_path):
     frames, _ = corpus.clip(corpus.tracks[0])
     redetected = [len(faces.haar()(frames[f])) for f in (0, 37, 74)]
     assert redetected == [1, 1, 1]
-
-
-def table() -> None:
-    """Print the click test: container x codec x frames a second -> error in ms."""
-    import tempfile
-
-    print(f"{'film':72} {'click outside its frame':>24} {'click off its time stamp':>25}")
-    for film in FILMS:
-        with tempfile.TemporaryDirectory() as folder:
-            outside, place = click_errors(film, Path(folder))
-        print(f"{name_of(film):72} {outside.max():21.2f} ms {place[np.abs(place).argmax()]:+22.2f} ms")
-
-
-if __name__ == "__main__":
-    table()

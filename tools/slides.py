@@ -1,6 +1,6 @@
 """Which cell stands on which slide: simple rules, so that a lecture is made from the notebooks as they are.
 
-`tools/stamp.py` writes the result into the cells' metadata (`slideshow.slide_type`), which JupyterLab shows and nbconvert obeys.
+`tools/stamp.py` writes the result into the cells' metadata (`slideshow.slide_type`): JupyterLab shows it, nbconvert obeys.
 
     slide      a head (`#`, `##`): to the right
     subslide   further text, a `###`, code with something to show: downwards
@@ -18,6 +18,7 @@ LONG = 3000  # characters of a table that is for reading, not for showing
 TEXT = 420  # characters of text that can share a slide with what follows
 HIDE = "hide-on-slide"  # the tag of a code cell whose input a slide leaves out
 PICTURES = ("application/vnd.plotly.v1+json", "text/html", "image/png")
+EXERCISE = re.compile(r"raise NotImplementedError|^exercises\.|the self-check know|# replace each None|^def check", re.M)
 DETAILS = re.compile(r"<details.*?</details>", re.S)
 READS_FIGURE = re.compile(r"\*\*What (?:you see|most people find)")
 
@@ -44,7 +45,7 @@ def shows(cell) -> set[str]:
 
 def is_exercise(cell) -> bool:
     """A stub to fill in, its check, or an answer."""
-    return bool(tags(cell) & {"solution", "law", "exercise"}) or bool(
+    return bool(tags(cell) & {"solution", "law", "exercise", "check"}) or bool(
         re.search(
             r"raise NotImplementedError|^exercises\.|the self-check know|# replace each None|^def check", source(cell), re.M
         )
@@ -93,6 +94,7 @@ def stamp(nb) -> None:
     """Write slide types and tags into the notebook, in place; a second time changes nothing."""
     for cell, kind in zip(nb["cells"], slide_types(nb), strict=True):
         meta = cell["metadata"]
+        meta.pop("execution", None)  # when it ran is nobody's business
         meta["slideshow"] = {"slide_type": kind}
         kept = [tag for tag in meta.get("tags", []) if tag != HIDE] + ([HIDE] if hides_code(cell) else [])
         if kept:

@@ -49,7 +49,7 @@ def badge(name: str, repository: str) -> str:
 
 
 def install(repository: str) -> str:
-    """The first cell. It adds the package and its data, which travel in the wheel; everything Colab ships satisfies its floors."""
+    """The first cell. It adds the package with its data; what Colab ships satisfies the package's floors and stays."""
     return f"""# On Google Colab this installs the course and its small corpus (about a minute). Elsewhere it does nothing.
 import sys
 

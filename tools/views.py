@@ -47,6 +47,11 @@ UNUSED = shutil.ignore_patterns("*.map", "*.esm.js", "localization", "highlight"
 class FoldedAnswers(Preprocessor):
     """Takes the <details> out of the text whose summary says solution or answer; hints and comparisons stay."""
 
+    def preprocess(self, nb, resources):
+        nb, resources = super().preprocess(nb, resources)
+        nb.cells = [cell for cell in nb.cells if cell.source.strip()]
+        return nb, resources
+
     def preprocess_cell(self, cell, resources, index):
         if cell.cell_type == "markdown":
             cell.source = FOLDED_ANSWER.sub("", cell.source).strip()
