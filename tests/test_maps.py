@@ -122,7 +122,7 @@ def shown(figure, axis):
     return sorted(
         (round(x, 2), round(y, 2), text)
         for trace in figure.data
-        if trace.mode == "markers" and trace.xaxis in axis
+        if trace.type == "scatter" and trace.mode == "markers" and trace.xaxis in axis
         for x, y, text in zip(trace.x, trace.y, trace.text, strict=True)
     )
 
