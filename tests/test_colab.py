@@ -29,6 +29,10 @@ def test_every_notebook_is_stamped(path):
     assert stamp.stamped(path, stamp.address()) == path.read_text(encoding="utf-8"), "run: python tools/stamp.py"
 
 
+def test_the_readme_maps_the_course():
+    assert stamp.map_of_the_course() == (ROOT / "README.md").read_text(encoding="utf-8"), "run: python tools/stamp.py"
+
+
 def sources(nb):
     return ["".join(cell["source"]) for cell in nb["cells"]]
 
@@ -136,7 +140,7 @@ def test_a_bare_notebook_runs_on_an_emulated_colab(colab, name, tmp_path, monkey
     source_of_package = f"git+{stamp.address()}@{stamp.BRANCH}"
     assert text.count(source_of_package) == 1
     nb = nbformat.reads(text.replace(source_of_package, wheel.as_uri()), as_version=4)
-    look = "import dsel\nfrom dsel import corpus\nprint(dsel.__file__)\nprint(dsel.load('laptop').config.D, corpus.open('mini'))"
+    look = "import dsel\nfrom dsel import corpus\nprint(dsel.__file__, dsel.load('laptop').config.D, corpus.open('mini'))"
     nb.cells.append(nbformat.v4.new_code_cell(look))
     for variable, value in {"JUPYTER_PATH": folder / "jupyter", "IPYTHONDIR": folder / "ipython", "DSEL_TIER": "fast"}.items():
         monkeypatch.setenv(variable, str(value))

@@ -17,7 +17,7 @@ LINES = 25  # a cell; the one cell of imports not counted
 CELLS = 50  # Colab's not counted
 LONGER = {"05_disentanglement_loss": 60, "09_ablation": 60}  # two formulas, experiments on the scale; every group of rows
 BYTES = 1_500_000
-EXERCISES = ("01", "02", "03", "04", "05", "06", "07", "08", "09", "10", "11")  # the notebooks with exercises
+EXERCISES = tuple(f"{number:02d}" for number in range(1, 12))  # the notebooks with exercises: all but 00
 HANGUL = re.compile("[가-힣]")
 # Whatever leaves the page: shells, pip, downloads, remote pictures and scripts. (Links are for reading and are fine.)
 NETWORK_CODE = re.compile(r"\b(?:urllib|requests|httpx|wget|curl|gdown|hf_hub|snapshot_download)\b|^\s*[!%]\s*\w", re.M)

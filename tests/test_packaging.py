@@ -78,6 +78,24 @@ def test_what_a_repository_has(path):
     assert (ROOT / path).stat().st_size > 0
 
 
+def test_the_wheel_carries_every_package_and_the_data():
+    setuptools = tomllib.loads(TEXT)["tool"]["setuptools"]
+    found = {path.parent.relative_to(ROOT).as_posix().replace("/", ".") for path in ROOT.glob("dsel/**/__init__.py")}
+    assert set(setuptools["packages"]) == found | {"dsel._data"}
+    assert setuptools["package-dir"] == {"dsel._data": "data"}
+    data = ROOT / "data"
+    carried = {path for pattern in setuptools["package-data"]["dsel._data"] for path in data.glob(pattern)}
+    needed = [path for name in ("mini", "models") for path in (data / name).rglob("*") if path.is_file() and "cache" not in path.parts]
+    assert set(needed) <= carried
+    assert not [path for path in carried if "cache" in path.parts]
+
+
+def test_a_citation_names_the_paper_and_this_version():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == PROJECT["version"]
+    assert citation["preferred-citation"]["url"] == PROJECT["urls"]["Paper"]
+
+
 def test_version_is_one():
     import dsel
 

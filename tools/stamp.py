@@ -1,6 +1,7 @@
-"""Stamp into every notebook what is the same in all: the Colab link, the cell that installs on Colab, the slides.
+"""Stamp into every notebook what is the same in all: the Colab link, the cell that installs on Colab, the slides; and the map
+of the course from notebooks/README.md into README.md.
 
-    python tools/stamp.py            all of notebooks/
+    python tools/stamp.py            all of notebooks/, and README.md
     python tools/stamp.py --check    change nothing; exit code 1 and the names of those that are out of step
 
 The repository's address stands in one place, `[project.urls]` of pyproject.toml: change it there and run this once.
@@ -119,6 +120,15 @@ def stamped(path: Path, repository: str) -> str:
     return json.dumps(nb, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
 
 
+def map_of_the_course() -> str:
+    """The README with the table of notebooks/README.md between its marks, links pointing into the folder."""
+    text = (NOTEBOOKS / "README.md").read_text(encoding="utf-8")
+    rows = re.search(r"^\| notebook \|.*?(?=\n\n)", text, re.M | re.S).group()
+    rows = re.sub(r"\]\((?=\d\d_)", "](notebooks/", rows)
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    return re.sub(r"(<!-- notebooks -->\n).*?(<!-- /notebooks -->)", lambda m: f"{m[1]}{rows}\n{m[2]}", readme, flags=re.S)
+
+
 def main(argv=None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="change nothing; exit code 1 if a notebook is out of step")
@@ -127,8 +137,8 @@ def main(argv=None) -> int:
     if is_placeholder(repository):
         print(f"note: {repository} is a placeholder; set Repository in [project.urls] of pyproject.toml, then run this again")
     behind = []
-    for path in sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb")):
-        wanted = stamped(path, repository)
+    for path in [*sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb")), ROOT / "README.md"]:
+        wanted = stamped(path, repository) if path.suffix == ".ipynb" else map_of_the_course()
         if wanted == path.read_text(encoding="utf-8"):
             continue
         behind.append(path.name)

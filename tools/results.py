@@ -1,0 +1,102 @@
+"""The results table of the README, from the files that the measurements left: nobody types a number.
+
+    python tools/results.py            stamp README.md between <!-- results --> and <!-- /results -->
+    python tools/results.py --check    change nothing; exit code 1 if the README is out of step
+
+data/models/laptop.json is the card of the released network (`dsel train`, `dsel evaluate`); data/ablation/results.csv holds
+every training of the ablation (`dsel ablation`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+if __package__ in (None, ""):  # run as a file
+    sys.path.insert(0, str(ROOT))
+
+from dsel.ablationreport import GROUPS, final, group_table  # noqa: E402
+from dsel.ablationrows import read_results  # noqa: E402
+from dsel.ledger import stamp  # noqa: E402
+
+CARD = ROOT / "data" / "models" / "laptop.json"
+ABLATION = ROOT / "data" / "ablation"
+PAPER = "The rows of the notes"
+SHOWN = {
+    "eer_free": "EER, free",
+    "eer_free_same_sex": "free, same sex",
+    "eer_hard": "EER, hard",
+    "content_top1": "content task",
+    "identity_top1": "identity task",
+}
+EER = re.compile(r"EER, (identity|content) head, (.+) trials(, same sex)?")
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def released(card: dict) -> str:
+    """The released network on speakers it was never trained on: the tasks, then each head as a judge of speakers."""
+    recipe, train = card["evaluation"]["corpus"]["recipe"], card["train"]
+    rows = card["evaluation"]["rows"]
+    tasks, judged = [], {}
+    for row in rows:
+        found = EER.fullmatch(row["figure"].strip())
+        if found:
+            head, kind, same = found.groups()
+            judged.setdefault(kind + (same or ""), {})[head] = row["value"]
+        else:
+            tasks.append([row["figure"].strip(), f"{row['value']:.1f}", f"{row['chance']:.1f}"])
+    errors = [
+        [kind, *(f"{heads[h]:.1f}" if h in heads else "-" for h in ("identity", "content"))] for kind, heads in judged.items()
+    ]
+    text = (
+        f"**The released network** (`data/models/laptop.pt`; {train['steps']} steps, seed {train['seed']}) on {recipe['test']} speakers it "
+        f"was never trained on, in %:"
+    )
+    machine = f"\n\nMeasured on {card['machine']}." if "machine" in card else ""
+    first = table(["task", "right", "chance"], tasks)
+    second = table(["EER by kind of trial (chance 50)", "identity head", "content head"], errors)
+    return f"{text}\n\n{first}\n\n{second}{machine}"
+
+
+def ablation(results: list[dict]) -> str:
+    """The four rows of the notes, as far as they have been trained."""
+    there = [found for found in final(results) if found["row"] in GROUPS[PAPER][0]]
+    head = "**The four rows of the notes**, unseen speakers, in %, mean over training seeds and its 95 % interval:"
+    if not there:
+        return f"{head} not measured yet; `dsel ablation --preset laptop --out data/ablation` does it and can be interrupted."
+    return f"{head}\n\n{group_table(results, PAPER, 'test', SHOWN)}"
+
+
+def render(card: Path = CARD, results: Path = ABLATION) -> str:
+    """What stands between the marks."""
+    commands = (
+        "Made by `dsel train` and `dsel evaluate` (the card beside the network holds every setting) and by `dsel ablation`; "
+        "printed here by `python tools/results.py`."
+    )
+    return "\n\n".join([released(json.loads(card.read_text(encoding="utf-8"))), ablation(read_results(results)), commands])
+
+
+def main(argv=None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="change nothing; exit code 1 if the README is out of step")
+    options = parser.parse_args(argv)
+    readme = ROOT / "README.md"
+    text = readme.read_text(encoding="utf-8")
+    wanted = stamp(text, "results", render())
+    if wanted != text and not options.check:
+        readme.write_text(wanted, encoding="utf-8")
+    if wanted != text:
+        print("out of step: README.md" if options.check else "stamped: README.md")
+    return 1 if options.check and wanted != text else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
