@@ -7,16 +7,15 @@ A map is for looking; whatever is claimed of it is counted in the space of the e
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from dsel import plots
+from dsel import plots, shipped
 from dsel.corpus import Corpus
 from dsel.embeddings import Embeddings, window_labels
 from dsel.picture import sound_class
 
-EMERGENCE = Path(__file__).resolve().parent.parent / "data" / "emergence.npz"  # made by tools/emergence.py
+EMERGENCE = shipped.folder() / "emergence.npz"  # made by tools/emergence.py
 NUMBERS = {"pitch": "voice_f0", "noise": "room_snr"}  # factors that are numbers, and their columns in tracks.csv
 
 
