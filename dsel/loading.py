@@ -281,16 +281,23 @@ def make_batches(corpus: Corpus, config, size: int, *, rank: int = 0, world: int
     shards, in config.workers processes (-1: one a core; 0: in this one); 'auto' takes the cache where one is there or would
     stay under AUTO_CACHE bytes and half the free disk, else what the corpus lies in.
 
+    config.redraw: a toy corpus' faces are drawn anew, in a new scene each time, by whichever of these reads the sound.
+
     Raises:
-        BadInput: no training tracks, fewer than a step takes, or shards wanted of a corpus that has none.
+        BadInput: no training tracks, fewer than a step takes, shards wanted of a corpus that has none, or real faces to redraw.
     """
     tracks = corpus.split("train")
     if not tracks:
         raise BadInput(f"{corpus.path}: no tracks in the split 'train'; prepare the corpus with --split train")
     kind = _chosen(corpus, tracks, config.loader, size)
+    source = corpus.cache(size, tracks=tracks, progress=progress) if kind == "cache" else Decoder(corpus, size)
+    if config.redraw:
+        from dsel.toy.live import LiveFaces, Redrawn
+
+        source = Redrawn(source, LiveFaces(corpus, size), config.seed)
+    batches = Batches(source, tracks, config, rank, world)
     if kind == "cache":
-        return Batches(corpus.cache(size, tracks=tracks, progress=progress), tracks, config, rank, world)
-    batches = Batches(Decoder(corpus, size), tracks, config, rank, world)
+        return batches
     workers = min(os.cpu_count() or 1, MOST_WORKERS) if config.workers < 0 else config.workers
     return Ahead(batches, workers) if workers else batches
 

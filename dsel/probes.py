@@ -225,7 +225,13 @@ def random_network(model: TwoStream, seed: int = 0) -> TwoStream:
 
 
 def embed_codes(
-    model: TwoStream, cache: Cache, tracks: list[Track], *, windows: int = WINDOWS, progress: bool = True
+    model: TwoStream,
+    cache: Cache,
+    tracks: list[Track],
+    *,
+    windows: int = WINDOWS,
+    per_track: int = PER_TRACK,
+    progress: bool = True,
 ) -> tuple[Embeddings, dict]:
     """Some windows of each track, evenly spaced, through the networks, and each track's mean.
 
@@ -239,7 +245,7 @@ def embed_codes(
     if not tracks:
         raise BadInput("no tracks to probe: the split is empty, or every clip is shorter than 5 frames")
     tracks = [tracks[k] for k in np.unique(np.linspace(0, len(tracks) - 1, min(len(tracks), windows)).astype(int))]
-    count = int(np.clip(windows // len(tracks), 1, PER_TRACK))
+    count = int(np.clip(windows // len(tracks), 1, per_track))
     places = [evenly(track.usable - WINDOW_FRAMES + 1, count) for track in tracks]
     found, means = ({stream: {code: [] for code in CODES} for stream in STREAMS} for _ in range(2))
     was_training = model.training

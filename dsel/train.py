@@ -63,6 +63,7 @@ class TrainConfig:
     compile: 'on', 'off' or 'auto' (torch.compile of the trunks and heads, on a CUDA GPU).
     keep: how many checkpoints stay. tensorboard: write the rows for it too, if it is installed.
     loader, workers: where clips are read and by how many processes, see `dsel.loading.make_batches`. The batches are the same.
+    redraw: draw the faces of a toy corpus anew at every draw: endless pictures, at 20 ms of a core for each track of a step.
     start_from: a run whose networks and scales this one begins with (fine-tuning); None: random ones.
     """
 
@@ -97,6 +98,7 @@ class TrainConfig:
     keep: int = 3
     tensorboard: bool = True
     loader: str = "auto"
+    redraw: bool = False
     workers: int = -1
     start_from: str | None = None
 

@@ -10,11 +10,14 @@ imported where they are used.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 
 import numpy as np
 
 from dsel.verification import confusable, equal_error_rate
+
+PAUSE = 1.0  # s between two drawings of a figure that moves by itself
 
 
 class VerificationExplorer:
@@ -121,11 +124,11 @@ class TrainingMonitor:
         monitor.finish()            # in a cell of its own: the rest of the training, here and now
     """
 
-    def __init__(self, trainer, *, every: int = 1):
-        self.trainer, self.every = trainer, max(1, every)
+    def __init__(self, trainer):
+        self.trainer = trainer
         self.rows: list[dict] = []
         self.error: Exception | None = None
-        self._pause, self._thread, self._seen = threading.Event(), None, 0
+        self._pause, self._thread, self._seen, self._drawn = threading.Event(), None, 0, 0.0
         self._screen, self._buttons, self._state = None, {}, None
 
     @property
@@ -205,7 +208,7 @@ class TrainingMonitor:
             self._buttons[name].on_click(lambda _, call=call: call())
         self._state = ipywidgets.Label(self.status())
         display(ipywidgets.HBox([*self._buttons.values(), self._state]))
-        self._screen = display(self.figure(), display_id=True)
+        self._screen = display(_bundle(self.figure()), raw=True, display_id=True)
         self._refresh(figure=False)
 
     def _train(self, until: int | None) -> None:
@@ -219,8 +222,7 @@ class TrainingMonitor:
     def _row(self, _trainer, row: dict) -> bool:
         """What `fit` calls at every logged row; False asks it to stop."""
         self.rows.append(row)
-        if len(self.rows) - self._seen >= self.every:
-            self._refresh()
+        self._refresh()
         return not self._pause.is_set()
 
     def _refresh(self, figure: bool = True) -> None:
@@ -228,9 +230,10 @@ class TrainingMonitor:
             self._state.value = self.status()
             self._buttons["start"].disabled = self._buttons["step"].disabled = self.running or self.done
             self._buttons["pause"].disabled = not self.running
-        if figure and self._screen is not None and (len(self.rows) > self._seen or not self.rows):
-            self._screen.update(self.figure())
-        self._seen = len(self.rows)
+        soon = self.running and time.monotonic() - self._drawn < PAUSE
+        if figure and self._screen is not None and len(self.rows) > self._seen and not soon:
+            _redraw(self._screen, self.figure())
+            self._seen, self._drawn = len(self.rows), time.monotonic()
 
 
 class EmbeddingExplorer:
@@ -417,3 +420,15 @@ def _connect(explorer, controls: dict) -> None:
         control.observe(lambda change, name=name: getattr(explorer, f"set_{name}")(change["new"]), names="value")
     rows = list(controls.values())
     display(ipywidgets.VBox([ipywidgets.HBox(rows[k : k + 2]) for k in range(0, len(rows), 2)]))
+
+
+def _bundle(figure) -> dict:
+    """A plotly figure as data for the page. Displayed as it is, it would show itself, each time as a new output."""
+    return figure._repr_mimebundle_()
+
+
+def _redraw(screen, figure) -> None:
+    """Put another figure where one stands. plotly's extension of JupyterLab never overwrites a figure, so a place of the same
+    height is kept for a moment by something that is none."""
+    screen.update({"text/html": f'<div style="height:{figure.layout.height or 450}px"></div>'}, raw=True)
+    screen.update(_bundle(figure), raw=True)

@@ -122,7 +122,7 @@ def shown(figure, axis):
     return sorted(
         (round(x, 2), round(y, 2), text)
         for trace in figure.data
-        if trace.mode == "markers" and trace.xaxis in axis
+        if trace.type == "scatter" and trace.mode == "markers" and trace.xaxis in axis
         for x, y, text in zip(trace.x, trace.y, trace.text, strict=True)
     )
 
@@ -167,3 +167,16 @@ def test_emergence_moves_the_points_that_it_shows():
             head = "identity" if trace.xaxis in ("x", None) else "content"
             np.testing.assert_allclose(moved.x, planes[head][n][labels == trace.name][:, 0], atol=1e-3)
         assert ["none", "some", "all"][n] in frame.layout.title.text
+
+
+def test_the_kept_training_is_of_the_strangers_that_are_shipped():
+    """One row a half track of data/mini's test speakers; a corpus drawn anew needs `tools/emergence.py` again."""
+    from dsel import corpus
+
+    with np.load(maps.EMERGENCE) as kept:
+        steps, shape = kept["steps"].tolist(), kept["identity"].shape
+        assert shape == kept["content"].shape
+        assert np.isfinite(kept["identity"].astype(np.float32)).all()
+    assert steps == sorted(steps)
+    assert steps[0] == 0
+    assert shape[:2] == (len(steps), 2 * len(corpus.open("mini").split("test")))

@@ -19,10 +19,13 @@ import numpy as np
 import pytest
 from films import SIZE, Film, grey, measure, shoot, waveform
 
+import dsel
+from dsel import corpus as corpora
 from dsel import faces, media
 from dsel.corpus import Corpus
 from dsel.errors import BadInput
-from dsel.prepare import prepare, split_of
+from dsel.prepare import prepare, split_of, sync_of
+from dsel.yourvideo import phone_video
 
 ROOT = Path(__file__).resolve().parents[1]
 REAL = Path(os.environ.get("DSEL_REAL", ROOT.parent / "shared/real")) / "grid"
@@ -227,6 +230,30 @@ def test_of_two_faces_the_one_in_step_is_taken(tmp_path):
     assert track.factors["face_pixels"] < 60
     assert len(list((tmp_path / "out" / "clips").rglob("*.mp4"))) == 1
     assert len(corpus.clip(track)[0]) == 58
+
+
+@pytest.mark.parametrize("late", [5, -4])
+def test_released_networks_tell_how_late_a_film_is(tmp_path, late):
+    """Four clips of somebody drawn, filmed one after the other; the offset found stands in tracks.csv and is taken out."""
+    talking = corpora.open("mini")
+    tracks = [track for track in talking.split("test") if track.speaker == talking.speakers("test")[0]][:4]
+    path = phone_video(tmp_path / "x.mp4", [talking.clip(track) for track in tracks], late=late)
+    corpus = made(path, tmp_path / "out", detector=lambda picture: np.array([[98.0, 34.0, 183, 183]]), model="laptop", size=96)
+    assert {abs(track.offset - late) <= 1 for track in corpus.tracks} == {True}
+    assert all(track.factors["confidence"] > 0 for track in corpus.tracks)
+    frames, sound = corpus.clip(corpus.tracks[0])
+    assert len(frames) == corpus.tracks[0].usable == corpus.tracks[0].frames - abs(corpus.tracks[0].offset)
+    assert len(sound) == 640 * len(frames)
+
+
+def test_a_model_may_be_networks_a_name_or_a_function_and_anything_else_is_refused():
+    networks = dsel.load("laptop")
+    assert sync_of(networks).model is networks
+    assert sync_of("laptop").model.config == networks.config
+    assert sync_of(blind) is blind
+    assert sync_of(None) is None
+    with pytest.raises(BadInput, match="no checkpoint"):
+        sync_of("nowhere")
 
 
 def test_a_long_track_is_cut_into_equal_pieces_that_follow_on(tmp_path):

@@ -357,3 +357,20 @@ def test_only_a_toy_corpus_can_be_drawn_again(small):
     real.meta["made_by"] = "dsel prepare"
     with pytest.raises(BadInput, match="drawn again"):
         LiveFaces(real, 48)
+
+
+def test_training_on_redrawn_faces_hears_the_same_and_sees_another_scene(small):
+    from dsel.loading import make_batches
+    from dsel.train import TrainConfig
+
+    config = {"B": 2, "N": 4, "extra": 2, "steps": 4}
+    plain = make_batches(small, TrainConfig.laptop(**config), 48, progress=False)
+    drawn, again = (make_batches(small, TrainConfig.laptop(redraw=True, **config), 48, progress=False) for _ in range(2))
+    for step in (0, 3):
+        stored, new, resumed = plain.at(step), drawn.at(step), again.at(step)
+        assert [t.id for t in stored.tracks] == [t.id for t in new.tracks]
+        assert (stored.sound == new.sound).all()
+        assert (new.faces == resumed.faces).all()
+        assert (new.extra_faces == resumed.extra_faces).all()
+        assert new.faces.shape == stored.faces.shape
+        assert (new.faces.float() - stored.faces.float()).abs().mean() > 5

@@ -21,7 +21,7 @@ class Screen:
     def __init__(self, shown):
         self.shown = shown
 
-    def update(self, shown):
+    def update(self, shown, raw=False):
         self.shown = shown
 
 
@@ -139,15 +139,21 @@ class Steps:
         self.saved.append(self.step)
 
 
+def title(monitor) -> str:
+    """Of the figure on display."""
+    return monitor.shown[1].shown["application/vnd.plotly.v1+json"]["layout"]["title"]["text"]
+
+
 @pytest.fixture
 def monitor(monkeypatch):
     shown = []
 
-    def display(thing, display_id=False):
+    def display(thing, display_id=False, raw=False):
         shown.append(Screen(thing) if display_id else thing)
         return shown[-1] if display_id else None
 
     monkeypatch.setattr("IPython.display.display", display)
+    monkeypatch.setattr("plotly.io.renderers.default", "plotly_mimetype")  # as in a notebook
     monitor = TrainingMonitor(Steps())
     monitor.show()
     monitor.shown = shown
@@ -157,7 +163,7 @@ def monitor(monkeypatch):
 def test_nothing_runs_until_start_is_pressed_and_the_figure_says_so(monitor):
     assert monitor.trainer.step == 0
     assert monitor.status() == "not started"
-    assert "nothing trained yet" in monitor.shown[1].shown.layout.title.text
+    assert "nothing trained yet" in title(monitor)
     assert [b.disabled for b in monitor._buttons.values()] == [False, True, False]
 
 
@@ -174,7 +180,7 @@ def test_start_pause_and_resume_lose_no_step_and_save(monitor):
     assert 6 <= reached < 40
     assert monitor.trainer.saved == [reached]
     assert monitor.status() == f"paused, step {reached} of 40"
-    assert f"step {monitor.rows[-1]['step']} of 40" in monitor.shown[1].shown.layout.title.text
+    assert f"step {monitor.rows[-1]['step']} of 40" in title(monitor)
     monitor._buttons["step"].click()
     assert monitor.trainer.step == reached + 2
     monitor.finish()
