@@ -33,7 +33,7 @@ nbval: $(VENV)/.test
 	  -n 2 --dist loadfile --durations=20
 
 lab: $(VENV)/.lab
-	$(BIN)/jupyter lab notebooks/00_start_here.ipynb
+	$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks/00_start_here.ipynb
 
 slides site student: $(VENV)/.test
 	$(BIN)/python tools/views.py $@

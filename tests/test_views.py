@@ -117,7 +117,7 @@ def test_no_cell_of_a_student_needs_one_that_was_taken_out(student):
 
 
 def test_a_solution_is_taken_out_and_a_hint_is_not():
-    text = "Do it.\n\n<details><summary>Hint</summary>h</details>\n<details>\n<summary>The solution</summary>\n\ns\n</details>\nOn."
+    text = "Do it.\n\n<details><summary>Hint</summary>h</details>\n<details>\n<summary>Solution</summary>\n\ns\n</details>\nOn."
     nb = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text)])
     made = nbformat.reads(views.page("student", nb, "x"), as_version=4)
     assert made.cells[0].source == "Do it.\n\n<details><summary>Hint</summary>h</details>\nOn."

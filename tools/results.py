@@ -57,8 +57,8 @@ def released(card: dict) -> str:
         [kind, *(f"{heads[h]:.1f}" if h in heads else "-" for h in ("identity", "content"))] for kind, heads in judged.items()
     ]
     text = (
-        f"**The released network** (`data/models/laptop.pt`; {train['steps']} steps, seed {train['seed']}) on {recipe['test']} speakers it "
-        f"was never trained on, in %:"
+        f"**The released network** (`data/models/laptop.pt`; {train['steps']} steps, seed {train['seed']}), "
+        f"on {recipe['test']} speakers it was never trained on, in %:"
     )
     machine = f"\n\nMeasured on {card['machine']}." if "machine" in card else ""
     first = table(["task", "right", "chance"], tasks)

@@ -19,6 +19,7 @@ TEXT = 420  # characters of text that can share a slide with what follows
 HIDE = "hide-on-slide"  # the tag of a code cell whose input a slide leaves out
 PICTURES = ("application/vnd.plotly.v1+json", "text/html", "image/png")
 EXERCISE = re.compile(r"raise NotImplementedError|^exercises\.|the self-check know|# replace each None|^def check", re.M)
+CLIP = {"text/html", "text/plain"}
 DETAILS = re.compile(r"<details.*?</details>", re.S)
 READS_FIGURE = re.compile(r"\*\*What (?:you see|most people find)")
 
@@ -80,8 +81,10 @@ def _slide_type(cell, *, first: bool, alone: bool) -> tuple[str, bool]:
         return ("subslide", True) if re.match(r"def \w*loops", text) else ("skip", True)
     if len("".join("".join(o.get("data", {}).get("text/markdown", "")) for o in cell["outputs"])) > LONG:
         return "skip", True
-    if not shown & set(PICTURES) and len(lines(cell)) <= SHORT and not alone:
-        return "fragment", True
+    if not alone and (
+        shown <= CLIP if shown & CLIP - {"text/plain"} else not shown & set(PICTURES) and len(lines(cell)) <= SHORT
+    ):
+        return "fragment", True  # a clip, or some numbers, under the question
     return "subslide", True
 
 
