@@ -61,7 +61,7 @@ def curves(rows: list[dict], *, N: int, B: int, extra: int = 0, steps: int | Non
     figure.update_yaxes(title="%", title_standoff=2, rangemode="tozero", col=2)
     where = f"step {step[-1]} of {end}" if step else "nothing trained yet: the dotted lines are chance"
     figure.update_layout(
-        title=f"Training: {where}", height=400, width=1000, legend={"orientation": "h", "y": -0.28}, margin={"t": 80, "b": 100}
+        title=f"Training: {where}", height=400, legend={"orientation": "h", "y": -0.28}, margin={"t": 80, "b": 100}
     )
     return figure
 
@@ -82,7 +82,7 @@ def side_by_side(runs: dict[str, list[dict]], *, N: int, B: int, extra: int = 0)
         figure.add_hline(chance[key], line={"color": COLOURS["chance"], "dash": "dot"}, row=1, col=column)
     figure.update_xaxes(title="step")
     figure.update_annotations(font_size=14)
-    figure.update_layout(height=380, width=1000, legend={"orientation": "h", "y": -0.3}, margin={"t": 50, "b": 100})
+    figure.update_layout(height=380, legend={"orientation": "h", "y": -0.3}, margin={"t": 50, "b": 100})
     return figure
 
 
