@@ -33,10 +33,10 @@ def add_points(
         )
         return
     for c, label in enumerate(sorted(set(labels.tolist()))):
-        chosen = rows[labels[rows] == label]
+        mine = rows[labels[rows] == label]
         trace = go.Scatter(
-            **_xy(plane[chosen]),
-            text=hover[chosen].tolist(),
+            **_xy(plane[mine]),
+            text=hover[mine].tolist(),
             marker={"size": size, "opacity": 0.8, "color": colour_of(c), "symbol": symbol_of(c)},
             name=label,
             legendgroup=f"{legend} {label}",
@@ -174,12 +174,12 @@ def emergence(
     return figure
 
 
-def explored(plane: np.ndarray, labels: np.ndarray, hover: np.ndarray, chosen: int, near: np.ndarray, *, title: str):
+def explored(plane: np.ndarray, labels: np.ndarray, hover: np.ndarray, at: int, near: np.ndarray, *, title: str):
     """One map, with a ring around the chosen point and lines to its neighbours `near` in the space of the embeddings."""
     import plotly.graph_objects as go
 
     figure = go.Figure()
-    rays = np.array([plane[chosen], [np.nan, np.nan]])[[0, 0, 1]][None].repeat(max(1, len(near)), axis=0)  # (k, 3, 2)
+    rays = np.array([plane[at], [np.nan, np.nan]])[[0, 0, 1]][None].repeat(max(1, len(near)), axis=0)  # (k, 3, 2)
     rays[: len(near), 1] = plane[near]
     rays = rays.reshape(-1, 2)
     line = {"width": 1.5, "color": GREY}
@@ -187,7 +187,7 @@ def explored(plane: np.ndarray, labels: np.ndarray, hover: np.ndarray, chosen: i
     figure.add_trace(go.Scatter(**xy, mode="lines", line=line, hoverinfo="skip", name="its nearest", showlegend=True))
     add_points(figure, plane, labels, hover, legend="all", size=9)
     ring = {"size": 20, "symbol": "circle-open", "color": "#000", "line": {"width": 3}}
-    here = _xy(plane[[chosen]])
+    here = _xy(plane[[at]])
     figure.add_trace(go.Scatter(**here, mode="markers", marker=ring, hoverinfo="skip", name="the chosen", showlegend=True))
     return _bare(figure, title, height=520, width=820)
 
@@ -219,11 +219,11 @@ def two_questions(answers: dict[str, tuple[list[str], np.ndarray, np.ndarray]], 
         figure.add_trace(bars, 1, col)
         figure.update_xaxes(title="cosine", range=[0, 1.02], row=1, col=col)
         figure.update_yaxes(autorange="reversed", showgrid=False, row=1, col=col)
-    figure.update_layout(title=title, height=120 + 44 * max(len(a[0]) for a in answers.values()), width=1050)
+    figure.update_layout(title=title, height=120 + 44 * max(len(a[0]) for a in answers.values()), width=960)
     return figure
 
 
-def _bare(figure, title: str, *, height: int, width: int = 1050):
+def _bare(figure, title: str, *, height: int, width: int = 960):
     """No axes: the coordinates of a map mean nothing."""
     figure.update_layout(
         title=title,

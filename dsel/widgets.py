@@ -99,13 +99,13 @@ class VerificationExplorer:
             control.observe(lambda change, name=name: getattr(self, f"set_{name}")(change["new"]), names="value")
         rows = list(self._controls.values())
         display(ipywidgets.VBox([ipywidgets.HBox(rows[:2]), ipywidgets.HBox(rows[2:])]))
-        self._screens["figure"] = display(self.figure(), display_id=True)
+        self._screens["figure"] = display(_bundle(self.figure()), raw=True, display_id=True)
         first = self.pair(self.worst()[0][1]) if self.pair else HTML("")
         self._screens["pair"] = display(first, display_id=True)
 
     def _refresh(self) -> None:
         if "figure" in self._screens:
-            self._screens["figure"].update(self.figure())
+            _redraw(self._screens["figure"], self.figure())
         self._list()
 
     def _list(self) -> None:
@@ -306,7 +306,7 @@ class EmbeddingExplorer:
             "point": ipywidgets.Dropdown(options=self.points(), value=self.point, description="point", style=wide),
         }
         _connect(self, self._controls)
-        self._screens["figure"] = display(self.figure(), display_id=True)
+        self._screens["figure"] = display(_bundle(self.figure()), raw=True, display_id=True)
         if self.clip:
             self._screens["clip"] = display(self._clip(), display_id=True)
 
@@ -315,7 +315,7 @@ class EmbeddingExplorer:
 
     def _refresh(self) -> None:
         if "figure" in self._screens:
-            self._screens["figure"].update(self.figure())
+            _redraw(self._screens["figure"], self.figure())
 
 
 class RetrievalExplorer:
@@ -379,7 +379,7 @@ class RetrievalExplorer:
         """Ask about another window."""
         self.query = int(number)
         if "figure" in self._screens:
-            self._screens["figure"].update(self.figure())
+            _redraw(self._screens["figure"], self.figure())
         if "clips" in self._screens:
             self._screens["clips"].update(self._clips())
 
@@ -393,7 +393,7 @@ class RetrievalExplorer:
             "query": ipywidgets.Dropdown(options=self.queries(), value=self.query, description="clip", style=style)
         }
         _connect(self, self._controls)
-        self._screens["figure"] = display(self.figure(), display_id=True)
+        self._screens["figure"] = display(_bundle(self.figure()), raw=True, display_id=True)
         if self.clips:
             self._screens["clips"] = display(self._clips(), display_id=True)
 

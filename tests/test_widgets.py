@@ -36,18 +36,24 @@ def explorer():
     return VerificationExplorer(systems, target, (a % 2) == (b % 2), names[a], names[b], pair=lambda k: f"clips of {k}")
 
 
+def title_of(screen) -> str:
+    """The title of the figure on display."""
+    return screen.shown["application/vnd.plotly.v1+json"]["layout"]["title"]["text"]
+
+
 @pytest.fixture
 def shown(explorer, monkeypatch):
     """The screens of an explorer on display, in order."""
     screens = []
 
-    def display(thing, display_id=False):
+    def display(thing, display_id=False, raw=False):
         if display_id:
             screens.append(Screen(thing))
             return screens[-1]
         return None
 
     monkeypatch.setattr("IPython.display.display", display)
+    monkeypatch.setattr("plotly.io.renderers.default", "plotly_mimetype")  # as in a notebook
     explorer.show()
     return screens
 
@@ -82,9 +88,9 @@ def test_controls_move_what_is_shown(explorer, shown):
     figure, pair = shown
     first = explorer.worst()[0][1]
     assert pair.shown == f"clips of {first}"
-    assert figure.shown.layout.title.text.startswith("good, all trials")
+    assert title_of(figure).startswith("good, all trials")
     explorer._controls["system"].value = "turned"
-    assert figure.shown.layout.title.text.startswith("turned, all trials")
+    assert title_of(figure).startswith("turned, all trials")
     assert pair.shown == f"clips of {explorer.worst()[0][1]}"
     explorer._controls["error"].value = explorer.ERRORS[1]
     assert pair.shown == f"clips of {explorer.worst()[0][1]}"
@@ -93,7 +99,7 @@ def test_controls_move_what_is_shown(explorer, shown):
     explorer._controls["pair"].value = third
     assert pair.shown == f"clips of {third}"
     explorer._controls["trials"].value = "same sex"
-    assert figure.shown.layout.title.text.startswith("turned, same sex")
+    assert title_of(figure).startswith("turned, same sex")
 
 
 def test_controls_are_reached_by_keyboard_and_say_what_they_are(explorer, shown):
@@ -141,7 +147,7 @@ class Steps:
 
 def title(monitor) -> str:
     """Of the figure on display."""
-    return monitor.shown[1].shown["application/vnd.plotly.v1+json"]["layout"]["title"]["text"]
+    return title_of(monitor.shown[1])
 
 
 @pytest.fixture
