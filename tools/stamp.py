@@ -111,6 +111,14 @@ def stamp(nb, name: str, repository: str) -> None:
     split_at_headings(nb)
     renumber(nb)
     slides.stamp(nb)
+    forget_the_run(nb)
+
+
+def forget_the_run(nb: dict) -> None:
+    """Drop what a run leaves beside its outputs: the widgets' state (they are made anew) and the times of the cells."""
+    nb["metadata"].pop("widgets", None)
+    for cell in nb["cells"]:
+        cell["metadata"].pop("execution", None)
 
 
 def stamped(path: Path, repository: str) -> str:
