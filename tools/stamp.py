@@ -116,7 +116,7 @@ def stamp(nb, name: str, repository: str) -> None:
 
 def forget_the_run(nb: dict) -> None:
     """Drop what a run leaves beside its outputs: the widgets' state (they are made anew) and the times of the cells."""
-    nb["metadata"].pop("widgets", None)
+    nb.get("metadata", {}).pop("widgets", None)
     for cell in nb["cells"]:
         cell["metadata"].pop("execution", None)
 
