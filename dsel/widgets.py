@@ -94,18 +94,12 @@ class VerificationExplorer:
             "error": ipywidgets.Dropdown(options=self.ERRORS, description="worst", style=wide),
             "pair": ipywidgets.Dropdown(options=self.worst(), description="pair", style=wide),
         }
-        for name, control in self._controls.items():
-            control.layout.width = "24em"
-            control.observe(lambda change, name=name: getattr(self, f"set_{name}")(change["new"]), names="value")
-        rows = list(self._controls.values())
-        display(ipywidgets.VBox([ipywidgets.HBox(rows[:2]), ipywidgets.HBox(rows[2:])]))
-        self._screens["figure"] = display(_bundle(self.figure()), raw=True, display_id=True)
+        _show(self, width="24em")
         first = self.pair(self.worst()[0][1]) if self.pair else HTML("")
         self._screens["pair"] = display(first, display_id=True)
 
     def _refresh(self) -> None:
-        if "figure" in self._screens:
-            _redraw(self._screens["figure"], self.figure())
+        _follow(self)
         self._list()
 
     def _list(self) -> None:
@@ -305,8 +299,7 @@ class EmbeddingExplorer:
             "moment": ipywidgets.SelectionSlider(options=self.moments, value=self.moment, description="training", style=wide),
             "point": ipywidgets.Dropdown(options=self.points(), value=self.point, description="point", style=wide),
         }
-        _connect(self, self._controls)
-        self._screens["figure"] = display(_bundle(self.figure()), raw=True, display_id=True)
+        _show(self)
         if self.clip:
             self._screens["clip"] = display(self._clip(), display_id=True)
 
@@ -314,8 +307,7 @@ class EmbeddingExplorer:
         return self.clip(self.point)
 
     def _refresh(self) -> None:
-        if "figure" in self._screens:
-            _redraw(self._screens["figure"], self.figure())
+        _follow(self)
 
 
 class RetrievalExplorer:
@@ -378,8 +370,7 @@ class RetrievalExplorer:
     def set_query(self, number: int) -> None:
         """Ask about another window."""
         self.query = int(number)
-        if "figure" in self._screens:
-            _redraw(self._screens["figure"], self.figure())
+        _follow(self)
         if "clips" in self._screens:
             self._screens["clips"].update(self._clips())
 
@@ -392,8 +383,7 @@ class RetrievalExplorer:
         self._controls = {
             "query": ipywidgets.Dropdown(options=self.queries(), value=self.query, description="clip", style=style)
         }
-        _connect(self, self._controls)
-        self._screens["figure"] = display(_bundle(self.figure()), raw=True, display_id=True)
+        _show(self)
         if self.clips:
             self._screens["clips"] = display(self._clips(), display_id=True)
 
@@ -410,16 +400,23 @@ def _cosines(vectors: np.ndarray, k: int) -> np.ndarray:
     return z @ z[k]
 
 
-def _connect(explorer, controls: dict) -> None:
-    """Show the controls, two a row, and have each call the explorer's `set_<name>`."""
+def _show(explorer, width: str = "28em") -> None:
+    """Display an explorer's controls, two a row, each calling its `set_<name>`, and its figure under them."""
     import ipywidgets
     from IPython.display import display
 
-    for name, control in controls.items():
-        control.layout.width = "28em"
+    for name, control in explorer._controls.items():
+        control.layout.width = width
         control.observe(lambda change, name=name: getattr(explorer, f"set_{name}")(change["new"]), names="value")
-    rows = list(controls.values())
+    rows = list(explorer._controls.values())
     display(ipywidgets.VBox([ipywidgets.HBox(rows[k : k + 2]) for k in range(0, len(rows), 2)]))
+    explorer._screens["figure"] = display(_bundle(explorer.figure()), raw=True, display_id=True)
+
+
+def _follow(explorer) -> None:
+    """Draw an explorer's figure anew, if it is on display."""
+    if "figure" in explorer._screens:
+        _redraw(explorer._screens["figure"], explorer.figure())
 
 
 def _bundle(figure) -> dict:
