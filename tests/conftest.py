@@ -54,3 +54,31 @@ def real() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real recordings at {folder} (set DSEL_REAL to a folder with grid/ and librispeech/)")
     return folder
+
+
+class Screen:
+    """Stands for the handle of a displayed thing: what is shown now, and all that was."""
+
+    def __init__(self, thing):
+        self.history = [thing]
+
+    @property
+    def shown(self):
+        return self.history[-1]
+
+    def update(self, thing, raw=False):
+        self.history.append(thing)
+
+
+@pytest.fixture
+def displayed(monkeypatch):
+    """Everything that is displayed, in order, as in a notebook; what can be updated as a `Screen`."""
+    found = []
+
+    def display(thing, display_id=False, raw=False):
+        found.append(Screen(thing) if display_id else thing)
+        return found[-1] if display_id else None
+
+    monkeypatch.setattr("IPython.display.display", display)
+    monkeypatch.setattr("plotly.io.renderers.default", "plotly_mimetype")
+    return found

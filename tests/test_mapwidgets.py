@@ -8,32 +8,6 @@ from dsel.widgets import EmbeddingExplorer, RetrievalExplorer
 PLOTLY = "application/vnd.plotly.v1+json"
 
 
-class Screen:
-    """Stands for the handle of a displayed thing: keeps all that was shown."""
-
-    def __init__(self, thing):
-        self.shown = [thing]
-
-    def update(self, thing, raw=False):
-        self.shown.append(thing)
-
-
-@pytest.fixture
-def screens(monkeypatch):
-    """Everything displayed with a handle, in order."""
-    found = []
-
-    def display(thing, display_id=False, raw=False):
-        if display_id:
-            found.append(Screen(thing))
-            return found[-1]
-        return None
-
-    monkeypatch.setattr("IPython.display.display", display)
-    monkeypatch.setattr("plotly.io.renderers.default", "plotly_mimetype")  # as in a notebook
-    return found
-
-
 def cosine(x, y):
     return float(x @ y / np.sqrt((x @ x) * (y @ y)))
 
@@ -90,15 +64,15 @@ def test_colours_by_class_and_by_number(explorer):
     np.testing.assert_allclose(trace.marker.color, explorer.labels["pitch"], atol=0.01)
 
 
-def test_every_control_moves_what_is_shown(explorer, screens):
+def test_every_control_moves_what_is_shown(explorer, displayed):
     explorer.show()
-    figure, clip = screens
-    assert clip.shown == ["clip of 0"]
+    _, figure, clip = displayed  # the controls come first
+    assert clip.history == ["clip of 0"]
     for name, value in (("head", "trunk"), ("factor", "pitch"), ("moment", "random"), ("point", 7)):
-        before = figure.shown[-1][PLOTLY]
+        before = figure.shown[PLOTLY]
         explorer._controls[name].value = value
-        assert figure.shown[-1][PLOTLY] != before, name
-    assert clip.shown[-1] == "clip of 7"
+        assert figure.shown[PLOTLY] != before, name
+    assert clip.shown == "clip of 7"
     assert sorted(k for _, k in explorer.points()) == list(range(24))
 
 
@@ -144,10 +118,10 @@ def test_right_answers_are_marked_right(retrieval):
     assert "window 9" in figure.layout.title.text
 
 
-def test_clips_are_the_question_and_the_best_of_both_answers(retrieval, screens):
+def test_clips_are_the_question_and_the_best_of_both_answers(retrieval, displayed):
     retrieval.show()
-    figure, clips = screens
-    assert clips.shown == [(0, retrieval.who()[0][0], retrieval.what()[0][0])]
+    _, figure, clips = displayed
+    assert clips.history == [(0, retrieval.who()[0][0], retrieval.what()[0][0])]
     retrieval._controls["query"].value = 13
-    assert clips.shown[-1] == (13, retrieval.who()[0][0], retrieval.what()[0][0])
-    assert "window 13" in figure.shown[-1][PLOTLY]["layout"]["title"]["text"]
+    assert clips.shown == (13, retrieval.who()[0][0], retrieval.what()[0][0])
+    assert "window 13" in figure.shown[PLOTLY]["layout"]["title"]["text"]

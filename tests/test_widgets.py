@@ -15,16 +15,6 @@ from dsel.verification import equal_error_rate
 from dsel.widgets import TrainingMonitor, VerificationExplorer
 
 
-class Screen:
-    """Stands for the handle of a displayed figure: keeps what was shown last."""
-
-    def __init__(self, shown):
-        self.shown = shown
-
-    def update(self, shown, raw=False):
-        self.shown = shown
-
-
 @pytest.fixture
 def explorer():
     rng = np.random.default_rng(0)
@@ -42,20 +32,10 @@ def title_of(screen) -> str:
 
 
 @pytest.fixture
-def shown(explorer, monkeypatch):
+def shown(explorer, displayed):
     """The screens of an explorer on display, in order."""
-    screens = []
-
-    def display(thing, display_id=False, raw=False):
-        if display_id:
-            screens.append(Screen(thing))
-            return screens[-1]
-        return None
-
-    monkeypatch.setattr("IPython.display.display", display)
-    monkeypatch.setattr("plotly.io.renderers.default", "plotly_mimetype")  # as in a notebook
     explorer.show()
-    return screens
+    return displayed[1:]  # the controls come first
 
 
 def test_figure_follows_system_and_trials(explorer):
@@ -151,18 +131,10 @@ def title(monitor) -> str:
 
 
 @pytest.fixture
-def monitor(monkeypatch):
-    shown = []
-
-    def display(thing, display_id=False, raw=False):
-        shown.append(Screen(thing) if display_id else thing)
-        return shown[-1] if display_id else None
-
-    monkeypatch.setattr("IPython.display.display", display)
-    monkeypatch.setattr("plotly.io.renderers.default", "plotly_mimetype")  # as in a notebook
+def monitor(displayed):
     monitor = TrainingMonitor(Steps())
     monitor.show()
-    monitor.shown = shown
+    monitor.shown = displayed
     return monitor
 
 
