@@ -46,6 +46,7 @@ from dsel.model import HEADS, ModelConfig, TwoStream
 from dsel.probes import PER_TRACK, evenly, known_factors, read_off
 from dsel.timing import WINDOW_FRAMES
 from dsel.train import Trainer, choose_device
+from dsel.verification import unit
 
 
 def ablation(
@@ -215,8 +216,7 @@ def judge(model: TwoStream, corpus: Corpus, split: str, similarity: str = "cosin
         for head, figure in (("identity", f"eer_{name}"), ("content", f"content_head_eer_{name}")):
             if figure in FIGURES:
                 found[figure] = 100 * equal_error_rate(verification_scores(e, trials, head), trials.target)
-    directions = e.vectors["audio"]["identity"]
-    directions = directions / np.maximum(np.linalg.norm(directions, axis=1, keepdims=True), 1e-12)
+    directions = unit(e.vectors["audio"]["identity"])
     found |= _probes(corpus, e) | {"cone": float(np.linalg.norm(directions.mean(axis=0)))}
     return found | (_matching(e, similarity) if faces else {})
 

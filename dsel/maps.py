@@ -14,6 +14,7 @@ from dsel import plots, shipped
 from dsel.corpus import Corpus
 from dsel.embeddings import Embeddings, window_labels
 from dsel.picture import sound_class
+from dsel.verification import unit
 
 EMERGENCE = shipped.folder() / "emergence.npz"  # made by tools/emergence.py
 NUMBERS = {"pitch": "voice_f0", "noise": "room_snr"}  # factors that are numbers, and their columns in tracks.csv
@@ -91,7 +92,7 @@ def pca_2d(vectors: np.ndarray) -> tuple[np.ndarray, float]:
 
     A shadow: nothing is bent, so whatever is apart in the plane is apart in the space. Much that is apart falls together.
     """
-    z = plots.unit(vectors)
+    z = unit(vectors)
     z = z - z.mean(axis=0)
     u, s, axes = np.linalg.svd(z, full_matrices=False)
     sign = np.sign(axes[np.arange(2), np.abs(axes[:2]).argmax(axis=1)])  # an axis has no direction of its own: fix one
@@ -130,13 +131,13 @@ def both_streams(face: np.ndarray, audio: np.ndarray, *, centred: bool = False) 
     centred: take from each stream its mean. The tasks compare faces with voices only, never faces with faces; so nothing
     keeps the two streams from lying in two different places as wholes (the "modality gap"), and a map shows little else.
     """
-    streams = [plots.unit(face), plots.unit(audio)]
+    streams = [unit(face), unit(audio)]
     return np.concatenate([z - z.mean(axis=0) if centred else z for z in streams])
 
 
 def partner_rank(face: np.ndarray, audio: np.ndarray) -> float:
     """How near its own voice is to a face, among all voices: 0 the nearest, 0.5 chance, 1 the farthest; mean over P faces."""
-    scores = plots.unit(face) @ plots.unit(audio).T  # (P, P)
+    scores = unit(face) @ unit(audio).T  # (P, P)
     own = np.diag(scores)[:, None]
     below = (scores > own).sum(axis=1) + 0.5 * ((scores == own).sum(axis=1) - 1)
     return float(below.mean() / max(1, len(scores) - 1))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from dsel.verification import unit
+
 # Okabe and Ito's palette: told apart by colour-blind readers and from the back of a room.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F", "#F0E442")
 # One colour a thing, in every figure of the course.
@@ -37,11 +39,6 @@ def use_template() -> None:
         }
     )
     pio.templates.default = "dsel"
-
-
-def unit(vectors: np.ndarray) -> np.ndarray:
-    """Each row at length 1, so that a product of two is their cosine: (..., D) -> (..., D). A row of zeros stays."""
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
 
 
 def umap_2d(vectors: np.ndarray, *, seed: int = 0, neighbours: int = 15, min_dist: float = 0.1, init="spectral") -> np.ndarray:

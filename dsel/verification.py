@@ -137,12 +137,17 @@ def trial_speakers(trials: Trials, tracks: list[Track]) -> tuple[np.ndarray, np.
     return tuple(np.array([speaker[name] for name in side]) for side in (trials.a, trials.b))
 
 
+def unit(vectors: np.ndarray) -> np.ndarray:
+    """Each row at length 1, so that a product of two is their cosine: (..., D) -> (..., D). A row of zeros stays."""
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
+
+
 def cosine_scores(vectors: np.ndarray, ids: list[str], trials: Trials) -> np.ndarray:
     """Cosine between the vectors of a trial's two tracks, all by one matrix product: vectors (tracks, D) -> (K,).
 
     ids: the track of each row. Raises BadInput for a trial whose track has no row.
     """
-    vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    vectors = unit(vectors)
     row = {name: k for k, name in enumerate(ids)}
     missing = {name for name in (*trials.a, *trials.b) if name not in row}
     if missing:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from dsel.verification import confusable, equal_error_rate
+from dsel.verification import confusable, equal_error_rate, unit
 
 PAUSE = 1.0  # s between two drawings of a figure that moves by itself
 
@@ -394,8 +394,6 @@ class RetrievalExplorer:
 
 def _cosines(vectors: np.ndarray, k: int) -> np.ndarray:
     """Cosine of row k with every row: (P, D) -> (P,)."""
-    from dsel.plots import unit
-
     z = unit(vectors)
     return z @ z[k]
 

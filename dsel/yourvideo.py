@@ -14,6 +14,7 @@ from dsel.corpus import Corpus
 from dsel.errors import BadInput
 from dsel.evaluate import Embeddings
 from dsel.timing import FPS, SAMPLE_RATE, WINDOW_FRAMES, samples_for
+from dsel.verification import unit
 
 GAP = 0.15  # s of silence between the sounds of a montage
 
@@ -79,14 +80,14 @@ def phone_video(path, clips: list[tuple[np.ndarray, np.ndarray]], *, late: int =
 
 def nearest(query: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Rows of `known` (K, D) by their cosine with `query` (D,), nearest first: their numbers (K,) and cosines (K,)."""
-    cosines = _unit(known) @ _unit(query)
+    cosines = unit(known) @ unit(query)
     order = np.argsort(-cosines, kind="stable")
     return order, cosines[order]
 
 
 def nearest_speakers(query: np.ndarray, e: Embeddings, *, stream: str = "audio", head: str = "identity"):
     """Known speakers by the cosine of their mean track with `query` (D,): [(speaker, cosine, index of its nearest track)]."""
-    means = _unit(e.means(stream, head))  # (tracks, D)
+    means = unit(e.means(stream, head))  # (tracks, D)
     speaker = np.array([track.speaker for track in e.tracks])
     names = sorted(set(speaker))
     order, cosines = nearest(query, np.stack([means[speaker == name].mean(axis=0) for name in names]))
@@ -119,7 +120,3 @@ def montage(sounds: list[np.ndarray]) -> np.ndarray:
         level = np.sqrt(np.mean(np.square(sound))) or 1.0
         parts += [(0.1 / level * sound * ramp * ramp[::-1]).astype(np.float32), gap]
     return np.clip(np.concatenate(parts[:-1]), -1, 1)
-
-
-def _unit(x: np.ndarray) -> np.ndarray:
-    return x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-12)
