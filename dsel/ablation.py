@@ -104,7 +104,7 @@ def confirm(out, *, progress: bool = True) -> list[dict]:
 
     DIR/frozen.json is written first: what was chosen, by which figures, the hashes of results and schedule; and the seed of
     the new speakers, which is taken from those hashes, so that nobody picks it. Called again, it goes on; trainings finished
-    after the freeze are judged too, but can no longer change the choice.
+    after the freeze are judged too, but can no longer change the choice. Voices alone are judged: the trials need no faces.
     Raises BadInput where nothing can be chosen yet.
     """
     out, held = Path(out), Path(out) / "frozen.json"
@@ -127,7 +127,7 @@ def confirm(out, *, progress: bool = True) -> list[dict]:
     for found in tqdm(finished, "judging on new speakers", disable=not progress, unit="network"):
         if key_of(found) not in {key_of(known) for known in read_results(file)}:
             model, similarity = load_networks(_run_of(out, found) / "model.pt")
-            figures = judge(model, corpus, "test", similarity)
+            figures = judge(model, corpus, "test", similarity, faces=False)
             known = {k: v for k, v in found.items() if not k.startswith(SPLITS)}
             _append(file, known | {f"test_{name}": value for name, value in figures.items()})
     results = read_results(file)

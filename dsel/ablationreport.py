@@ -35,32 +35,34 @@ LEAKS = {  # linear probes of the audio embeddings, % right; the first and the l
 # What stands in one table, and which row the others are compared with.
 GROUPS = {
     "The rows of the notes": (("random", "content", "identity", "both", "full"), "both"),
-    ENTANGLEMENT: (("e0-lam0", "e0-lam1", "e0.5-lam0", "e0.5-lam1", "e1-lam0", "e1-lam1"), None),
+    ENTANGLEMENT: (("both", "full", "e0.5-lam0", "e0.5-lam1", "e1-lam0", "e1-lam1"), None),
     "Lambda": (("e1-lam0", "lam0.1", "lam0.3", "e1-lam1", "lam3", "lam10"), "e1-lam0"),
     "The scale in the confusion terms": (
         ("e1-lam0", "scale-trained", "scale-unbounded", "e1-lam1", "scale-fixed", "scale-fixed-unbounded"),
         "e1-lam0",
     ),
     "Similarity": (("e1-lam0", "e1-lam1", "inverse-lam0", "inverse-lam1"), "e1-lam0"),
-    "Extra identity-only tracks": (("extra0", "extra16", "extra32", "e0-lam1"), "e0-lam1"),
+    "Extra identity-only tracks": (("extra0", "extra16", "extra32", "full"), "full"),
     "Beyond the notes": (("e1-lam0", "e1-lam1", "within", "reversal0.2", "reversal1", "intra"), "e1-lam1"),
-    "Longer": (("e1-long-lam0", "e1-long-lam1"), "e1-long-lam0"),
+    "The rows of the notes, longer": (("content-long", "identity-long", "both-long", "full-long"), "both-long"),
+    "Entangled, longer": (("e1-lam0-long", "e1-lam1-long"), "e1-lam0-long"),
 }
 # How a row is called in a table where it stands for one value among others.
 CALLED = {
+    ENTANGLEMENT: {"both": "entanglement 0, content + identity", "full": "entanglement 0, + disentanglement"},
     "Lambda": {"e1-lam0": "λ = 0", "e1-lam1": "λ = 1 (default)"},
     "The scale in the confusion terms": {"e1-lam0": "no confusion terms", "e1-lam1": "w detached, at most 20 (default)"},
     "Similarity": {"e1-lam0": "scaled cosine, content + identity", "e1-lam1": "scaled cosine, + disentanglement"},
-    "Extra identity-only tracks": {"e0-lam1": "64 extra identity-only tracks (default)"},
+    "Extra identity-only tracks": {"full": "64 extra identity-only tracks (default)"},
     "Beyond the notes": {"e1-lam0": "content + identity", "e1-lam1": "+ disentanglement (default)"},
 }
 # With the confusion loss, without it.
 PAIRS = {
-    "entanglement 0": ("e0-lam1", "e0-lam0"),
+    "entanglement 0": ("full", "both"),
     "entanglement 0.5": ("e0.5-lam1", "e0.5-lam0"),
     "entanglement 1": ("e1-lam1", "e1-lam0"),
-    "entanglement 0, long": ("full", "both"),
-    "entanglement 1, long": ("e1-long-lam1", "e1-long-lam0"),
+    "entanglement 0, long": ("full-long", "both-long"),
+    "entanglement 1, long": ("e1-lam1-long", "e1-lam0-long"),
 }
 TRIALS = {
     "eer_free": "free",
@@ -129,6 +131,7 @@ def group_table(results: list[dict], name: str, split: str = "test", shown: dict
     shown: {figure: heading}, `SHOWN` or `LEAKS`.
     """
     rows, _ = GROUPS[name]
+    shown = _measured(results, rows, split, shown)
     head = ["", "steps", "seeds", *shown.values()]
     lines = [head, ["---"] * len(head)]
     for row in rows:
@@ -171,16 +174,23 @@ def difference_table(results: list[dict], name: str, split: str = "test", shown:
     rows, other = GROUPS[name]
     if other is None:
         return ""
+    shown = _measured(results, rows, split, shown)
     head = [f"minus '{label(other, name)}'", "seeds", *shown.values()]
     lines = [head, ["---"] * len(head)]
     for row in rows:
         found = {figure: paired(results, row, other, f"{split}_{figure}") for figure in shown}
-        first = next(iter(found.values()))
-        seeds = first.seeds
+        first = next(iter(found.values()), None)
+        seeds = first.seeds if first else ()
         if row != other and seeds:
             note = "" if first.same else " (other batches)"
             lines.append([label(row, name), f"{len(seeds)}{note}", *(signed(d.interval) for d in found.values())])
     return markdown(lines) if len(lines) > 2 else ""
+
+
+def _measured(results: list[dict], rows: tuple[str, ...], split: str, shown: dict) -> dict:
+    """Those of the figures `shown` that any of the rows has."""
+    there = [found for found in final(results) if found["row"] in rows]
+    return {figure: heading for figure, heading in shown.items() if any(f"{split}_{figure}" in found for found in there)}
 
 
 def signed(difference: Interval) -> str:

@@ -6,7 +6,7 @@ A row is one way to train; a cell is a row and a seed. `dsel.ablation` trains th
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 from dsel import shipped
@@ -57,7 +57,7 @@ class Schedule:
     seconds: float = 2.0
     size: int = 96
     corpus_seed: int = 0
-    new_speakers: int = 200
+    new_speakers: int = 120
     short: int = 650
     long: int = 2000
     short_marks: tuple[int, ...] = (200, 400)
@@ -138,24 +138,26 @@ class Row:
         return TrainConfig.named(schedule.config, **given)
 
 
-def _pair(entanglement: float, length: str = "short", many: bool = True) -> tuple[Row, Row]:
-    name = f"e{entanglement:g}" + ("" if length == "short" else f"-{length}")
-    label = f"entanglement {entanglement:g}" + ("" if length == "short" else f", {length}")
+def _pair(entanglement: float) -> tuple[Row, Row]:
+    name, label = f"e{entanglement:g}", f"entanglement {entanglement:g}"
     return tuple(
-        Row(f"{name}-lam{lam}", f"{label}, {what}", entanglement, length, {"lam": float(lam)}, many)
+        Row(f"{name}-lam{lam}", f"{label}, {what}", entanglement, "short", {"lam": float(lam)}, True)
         for lam, what in ((0, "content + identity"), (1, "+ disentanglement"))
     )
 
 
+def _longer(rows: tuple[Row, ...], many: bool) -> tuple[Row, ...]:
+    return tuple(replace(row, id=f"{row.id}-long", label=f"{row.label}, long", length="long", many=many) for row in rows)
+
+
 NO_CONFUSION = {"lam": 0.0}
+RANDOM = Row("random", "random network", 0.0, "idle", {"lr": 0.0, **NO_CONFUSION}, True)
 NOTES = (
-    Row("random", "random network", 0.0, "idle", {"lr": 0.0, **NO_CONFUSION}, True),
-    Row("content", "content only", 0.0, "long", {"alpha_s": 0.0, **NO_CONFUSION}, True),
-    Row("identity", "identity only", 0.0, "long", {"alpha_c": 0.0, **NO_CONFUSION}, True),
-    Row("both", "content + identity", 0.0, "long", NO_CONFUSION, True),
-    Row("full", "content + identity + disentanglement", 0.0, "long", {"lam": 1.0}, True),
+    Row("content", "content only", 0.0, "short", {"alpha_s": 0.0, **NO_CONFUSION}, True),
+    Row("identity", "identity only", 0.0, "short", {"alpha_c": 0.0, **NO_CONFUSION}, True),
+    Row("both", "content + identity", 0.0, "short", NO_CONFUSION, True),
+    Row("full", "content + identity + disentanglement", 0.0, "short", {"lam": 1.0}, True),
 )
-PAIRS = (*_pair(1.0), *_pair(0.0), *_pair(0.5))
 SCALES = (
     Row("scale-trained", "w trained by the confusion terms too", 1.0, "short", {"confusion_scale": "trained"}),
     Row("scale-unbounded", "w detached, unbounded", 1.0, "short", {"w_max": None}),
@@ -178,9 +180,10 @@ INVERSE = (
     Row("inverse-lam1", "inverse distance, + disentanglement", 1.0, "short", {"similarity": "inverse_distance", "lam": 1.0}),
 )
 # The order is that of their worth: a stop at any moment leaves the best that could be had by then. Seeds go round robin
-# within a block, so that every row of it has its seed 0 first.
+# within a block, so that every row of it has its seed 0 first. What trains longest comes last.
 BLOCKS = (
-    _pair(1.0), NOTES, _pair(0.0), _pair(0.5), SCALES, LAMBDAS, EXTRAS, INVERSE, BEYOND, _pair(1.0, "long", many=False),
+    _pair(1.0), (RANDOM, *NOTES), _pair(0.5), SCALES, LAMBDAS, EXTRAS, INVERSE, BEYOND,
+    _longer(_pair(1.0), many=False), _longer(NOTES, many=True),
 )  # fmt: skip
 ROWS = {row.id: row for block in BLOCKS for row in block}
 

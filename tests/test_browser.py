@@ -322,3 +322,41 @@ def test_a_page_of_the_site_works_offline(browser, name, tmp_path):
     assert not clips_play(page)
     assert not watch.away
     assert not watch.errors
+
+
+def test_a_map_shows_the_face_under_the_mouse_and_a_click_lets_it_speak(browser, tmp_path):
+    """On the page of notebook 07, without a kernel and offline."""
+    views = views_or_skip("plotly", "mathjax")
+    views.make("site", tmp_path, [ROOT / "notebooks" / "07_umap_identity_vs_content.ipynb"])
+    watch = Watch(browser, offline=True)
+    page = watch.page
+    page.goto((tmp_path / "07_umap_identity_vs_content.html").as_uri())
+    film = "document.querySelector('.dsel-screen video')"
+    page.wait_for_function(f"document.querySelector('.js-plotly-plot')?.talksTo && {film}.duration")
+    plot = page.locator(".js-plotly-plot").first
+    plot.scroll_into_view_if_needed()
+    # where the point with the widest berth lies on the screen, and what it is called
+    x, y, text = plot.evaluate("""plot => {
+      const box = plot.getBoundingClientRect(), {xaxis, yaxis} = plot._fullLayout;
+      const points = plot.data.filter(t => t.text && (t.xaxis || 'x') === 'x').flatMap(t => t.x.map((x, k) => [
+        box.left + xaxis._offset + xaxis.d2p(x), box.top + yaxis._offset + yaxis.d2p(t.y[k]), t.text[k]]));
+      const berth = p => Math.min(...points.filter(q => q !== p).map(q => Math.hypot(p[0] - q[0], p[1] - q[1])));
+      return points.map(p => [berth(p), p]).sort((a, b) => b[0] - a[0])[0][1];
+    }""")
+    screen = page.locator(".dsel-screen")
+    assert not screen.is_visible()
+    page.mouse.move(x, y)
+    screen.wait_for(state="visible")
+    assert screen.locator("figcaption").inner_text() == text
+    page.wait_for_function(f"!{film}.seeking")
+    still = screen.locator("video").evaluate("video => [video.paused, video.currentTime]")
+    assert still[0]
+    watch.photo("07_face_under_the_mouse")
+    page.mouse.click(x, y)
+    page.wait_for_function(f"!{film}.paused")
+    page.wait_for_function(f"{film}.paused", timeout=20_000)
+    spoken = screen.locator("video").evaluate("video => video.currentTime")
+    first = still[1] - 0.4  # the still is the middle of 0.8 s
+    assert first < spoken < first + 2.5  # it stopped by itself; a busy machine stops late
+    assert not watch.away
+    assert not watch.errors

@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 if __package__ in (None, ""):  # run as a file
     sys.path.insert(0, str(ROOT))
 
-from dsel.ablationreport import GROUPS, final, group_table  # noqa: E402
+from dsel.ablationreport import GROUPS, effect_table, final, group_table, sentences  # noqa: E402
 from dsel.ablationrows import read_results  # noqa: E402
 from dsel.ledger import stamp  # noqa: E402
 
@@ -66,13 +66,21 @@ def released(card: dict) -> str:
     return f"{text}\n\n{first}\n\n{second}{machine}"
 
 
-def ablation(results: list[dict]) -> str:
-    """The four rows of the notes, as far as they have been trained."""
+def ablation(results: list[dict], confirmed: list[dict]) -> str:
+    """The four rows of the notes, what the confusion terms change, and what they do, as far as it has been measured."""
     there = [found for found in final(results) if found["row"] in GROUPS[PAPER][0]]
     head = "**The four rows of the notes**, unseen speakers, in %, mean over training seeds and its 95 % interval:"
     if not there:
         return f"{head} not measured yet; `dsel ablation --preset laptop --out data/ablation` does it and can be interrupted."
-    return f"{head}\n\n{group_table(results, PAPER, 'test', SHOWN)}"
+    hours = sum(found.get("seconds", 0.0) for found in results) / 3600
+    parts = [head, group_table(results, PAPER, "test", SHOWN)]
+    effect = "**What the disentanglement terms change**, points of EER (below 0: they help), paired over training seeds"
+    parts += [f"{effect}; bold: the 95 % interval excludes 0:", effect_table(results)]
+    if confirmed:
+        parts += ["The same networks on speakers drawn after every choice was frozen:", effect_table(confirmed)]
+    parts += ["**In five sentences.**", "\n".join(f"{k}. {text}" for k, text in enumerate(sentences(results), start=1))]
+    parts += [f"{len(final(results))} trainings, {hours:.1f} hours of a core; `data/ablation/results.csv` has every one."]
+    return "\n\n".join(parts)
 
 
 def render(card: Path = CARD, results: Path = ABLATION) -> str:
@@ -81,7 +89,8 @@ def render(card: Path = CARD, results: Path = ABLATION) -> str:
         "Made by `dsel train` and `dsel evaluate` (the card beside the network holds every setting) and by `dsel ablation`; "
         "printed here by `python tools/results.py`."
     )
-    return "\n\n".join([released(json.loads(card.read_text(encoding="utf-8"))), ablation(read_results(results)), commands])
+    judged = ablation(read_results(results / "results.csv"), read_results(results / "confirmed.csv"))
+    return "\n\n".join([released(json.loads(card.read_text(encoding="utf-8"))), judged, commands])
 
 
 def main(argv=None) -> int:
