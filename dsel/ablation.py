@@ -36,6 +36,7 @@ from dsel.evaluate import (
     all_pairs,
     content_accuracy,
     embed_split,
+    embed_tracks,
     equal_error_rate,
     free_speech,
     identity_accuracy,
@@ -46,7 +47,9 @@ from dsel.model import HEADS, ModelConfig, TwoStream
 from dsel.probes import PER_TRACK, evenly, known_factors, read_off
 from dsel.timing import WINDOW_FRAMES
 from dsel.train import Trainer, choose_device
-from dsel.verification import unit
+from dsel.verification import cosine_scores, main_directions, unit
+
+FACES = 200  # training tracks whose faces say along which directions people differ
 
 
 def ablation(
@@ -127,7 +130,8 @@ def confirm(out, *, progress: bool = True) -> list[dict]:
     for found in tqdm(finished, "judging on new speakers", disable=not progress, unit="network"):
         if key_of(found) not in {key_of(known) for known in read_results(file)}:
             model, similarity = load_networks(_run_of(out, found) / "model.pt")
-            figures = judge(model, corpus, "test", similarity, faces=False)
+            directions = face_directions(model, _corpus(out, schedule, 0.0, None))
+            figures = judge(model, corpus, "test", similarity, faces=False, directions=directions)
             known = {k: v for k, v in found.items() if not k.startswith(SPLITS)}
             _append(file, known | {f"test_{name}": value for name, value in figures.items()})
     results = read_results(file)
@@ -156,7 +160,7 @@ def _cell(out: Path, row: Row, seed: int, schedule: Schedule, corpora: dict | No
     judged = _corpus(out, schedule, 0.0, corpora)
     data = judged if row.entanglement == 0.0 else _corpus(out, schedule, row.entanglement, corpora)
     run = out / "runs" / f"{row.id}-{seed}"
-    config, model = row.train_config(schedule, seed), ModelConfig.named(schedule.config)
+    config, model = row.train_config(schedule, seed), row.model_config(schedule)
     trainer = Trainer(data, model, config, run, resume=(run / "checkpoint.pt").is_file(), progress=False)
     pair, at = pair_hash(trainer), [trainer.step]
     bar.set_description(f"{row.id}, seed {seed}")
@@ -175,8 +179,9 @@ def _cell(out: Path, row: Row, seed: int, schedule: Schedule, corpora: dict | No
             continue  # judged before it was interrupted
         known = {"row": row.id, "seed": seed, "step": mark, "steps": config.steps, "entanglement": row.entanglement}
         found = known | {"pair": pair, **trainer.loss.scales()}
+        directions = face_directions(trainer.model, judged) if mark == config.steps else None
         for split in SPLITS:
-            figures = judge(trainer.model, judged, split, config.similarity, faces=mark == config.steps)
+            figures = judge(trainer.model, judged, split, config.similarity, faces=mark == config.steps, directions=directions)
             found |= {f"{split}_{name}": value for name, value in figures.items()}
         if mark == config.steps:
             _keep_networks(trainer, run)
@@ -203,10 +208,13 @@ def pair_hash(trainer: Trainer) -> str:
     return digest.hexdigest()[:12]
 
 
-def judge(model: TwoStream, corpus: Corpus, split: str, similarity: str = "cosine", *, faces: bool = True) -> dict[str, float]:
-    """`FIGURES` of networks on a split, in percent (but for the cone); those that this corpus cannot give are left out.
+def judge(
+    model: TwoStream, corpus: Corpus, split: str, similarity: str = "cosine", *, faces: bool = True, directions=None
+) -> dict[str, float]:
+    """`FIGURES` of networks on a split, in percent (but for cone and directions); what the corpus cannot give is left out.
 
-    faces: also what needs them, the matching tasks; without it takes a fraction of the time.
+    faces: also what needs them, the matching tasks; without it takes a fraction of the time. directions: of `face_directions`,
+    to hear the voices along them too.
     """
     e = embed_split(model, corpus, split, progress=False) if faces else _embed_sound(model, corpus, split)
     found = {}
@@ -216,9 +224,21 @@ def judge(model: TwoStream, corpus: Corpus, split: str, similarity: str = "cosin
         for head, figure in (("identity", f"eer_{name}"), ("content", f"content_head_eer_{name}")):
             if figure in FIGURES:
                 found[figure] = 100 * equal_error_rate(verification_scores(e, trials, head), trials.target)
+        if directions is not None and f"seen_eer_{name}" in FIGURES:
+            voices = e.means("audio", "identity") @ directions.T
+            scores = cosine_scores(voices, [track.id for track in e.tracks], trials)
+            found |= {f"seen_eer_{name}": 100 * equal_error_rate(scores, trials.target), "directions": float(len(directions))}
     directions = unit(e.vectors["audio"]["identity"])
     found |= _probes(corpus, e) | {"cone": float(np.linalg.norm(directions.mean(axis=0)))}
     return found | (_matching(e, similarity) if faces else {})
+
+
+def face_directions(model: TwoStream, corpus: Corpus) -> np.ndarray:
+    """`main_directions` of the faces of some training tracks, by the identity head: (d, D)."""
+    tracks = [track for track in corpus.split("train") if track.usable >= WINDOW_FRAMES]
+    tracks = tracks[:: max(1, len(tracks) // FACES)][:FACES]
+    cache = corpus.cache(model.config.face_size, tracks=tracks, progress=False)
+    return main_directions(embed_tracks(model, cache, tracks, progress=False).means("face", "identity"))
 
 
 def _matching(e: Embeddings, similarity: str) -> dict[str, float]:

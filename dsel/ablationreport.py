@@ -32,6 +32,13 @@ LEAKS = {  # linear probes of the audio embeddings, % right; the first and the l
     "speaker_identity_head": "speaker read off identity",
     "speaker_content_head": "speaker read off content",
 }
+SEEN = {  # voices along the main directions of the faces, see `dsel.verification.main_directions`
+    "seen_eer_free": "EER, free, along the face's directions",
+    "seen_eer_free_same_sex": "free, same sex",
+    "seen_eer_hard": "hard",
+    "seen_eer_easy": "easy",
+    "directions": "number of directions",
+}
 # What stands in one table, and which row the others are compared with.
 GROUPS = {
     "The rows of the notes": (("random", "content", "identity", "both", "full"), "both"),
@@ -42,6 +49,7 @@ GROUPS = {
         "e1-lam0",
     ),
     "Similarity": (("e1-lam0", "e1-lam1", "inverse-lam0", "inverse-lam1"), "e1-lam0"),
+    "Input not normalised over the track": (("e1-lam0", "e1-lam1", "raw-lam0", "raw-lam1"), "e1-lam0"),
     "Extra identity-only tracks": (("extra0", "extra16", "extra32", "full"), "full"),
     "Beyond the notes": (("e1-lam0", "e1-lam1", "within", "reversal0.2", "reversal1", "intra"), "e1-lam1"),
     "The rows of the notes, longer": (("content-long", "identity-long", "both-long", "full-long"), "both-long"),
@@ -54,6 +62,10 @@ CALLED = {
     "The scale in the confusion terms": {"e1-lam0": "no confusion terms", "e1-lam1": "w detached, at most 20 (default)"},
     "Similarity": {"e1-lam0": "scaled cosine, content + identity", "e1-lam1": "scaled cosine, + disentanglement"},
     "Extra identity-only tracks": {"full": "64 extra identity-only tracks (default)"},
+    "Input not normalised over the track": {
+        "e1-lam0": "normalised, content + identity",
+        "e1-lam1": "normalised, + disentanglement",
+    },
     "Beyond the notes": {"e1-lam0": "content + identity", "e1-lam1": "+ disentanglement (default)"},
 }
 # With the confusion loss, without it.
@@ -61,6 +73,7 @@ PAIRS = {
     "entanglement 0": ("full", "both"),
     "entanglement 0.5": ("e0.5-lam1", "e0.5-lam0"),
     "entanglement 1": ("e1-lam1", "e1-lam0"),
+    "entanglement 1, input not normalised": ("raw-lam1", "raw-lam0"),
     "entanglement 0, long": ("full-long", "both-long"),
     "entanglement 1, long": ("e1-lam1-long", "e1-lam0-long"),
 }
@@ -285,7 +298,9 @@ def report(results: list[dict], split: str) -> str:
     ]
     for name in filter(lambda name: present(results, name), GROUPS):
         parts.append(f"## {name}")
-        parts += [make(results, name, split, shown) for shown in (SHOWN, LEAKS) for make in (group_table, difference_table)]
+        parts += [
+            make(results, name, split, shown) for shown in (SHOWN, SEEN, LEAKS) for make in (group_table, difference_table)
+        ]
     parts.append("## In sentences\n\n" + "\n".join(f"{k}. {text}" for k, text in enumerate(sentences(results, split), start=1)))
     return "\n\n".join(filter(None, parts)) + "\n"
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from dsel import shipped
 from dsel.errors import BadInput
+from dsel.model import ModelConfig
 from dsel.train import TrainConfig
 
 SHIPPED = shipped.folder() / "ablation"  # the results that come with the repository
@@ -21,6 +22,8 @@ FIGURES = (
     *(f"eer_{name}" for name in LISTS),  # audio identity embeddings
     "content_head_eer_free",
     "content_head_eer_hard",
+    *(f"seen_eer_{name}" for name in ("free", "free_same_sex", "hard", "easy")),  # voices along the directions of the faces
+    "directions",  # how many these are
     "content_top1",  # content task, content head
     "content_within_one",
     "content_top1_identity_head",
@@ -119,6 +122,7 @@ class Row:
     length: str  # "short", "long" or "idle"
     changes: dict = field(default_factory=dict)  # fields of TrainConfig
     many: bool = False  # all seeds of the schedule, or the fewer
+    model: dict = field(default_factory=dict)  # fields of ModelConfig
 
     def steps(self, schedule: Schedule) -> int:
         return getattr(schedule, self.length)
@@ -130,6 +134,9 @@ class Row:
 
     def seeds(self, schedule: Schedule) -> range:
         return range(schedule.most_seeds if self.many else schedule.few_seeds)
+
+    def model_config(self, schedule: Schedule) -> ModelConfig:
+        return ModelConfig.named(schedule.config, **self.model)
 
     def train_config(self, schedule: Schedule, seed: int) -> TrainConfig:
         common = {name: getattr(schedule, name) for name in ("B", "N", "extra", "lam_warmup")}
@@ -175,6 +182,18 @@ BEYOND = (
     Row("reversal1", "adversaries by gradient reversal, 1, for the confusion", 1.0, "short", {"lam": 0.0, "reversal": 1.0}),
     Row("intra", "+ intra-modal matching", 1.0, "short", {"intra": 1.0}),
 )
+# The log-mel of a track is normalised over the track, so that each window knows the average of all of them, words included.
+RAW = tuple(
+    Row(
+        f"raw-lam{lam}",
+        f"input not normalised over the track, {what}",
+        1.0,
+        "short",
+        {"lam": float(lam)},
+        model={"track_norm": False},
+    )
+    for lam, what in ((0, "content + identity"), (1, "+ disentanglement"))
+)
 INVERSE = (
     Row("inverse-lam0", "inverse distance, content + identity", 1.0, "short", {"similarity": "inverse_distance", "lam": 0.0}),
     Row("inverse-lam1", "inverse distance, + disentanglement", 1.0, "short", {"similarity": "inverse_distance", "lam": 1.0}),
@@ -182,7 +201,7 @@ INVERSE = (
 # The order is that of their worth: a stop at any moment leaves the best that could be had by then. Seeds go round robin
 # within a block, so that every row of it has its seed 0 first. What trains longest comes last.
 BLOCKS = (
-    _pair(1.0), (RANDOM, *NOTES), _pair(0.5), SCALES, LAMBDAS, EXTRAS, INVERSE, BEYOND,
+    _pair(1.0), (RANDOM, *NOTES), BEYOND, RAW, LAMBDAS, SCALES, _pair(0.5), EXTRAS, INVERSE,
     _longer(_pair(1.0), many=False), _longer(NOTES, many=True),
 )  # fmt: skip
 ROWS = {row.id: row for block in BLOCKS for row in block}

@@ -156,6 +156,18 @@ def cosine_scores(vectors: np.ndarray, ids: list[str], trials: Trials) -> np.nda
     return scores[[row[name] for name in trials.a], [row[name] for name in trials.b]]
 
 
+def main_directions(vectors: np.ndarray, share: float = 0.8) -> np.ndarray:
+    """The fewest orthonormal directions that hold a share of the variance of unit vectors: (K, D) -> (d, D).
+
+    Of face identity embeddings: along what faces differ. `voices @ directions.T` keeps of a voice what can be told from a face,
+    and drops what only voices know of each other, words above all. No label is needed. (Ours.)
+    """
+    z = unit(np.asarray(vectors, np.float64))
+    _, s, directions = np.linalg.svd(z - z.mean(axis=0), full_matrices=False)
+    held = np.cumsum(s**2) / np.sum(s**2)
+    return directions[: int(np.searchsorted(held, share)) + 1]
+
+
 def verification_scores(e, trials: Trials, head: str = "identity", stream: str = "audio") -> np.ndarray:
     """Cosine between the tracks' mean embeddings, one a trial: `dsel.embeddings.Embeddings`, K trials -> (K,).
     (Source: notes.)"""

@@ -78,7 +78,8 @@ def test_one_row_for_every_cell_and_mark(finished):
         assert tuple(next(csv.reader(file))) == COLUMNS
     for row in read_results(finished):
         assert {"validation_eer_free", "test_eer_free", "w_content"} <= row.keys()
-        assert ("test_content_top1" in row) == (row["step"] == row["steps"])  # faces are looked at in the end alone
+        for figure in ("content_top1", "seen_eer_free", "directions"):  # faces are looked at in the end alone
+            assert (f"test_{figure}" in row) == (row["step"] == row["steps"])
         assert "test_eer_hard" not in row  # this corpus has no such trials
         assert "test_phoneme_identity_head" not in row  # nor phonemes
         assert row["test_speaker_identity_head"] >= 0
@@ -131,7 +132,9 @@ def test_what_is_done_is_not_done_again(finished, corpora, monkeypatch):
 def test_kept_networks_are_those_that_were_judged(finished, corpora):
     (row,) = [r for r in read_results(finished) if (r["row"], r["seed"], r["step"]) == ("both", 1, 3)]
     model, similarity = load_networks(finished / "runs" / "both-1" / "model.pt")
-    again = judge(model, Corpus(corpora[0.0]), "test", similarity)
+    directions = experiment.face_directions(model, Corpus(corpora[0.0]))
+    again = judge(model, Corpus(corpora[0.0]), "test", similarity, directions=directions)
+    assert "seen_eer_free" in again
     for name, value in again.items():
         assert row[f"test_{name}"] == pytest.approx(value, abs=1e-3), name
 
@@ -402,6 +405,7 @@ def test_fast_preset_from_corpus_to_confirmation(tmp_path, capsys):
     assert new.meta["seed"] == frozen["seed"] != judged.meta["seed"]
     assert {r["row"] for r in confirmed} == {"e1-lam0", "e1-lam1"}
     assert all("test_eer_hard" in r and "validation_eer_hard" not in r for r in confirmed)
+    assert all("test_seen_eer_hard" in r and "test_content_top1" not in r for r in confirmed)  # voices alone are judged
     before = (out / "frozen.json").read_bytes(), (out / "confirmed.csv").read_bytes()
     confirm(out, progress=False)
     assert ((out / "frozen.json").read_bytes(), (out / "confirmed.csv").read_bytes()) == before

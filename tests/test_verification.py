@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dsel import verification
 from dsel.corpus import Track, Trials
 from dsel.errors import BadInput
 from dsel.verification import (
@@ -227,3 +228,40 @@ def test_the_most_confusable_pairs():
     assert impostors.tolist() == [0, 2]  # trial 1 is the same two people as trial 0
     assert targets.tolist() == [3, 4]
     assert confusable(scores, target, a, b, count=9)[0].tolist() == [0, 2]
+
+
+def test_main_directions_are_those_along_which_most_varies():
+    """Unit vectors that vary a lot along two known directions and a little along all."""
+    rng = np.random.default_rng(0)
+    basis = np.linalg.qr(rng.normal(size=(12, 12)))[0]
+    x = basis[0] * 3 + rng.normal(size=(400, 2)) @ basis[1:3] + 0.02 * rng.normal(size=(400, 12))
+    found = verification.main_directions(x, 0.9)
+    assert found.shape == (2, 12)
+    np.testing.assert_allclose(found @ found.T, np.eye(2), atol=1e-9)
+    assert np.linalg.norm(found @ basis[1:3].T) ** 2 > 1.9  # the same plane: 2 if exactly
+    z = x / np.sqrt((x**2).sum(axis=1, keepdims=True))
+    variance = ((z - z.mean(axis=0)) ** 2).sum()
+    for share in (0.3, 0.9, 0.999):
+        directions = verification.main_directions(x, share)
+        held = (((z - z.mean(axis=0)) @ directions.T) ** 2).sum() / variance
+        fewer = (((z - z.mean(axis=0)) @ directions[:-1].T) ** 2).sum() / variance
+        assert fewer < share <= held + 1e-12
+
+
+def test_words_that_only_voices_carry_are_not_heard_along_the_directions_of_the_faces():
+    """Voices = person + words, faces = person: the cosine of whole voices follows the words, along the faces' directions not."""
+    rng = np.random.default_rng(1)
+    person, words = np.zeros((40, 16)), np.zeros((4, 16))
+    person[:, :4], words[:, 4:8] = rng.normal(size=(40, 4)), 4 * np.eye(4)
+    who, what = np.repeat(np.arange(40), 4), np.tile(np.arange(4), 40)
+    voices, faces = person[who] + words[what], person + 0.01 * rng.normal(size=person.shape)
+    i, j = np.triu_indices(len(who), 1)
+    hard = (who[i] == who[j]) != (what[i] == what[j])  # one person, other words; or two people, the same words
+    i, j, target = i[hard], j[hard], (who[i] == who[j])[hard]
+
+    def error(x):
+        z = verification.unit(x)
+        return equal_error_rate((z[i] * z[j]).sum(axis=1), target)
+
+    assert error(voices) > 0.6
+    assert error(voices @ verification.main_directions(faces).T) < 0.01
