@@ -49,9 +49,10 @@ GROUPS = {
         "e1-lam0",
     ),
     "Similarity": (("e1-lam0", "e1-lam1", "inverse-lam0", "inverse-lam1"), "e1-lam0"),
+    "Beyond the notes, free speech": (("both", "full", "full-within"), "full"),
     "Input not normalised over the track": (("e1-lam0", "e1-lam1", "raw-lam0", "raw-lam1"), "e1-lam0"),
     "Extra identity-only tracks": (("extra0", "extra16", "extra32", "full"), "full"),
-    "Beyond the notes": (("e1-lam0", "e1-lam1", "within", "reversal0.2", "reversal1", "intra"), "e1-lam1"),
+    "Beyond the notes": (("e1-lam0", "e1-lam1", "within", "within-alone", "reversal0.2", "reversal1", "intra"), "e1-lam1"),
     "The rows of the notes, longer": (("content-long", "identity-long", "both-long", "full-long"), "both-long"),
     "Entangled, longer": (("e1-lam0-long", "e1-lam1-long"), "e1-lam0-long"),
 }

@@ -177,7 +177,9 @@ SCALES = (
 LAMBDAS = tuple(Row(f"lam{x:g}", f"λ = {x:g}", 1.0, "short", {"lam": x}) for x in (0.1, 0.3, 3.0, 10.0))
 EXTRAS = tuple(Row(f"extra{x}", f"{x} extra identity-only tracks", 0.0, "short", {"extra": x}) for x in (0, 16, 32))
 BEYOND = (
-    Row("within", "+ within-audio confusion", 1.0, "short", {"within": 1.0}),
+    Row("within", "+ within-audio confusion", 1.0, "short", {"lam": 1.0, "within": 1.0}, True),
+    Row("within-alone", "within-audio confusion in place of the notes'", 1.0, "short", {"lam": 0.0, "within": 1.0}),
+    Row("full-within", "entanglement 0, + within-audio confusion", 0.0, "short", {"lam": 1.0, "within": 1.0}),
     Row("reversal0.2", "adversaries by gradient reversal, 0.2, for the confusion", 1.0, "short", {"lam": 0.0, "reversal": 0.2}),
     Row("reversal1", "adversaries by gradient reversal, 1, for the confusion", 1.0, "short", {"lam": 0.0, "reversal": 1.0}),
     Row("intra", "+ intra-modal matching", 1.0, "short", {"intra": 1.0}),

@@ -249,7 +249,7 @@ def test_main_directions_are_those_along_which_most_varies():
 
 
 def test_words_that_only_voices_carry_are_not_heard_along_the_directions_of_the_faces():
-    """Voices = person + words, faces = person: the cosine of whole voices follows the words, along the faces' directions not."""
+    """Voices = person + words, faces = person: the cosine of whole voices follows the words, along those directions not."""
     rng = np.random.default_rng(1)
     person, words = np.zeros((40, 16)), np.zeros((4, 16))
     person[:, :4], words[:, 4:8] = rng.normal(size=(40, 4)), 4 * np.eye(4)
