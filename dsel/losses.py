@@ -202,7 +202,7 @@ class DisentangledLoss(nn.Module):
         return {name: s.w.item() for name, s in pairs if isinstance(s, ScaledCosine)}
 
 
-# --- Beyond the notes: further terms, compared in the ablation; all off unless asked for ------------------------------------
+# --- Beyond the notes: further terms, compared in the ablation; the trainer's default is `within` = 1, the others are off ----
 
 
 def others(logits: Tensor) -> Tensor:
@@ -215,19 +215,21 @@ def others(logits: Tensor) -> Tensor:
     return after[..., :-1].flatten(-2).unflatten(-1, (K, K - 1))
 
 
-def within_loss(a_c: Tensor, a_s: Tensor, content_similarity, identity_similarity) -> Tensor:
+def within_loss(a_c: Tensor, a_s: Tensor, content_similarity, identity_similarity, gather=None) -> Tensor:
     """Confusion within the audio stream, which the two confusion terms of the notes never compare with itself. (Ours.)
 
         hbar_i, kbar_i = mean of a^c over the first, the second half of track i
         L_within = confusion of l_s(hbar_i, kbar_j) over tracks j + confusion of l_c(a^s_{i,t}, a^s_{i,tau}) over tau != t
 
     Halves of a track must not find each other by content embeddings; windows of a track must all look alike to the identity
-    head. a_c, a_s (B, N, D), N >= 2 -> scalar >= log B + log(N - 1).
+    head. a_c, a_s (B, N, D), N >= 2 -> scalar >= log B + log(N - 1). gather: as in `DisentangledLoss.forward`.
     """
     half = a_c.shape[1] // 2
-    halves = identity_similarity(a_c[:, :half].mean(dim=1), a_c[:, half:].mean(dim=1))  # (B, B)
+    first, second = a_c[:, :half].mean(dim=1), a_c[:, half:].mean(dim=1)  # (B, D), (B, D)
+    if gather is not None:
+        first, second = gather(first), gather(second)
     windows = others(content_similarity(a_s, a_s))  # (B, N, N - 1)
-    return confusion_loss(halves) + confusion_loss(windows)
+    return confusion_loss(identity_similarity(first, second)) + confusion_loss(windows)
 
 
 def intra_loss(x: Tensor, y: Tensor, similarity) -> Tensor:
@@ -277,14 +279,14 @@ class BeyondLoss(DisentangledLoss):
     def forward(self, face: dict, audio: dict, pick=None, extra=None, gather=None) -> tuple[Tensor, dict[str, Tensor]]:
         """As in `DisentangledLoss`; further parts "within", "intra", "adversary_cs", "adversary_sc" where they are on.
 
-        What is compared with itself is so within a process: `gather` and `extra` reach the terms of the notes alone.
+        `gather` reaches the terms of the notes and the halves of `within`; intra and adversaries stay within a process.
         """
         (v_c, v_s), (a_c, a_s) = ((e["content"], e["identity"]) for e in (face, audio))
         pick = draw_pick(*v_s.shape[:2]).to(v_s.device) if pick is None else pick
         total, parts = super().forward(face, audio, pick, extra, gather)
         content, identity = self.content_similarity, self.identity_similarity
         if self.within:
-            parts["within"] = within_loss(a_c, a_s, self._confuse(content), self._confuse(identity))
+            parts["within"] = within_loss(a_c, a_s, self._confuse(content), self._confuse(identity), gather)
             total = total + self.ramp * self.within * parts["within"]
         if self.intra:
             pairs = ((v_c, a_c, content), (*pool(v_s, a_s, pick), identity))

@@ -14,6 +14,7 @@ COLOURS = {
     "identity": PALETTE[1],
     "confusion_cs": PALETTE[5],
     "confusion_sc": PALETTE[4],
+    "within": PALETTE[2],
     "face": PALETTE[3],
     "audio": PALETTE[2],
     "chance": PALETTE[6],

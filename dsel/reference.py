@@ -220,6 +220,31 @@ def within_loss(a_c, a_s, content_similarity: Similarity, identity_similarity: S
     return total
 
 
+def within_gradient(a_c, a_s, content_similarity: Similarity, identity_similarity: Similarity) -> tuple:
+    """dL_within / da^c and / da^s, each (B, N, D)"""
+    a_c, a_s = np.asarray(a_c, np.float64), np.asarray(a_s, np.float64)
+    B, N, _ = a_c.shape
+    d_c, d_s = np.zeros(a_c.shape), np.zeros(a_s.shape)
+    half = N // 2
+    first, second = ([sum(a_c[i, t] for t in part) / len(part) for i in range(B)] for part in (range(half), range(half, N)))
+    for i in range(B):
+        q = softmax_row([identity_similarity.value(first[i], second[j]) for j in range(B)])
+        for j in range(B):
+            to_first, to_second = identity_similarity.gradient(first[i], second[j])
+            for t in range(half):  # every window of a half has its share of the mean
+                d_c[i, t] += (q[j] - 1 / B) / B * to_first / half
+            for t in range(half, N):
+                d_c[j, t] += (q[j] - 1 / B) / B * to_second / (N - half)
+        for t in range(N):
+            rest = [tau for tau in range(N) if tau != t]
+            q = softmax_row([content_similarity.value(a_s[i, t], a_s[i, tau]) for tau in rest])
+            for share, tau in zip(q, rest, strict=True):
+                to_t, to_tau = content_similarity.gradient(a_s[i, t], a_s[i, tau])
+                d_s[i, t] += (share - 1 / (N - 1)) / (B * N) * to_t
+                d_s[i, tau] += (share - 1 / (N - 1)) / (B * N) * to_tau
+    return d_c, d_s
+
+
 def intra_loss(x, y, similarity: Similarity) -> float:
     """- mean_k log [ exp l(x_k, y_k) / (exp l(x_k, y_k) + sum_{j != k} exp l(x_k, x_j)) ], over all x, y (..., K, D)"""
     shape = (-1, *np.shape(x)[-2:])

@@ -56,7 +56,7 @@ class TrainConfig:
     alone (one face window each).
     alpha_c, alpha_s, lam, similarity, confusion_scale, w0, w_max: see `dsel.losses.DisentangledLoss`; lam is reached
     linearly over the first `lam_warmup` steps, since confusion from the start keeps the heads from learning anything.
-    within, reversal, intra: weights of the terms beyond the notes, see `dsel.losses.BeyondLoss`.
+    within, reversal, intra: weights of the terms beyond the notes, see `dsel.losses.BeyondLoss`; within = 0: the notes alone.
     optimiser 'adamw' (`warmup` steps, then a cosine down to 0) or 'sgd' (the authors': momentum 0.9, lr times 0.95 an epoch).
     distinct_speakers: no two tracks of one speaker in a batch, where speakers are known. The method does not know them.
     precision: 'float32', 'bfloat16' (autocast; distances and losses stay float32) or 'auto'.
@@ -84,7 +84,7 @@ class TrainConfig:
     confusion_scale: str = "detached"
     w0: float = 10.0
     w_max: float | None = 20.0
-    within: float = 0.0
+    within: float = 1.0
     reversal: float = 0.0
     intra: float = 0.0
     augment: float = 0.5
@@ -109,11 +109,12 @@ class TrainConfig:
 
     @classmethod
     def paper(cls, **changes) -> TrainConfig:
-        """B = N = 30, SGD 1e-3 times 0.95 an epoch, no extras. (Source: notes, authors' code.)"""
+        """B = N = 30, SGD 1e-3 times 0.95 an epoch, no extras, the notes' four terms. (Source: notes, authors' code.)"""
         fixed = {
             "B": 30,
             "N": 30,
             "extra": 0,
+            "within": 0.0,
             "optimiser": "sgd",
             "lr": 1e-3,
             "warmup": 0,
@@ -140,6 +141,8 @@ class TrainConfig:
             raise BadInput("training config: B, N and steps must be at least 1, and extra at least 0")
         if config.B * config.N == 1 or config.extra == 1:
             raise BadInput("training config: BatchNorm needs two windows at least; raise B, N or extra (which may also be 0)")
+        if config.within and config.N < 2:
+            raise BadInput("training config: within compares the windows of a track; raise N, or set within=0")
         if config.optimiser not in ("adamw", "sgd"):
             raise BadInput(f"training config: optimiser {config.optimiser!r} must be adamw or sgd")
         if config.precision not in ("auto", "float32", "bfloat16"):

@@ -16,15 +16,17 @@ NAMES = {
     "confusion_cs": "confusion, content head",
     "confusion_sc": "confusion, identity head",
 }
-DASHES = {"content": "solid", "identity": "solid", "confusion_cs": "dash", "confusion_sc": "dash"}
+WITHIN = {"within": "confusion within audio"}  # where it is trained with, see `dsel.losses.within_loss`
+DASHES = {"content": "solid", "identity": "solid", "confusion_cs": "dash", "confusion_sc": "dash", "within": "dot"}
 
 
 def chance_levels(N: int, B: int, extra: int = 0) -> dict[str, float]:
     """What each loss is where all logits are equal: the log of how many there are to choose from.
 
-    The extra tracks take part in the identity loss alone. For the two confusion terms this is the minimum.
+    The extra tracks take part in the identity loss alone. For the confusion terms this is the minimum.
     """
-    return {"content": math.log(N), "identity": math.log(B + extra), "confusion_cs": math.log(B), "confusion_sc": math.log(N)}
+    found = {"content": math.log(N), "identity": math.log(B + extra), "confusion_cs": math.log(B), "confusion_sc": math.log(N)}
+    return found | {"within": math.log(B) + math.log(max(1, N - 1))}
 
 
 def curves(rows: list[dict], *, N: int, B: int, extra: int = 0, steps: int | None = None, w_max: float | None = None):
@@ -46,7 +48,8 @@ def curves(rows: list[dict], *, N: int, B: int, extra: int = 0, steps: int | Non
             legendgroup=key, showlegend=column == 1, row=1, col=column,
         )  # fmt: skip
 
-    for key, name in NAMES.items():
+    named = NAMES | {key: name for key, name in WITHIN.items() if all(key in row for row in rows) and rows}
+    for key, name in named.items():
         line(1, key, [row[key] - chance[key] for row in rows], name, dash=DASHES[key])
     for key, choices in (("content", N), ("identity", B)):
         line(2, key, [100 * row[f"{key}_top1"] for row in rows], NAMES[key])

@@ -123,6 +123,22 @@ def test_adversaries_learn_the_other_task_and_the_embeddings_unlearn_it():
         assert want.abs().sum() > 1e-9 or k >= len(leaves)
 
 
+def test_halves_are_compared_over_all_processes_and_windows_within_one():
+    """With the other process' halves gathered, what is left of the term beside one's own windows is that of all tracks."""
+    a_c, a_s, alike = torch.tensor(draw(5, 4, 5, 6)), torch.tensor(draw(6, 4, 5, 6)), cosine(9.0)
+    sent = iter([a_c[2:, :2].mean(dim=1), a_c[2:, 2:].mean(dim=1)])
+    mine = within_loss(a_c[:2], a_s[:2], alike, alike, gather=lambda x: torch.cat([x, next(sent)]))
+    halves = within_loss(a_c, a_s, alike, alike) - _windows(a_s, alike)
+    torch.testing.assert_close(mine - _windows(a_s[:2], alike), halves)
+
+
+def _windows(a_s, similarity):
+    """The second part of the term, by torch's own softmax over what is left."""
+    keep = ~torch.eye(a_s.shape[1], dtype=bool)
+    logits = similarity(a_s, a_s)[:, keep].unflatten(-1, (a_s.shape[1], -1))
+    return -logits.log_softmax(dim=-1).mean()
+
+
 @pytest.mark.parametrize("weight", ["within", "reversal", "intra"])
 def test_a_negative_weight_is_refused(weight):
     with pytest.raises(ValueError, match="must not be negative"):
@@ -130,8 +146,10 @@ def test_a_negative_weight_is_refused(weight):
 
 
 def test_training_configuration_reaches_the_loss():
-    plain = TrainConfig.checked()
+    plain = TrainConfig.checked(within=0.0)
     assert type(make_loss(vars(plain), 8)) is DisentangledLoss
+    assert make_loss(vars(TrainConfig.laptop()), 8).within == 1.0
+    assert type(make_loss(vars(TrainConfig.paper()), 8)) is DisentangledLoss  # the notes, and no more
     loss = make_loss(vars(TrainConfig.checked(within=0.5, reversal=0.2, lam=0.3)), 8)
     assert (loss.within, loss.reversal, loss.intra, loss.lam) == (0.5, 0.2, 0.0, 0.3)
     assert loss.adversary["face_content"][1].weight.shape == (8, 8)
