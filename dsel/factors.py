@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dsel.losses import DisentangledLoss, ScaledCosine, content_logits, draw_pick, identity_logits, top1
+from dsel.losses import BeyondLoss, ScaledCosine, content_logits, draw_pick, identity_logits, top1
 
 HEADS = ("content", "identity")
 STREAMS = ("face", "audio")
@@ -64,17 +64,17 @@ class Run:
     """A training: both streams, the loss with its scales, and what each step measured ({name: (steps,)})."""
 
     streams: dict
-    loss: DisentangledLoss
+    loss: BeyondLoss
     trace: dict
 
 
 def train(seed: int, steps: int, **options) -> Run:
-    """Learn from 64 speakers with 4 tracks each. options: those of `DisentangledLoss`."""
+    """Learn from 64 speakers with 4 tracks each. options: those of `BeyondLoss`; without its own weights, the notes' loss."""
     g = torch.Generator().manual_seed(seed)
     speaker, words = (torch.randn(SPEAKERS, FACTOR, generator=g).repeat_interleave(TRACKS, 0) for _ in range(2))
     content = say(words, g)  # a speaker's words are its own: entangled
     x = {stream: sense(speaker, content, stream, g) for stream in STREAMS}
-    streams, loss = {stream: Stream(g) for stream in STREAMS}, DisentangledLoss(**options)
+    streams, loss = {stream: Stream(g) for stream in STREAMS}, BeyondLoss(D=D, **options)
     parameters = [p for module in (*streams.values(), loss) for p in module.parameters()]
     optimiser = torch.optim.Adam(parameters, lr=5e-3)
     trace = []
