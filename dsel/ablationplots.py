@@ -95,6 +95,33 @@ def growth_figure(results: list[dict], split: str = "test"):
     return figure.update_layout(title=title, height=430, width=max(560, 260 * len(names) + 120), margin={"t": 110})
 
 
+def along_directions(heard: dict, dims: list[int]):
+    """EER of voices compared along the first d main directions of the faces, and along all others; a panel a network.
+
+    heard {network: {"whole": {kind: EER}, "faces", "others": {kind: [EER at each of dims]}}}, in percent.
+    """
+    import plotly.graph_objects as go
+    from plotly.subplots import make_subplots
+
+    figure = make_subplots(1, len(heard), subplot_titles=list(heard), shared_yaxes=True, horizontal_spacing=0.04)
+    colours = dict(zip(("free", "hard", "easy"), (STYLE[f"eer_{kind}"][0] for kind in ("free", "hard", "easy")), strict=True))
+    for column, found in enumerate(heard.values(), start=1):
+        for kind, colour in colours.items():
+            for part, dash, told in (("faces", "solid", "first d of the faces"), ("others", "dot", "all others")):
+                line = go.Scatter(
+                    x=dims, y=[round(y, 1) for y in found[part][kind]], mode="lines+markers", name=f"{kind}: {told}",
+                    line={"color": colour, "dash": dash}, showlegend=column == 1, legendgroup=f"{kind} {part}",
+                    hovertemplate=f"{kind}, d = %{{x}}: %{{y}} %<extra>{told}</extra>",
+                )  # fmt: skip
+                figure.add_trace(line, 1, column)
+            whole = {"line": {"color": colour, "width": 1}, "opacity": 0.6}
+            figure.add_hline(y=found["whole"][kind], row=1, col=column, **whole)
+    figure.update_xaxes(title="d, directions of the faces", type="log", tickvals=dims)
+    figure.update_yaxes(title="EER, %", rangemode="tozero", col=1)
+    title = "Voices of strangers, along the directions in which faces differ<br><sup>thin lines: along all directions</sup>"
+    return figure.update_layout(title=title, height=460, width=1000, margin={"t": 100})
+
+
 def coverage_figure(rng, truth: float = 21.0, spread: float = 1.0, seeds=range(2, 11), experiments: int = 40):
     """Invented experiments whose truth is known: the 95 % interval of each, for a number of seeds that a slider sets.
 

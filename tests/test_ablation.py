@@ -338,11 +338,17 @@ def test_the_results_that_come_with_the_repository_are_whole():
 
 
 def test_sentences_claim_only_what_the_interval_shows():
-    shown = ablationreport.sentences(made_up())
+    rows = made_up(("e1-lam0", "e1-lam1", "both", "full", "within"))
+    for row in rows:
+        row["test_eer_hard"] -= 7 * (row["row"] == "within")
+        row["test_seen_eer_hard"] = row["test_eer_hard"]
+    shown = ablationreport.sentences(rows)
     assert len(shown) == 5
     assert "seeds; shown" in shown[0]
     assert "not shown: the interval includes 0" in shown[1]
-    assert "seeds; shown" in shown[2]  # more in e1 than in e0
+    assert shown[2].split("by ")[-1] == shown[0].split("by ")[-1]
+    assert "by -" in shown[3]
+    assert "seeds; shown" in shown[3]
     assert all("not measured yet" in text for text in ablationreport.sentences([]))
     assert "1 seed" in ablationreport.sentences(made_up(seeds=[0]))[0]
 
