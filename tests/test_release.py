@@ -36,12 +36,14 @@ def test_release_keeps_the_networks_and_tells_where_they_come_from(noise_corpus,
         load_released("huge")
 
 
-def test_the_laptop_model_is_what_its_card_says():
+@pytest.mark.parametrize("name", ["laptop", "notes"])
+def test_a_released_model_is_what_its_card_says(name):
     """Its hash, and its verification on the people of data/mini it has never met: far from chance, identity above content."""
-    card = json.loads((RELEASED / "laptop.json").read_text())
-    assert hashlib.sha256((RELEASED / "laptop.pt").read_bytes()).hexdigest() == card["sha256"]
-    assert (RELEASED / "laptop.pt").stat().st_size < 4_000_000
-    model = dsel.load("laptop")
+    card = json.loads((RELEASED / f"{name}.json").read_text())
+    assert hashlib.sha256((RELEASED / f"{name}.pt").read_bytes()).hexdigest() == card["sha256"]
+    assert (RELEASED / f"{name}.pt").stat().st_size < 4_000_000
+    assert (card["train"]["within"] == 0) == (name == "notes")  # the notes' four terms, or the trainer's default
+    model = dsel.load(name)
     assert model.config == ModelConfig.laptop()
     told = {row["figure"]: row["value"] for row in card["evaluation"]["rows"]}
     found = {row["figure"]: row["value"] for row in evaluate_model(model, corpora.open("mini"), progress=False)}
@@ -52,3 +54,7 @@ def test_the_laptop_model_is_what_its_card_says():
     # 36 target pairs: four standard errors around the card's figure
     share = told["EER, identity head, free trials"] / 100
     assert eer[0] / 100 == pytest.approx(share, abs=4 * np.sqrt(share * (1 - share) / 36))
+
+
+def test_all_that_is_released_is_small():
+    assert sum(path.stat().st_size for path in RELEASED.iterdir()) < 10_000_000
