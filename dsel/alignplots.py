@@ -150,24 +150,13 @@ def mouth_against_sound(mouths: np.ndarray, opening: np.ndarray, mel: np.ndarray
     mouths uint8 (T, h, w, 3); opening (T,) in [0, 1]; mel (mels, 4 T). The loudness is the mean of the mel bands, its range
     stretched to that of the opening.
     """
-    import plotly.graph_objects as go
-
     T = len(mouths)
     figure = _stack(3, [0.16, 0.36, 0.48], ["mouth", "opening, loudness", "log-mel band"])
-    _strip(figure, mouths, row=1)
-    loud = loudness(mel)
-    centres = (np.arange(T) + 0.5) / FPS
-    at_rest = {"mode": "lines+markers", "line": {"color": COLOURS["face"], "width": 3}, "name": "mouth opening"}
-    figure.add_trace(go.Scatter(x=short(centres), y=short(opening, 3), **at_rest), 2, 1)
-    moving = {"mode": "lines", "line": {"color": COLOURS["audio"], "width": 2}, "name": "loudness"}
     shifts = list(range(-reach, reach + 1))
-    first = MEL_HOP / 2 / SAMPLE_RATE
-    x0 = [round(first + frame_start(k), 5) for k in shifts]
+    x0 = [_first_column(k) for k in shifts]
     start = shifts.index(active)
-    stretched = np.min(opening) + loud * (np.max(opening) - np.min(opening))
-    figure.add_trace(go.Scatter(x0=x0[start], dx=MEL_HOP / SAMPLE_RATE, y=short(stretched, 3), **moving), 2, 1)
+    _mouth_over_loudness(figure, mouths, opening, mel, x0[start])
     figure.add_trace(_mel(mel, x0[start]), 3, 1)
-    figure.update_layout(shapes=_lines(T))
     steps = [restyle(f"{k:+d}" if k else "0", {"x0": [x, x]}, [2, 3]) for k, x in zip(shifts, x0, strict=True)]
     bar = slider(steps, "sound late by frames k", active=start, pad=80)
     title = "Push the sound along: where does it fit the mouth?"
@@ -175,6 +164,85 @@ def mouth_against_sound(mouths: np.ndarray, opening: np.ndarray, mel: np.ndarray
     figure.update_xaxes(range=[0, frame_start(T)])
     figure.update_xaxes(title="seconds of the picture; a line every 40 ms", row=3, col=1)
     return figure
+
+
+def _mouth_over_loudness(figure, mouths, opening, mel, x0: float) -> None:
+    """The strip of mouths in row 1, their opening and the loudness in row 2; the first mel frame is drawn at x0 seconds."""
+    import plotly.graph_objects as go
+
+    _strip(figure, mouths, row=1)
+    centres = (np.arange(len(mouths)) + 0.5) / FPS
+    at_rest = {"mode": "lines+markers", "line": {"color": COLOURS["face"], "width": 3}, "name": "mouth opening"}
+    figure.add_trace(go.Scatter(x=short(centres), y=short(opening, 3), **at_rest), 2, 1)
+    moving = {"mode": "lines", "line": {"color": COLOURS["audio"], "width": 2}, "name": "loudness"}
+    stretched = np.min(opening) + loudness(mel) * (np.max(opening) - np.min(opening))
+    figure.add_trace(go.Scatter(x0=x0, dx=MEL_HOP / SAMPLE_RATE, y=short(stretched, 3), **moving), 2, 1)
+    figure.update_layout(shapes=_lines(len(mouths)))
+
+
+def _first_column(k: int) -> float:
+    """Where the first mel frame stands, in seconds, if the sound is late by k frames."""
+    return round(MEL_HOP / 2 / SAMPLE_RATE + frame_start(k), 5)
+
+
+def pushed(mouths, opening, mel, losses, *, shift: int, planted: int, first: int, count: int, chance: float, shown: bool):
+    """One state of `dsel.widgets.SyncExplorer`: a clip whose sound came late by `planted` frames, pushed on by `shift`.
+
+    mouths uint8 (T, h, w, 3), opening (T,), mel (mels, 4 T) in step, of which frames [first, first + count) are drawn;
+    losses (2 reach + 1,): what a network pays if the sound is late by -reach .. reach. They, and where the sound is in step,
+    are drawn if `shown`.
+    """
+    figure = _stack(3, [0.18, 0.42, 0.40], ["mouth", "opening,<br>loudness", "content loss"])
+    late, reach = planted + shift, len(losses) // 2
+    part = slice(first, first + count)
+    _mouth_over_loudness(figure, mouths[part], opening[part], mel, _first_column(late - first))
+    figure.update_shapes(y0=0.46)  # the grid is that of the clip: not through the last panel
+    x = np.arange(-reach, reach + 1) - planted  # by how much to push, to be late by -reach .. reach
+    if shown:
+        _curve(figure, x, losses, late + reach, chance, "chance", row=3, col=1)
+        figure.add_vline(x=-planted, line={"color": GRID, "width": 2}, annotation_text="in step", row=3, col=1)
+        title = f"The sound came {lateness(planted)}" + (f"; pushed by {shift:+d} it is {lateness(late)}" if shift else "")
+    else:
+        figure.update_yaxes(range=[0, 1], showticklabels=False, row=3, col=1)
+        note = {"text": "what a trained network says: still hidden", "showarrow": False, "font": {"size": 17}}
+        figure.add_annotation(x=0, y=0.5, xref="x3", yref="y3", **note)
+        now = f"pushed by k = {shift:+d} frames ({1000 * frame_start(shift):+.0f} ms)" if shift else "as it came"
+        title = f"The sound {now}: is it in step with the mouth?"
+    for axis, domain in (
+        (figure.layout.yaxis, [0.84, 1]),
+        (figure.layout.yaxis2, [0.46, 0.82]),
+        (figure.layout.yaxis3, [0, 0.30]),
+    ):
+        axis.domain = domain
+    legend = {"orientation": "h", "y": 1.02, "yanchor": "bottom"}
+    figure.update_layout(title=title, height=580, showlegend=True, legend=legend, margin={"t": 95, "b": 60})
+    figure.update_xaxes(range=[0, frame_start(count)], matches=None)
+    seconds = {"text": "seconds of the picture; a line every 40 ms", "standoff": 4, "font": {"size": 14}}
+    figure.update_xaxes(title=seconds, showticklabels=True, matches="x", row=2, col=1)
+    pushes = {"text": "push the sound by k frames", "standoff": 4, "font": {"size": 14}}
+    figure.update_xaxes(title=pushes, range=[-reach - 0.5, reach + 0.5], row=3, col=1)
+    return figure
+
+
+def lateness(k: int) -> str:
+    """What it is called if sound is late by k frames."""
+    frames = f"{abs(k)} frame{'s' if abs(k) > 1 else ''} ({1000 * frame_start(abs(k)):.0f} ms)"
+    return "in step" if k == 0 else f"{frames} {'late' if k > 0 else 'early'}"
+
+
+def _curve(figure, shifts, losses, at: int, chance: float, name: str, *, row: int, col: int) -> None:
+    """The content loss against the shift, a dot at number `at` of them (none if there is none), a dotted line at chance."""
+    import plotly.graph_objects as go
+
+    x, y = [int(k) for k in shifts], short(losses)
+    at = at if 0 <= at < len(x) else len(x)
+    curve = {"mode": "lines", "line": {"color": COLOURS["content"]}, "showlegend": False}
+    figure.add_trace(go.Scatter(x=x, y=y, **curve), row, col)
+    dot = {"mode": "markers", "marker": {"size": 14, "color": PALETTE[1]}, "showlegend": False}
+    figure.add_trace(go.Scatter(x=x[at : at + 1], y=y[at : at + 1], **dot), row, col)
+    figure.add_hline(y=chance, line={"dash": "dot", "color": COLOURS["chance"]}, annotation_text=name, row=row, col=col)
+    figure.update_yaxes(range=[0, 1.08 * float(np.max(losses))], row=row, col=col)
+    figure.update_xaxes(title="k", row=row, col=col)
 
 
 def loudness(mel: np.ndarray) -> np.ndarray:
@@ -204,11 +272,7 @@ def out_of_step(probabilities: np.ndarray, losses, shifts, *, anchor: int, chanc
     colours = [COLOURS["content"] if tau == anchor else PALETTE[6] for tau in range(K)]
     bars = short(np.asarray(probabilities)[:, anchor], 3)
     figure.add_trace(go.Bar(x=list(range(K)), y=bars[start], marker={"color": colours}), 1, 2)
-    curve = {"mode": "lines", "line": {"color": COLOURS["content"]}}
-    figure.add_trace(go.Scatter(x=shifts, y=short(losses), **curve), 1, 3)
-    dot = {"mode": "markers", "marker": {"size": 14, "color": PALETTE[1]}}
-    figure.add_trace(go.Scatter(x=[shifts[start]], y=[short(losses)[start]], **dot), 1, 3)
-    figure.add_hline(y=chance, line={"dash": "dot", "color": COLOURS["chance"]}, annotation_text=f"log {K}", row=1, col=3)
+    _curve(figure, shifts, losses, start, chance, f"log {K}", row=1, col=3)
     heights, places = short(losses), list(range(K))
     steps = []
     for s, k in enumerate(shifts):
@@ -224,8 +288,6 @@ def out_of_step(probabilities: np.ndarray, losses, shifts, *, anchor: int, chanc
     figure.update_xaxes(title="audio τ", constrain="domain", row=1, col=1)
     figure.update_yaxes(range=[0, 1.02], row=1, col=2)
     figure.update_xaxes(title="audio τ", row=1, col=2)
-    figure.update_yaxes(range=[0, 1.08 * float(np.max(losses))], row=1, col=3)
-    figure.update_xaxes(title="k", row=1, col=3)
     return figure
 
 

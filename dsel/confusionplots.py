@@ -5,14 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from dsel.lossplots import SYMBOLS, hide_axes, short, slider, softmax
-from dsel.plots import COLOURS, PALETTE
+from dsel.plots import COLOURS, NAMES, PALETTE
 
-NAMES = {
-    "content": "content loss",
-    "identity": "identity loss",
-    "confusion_cs": "confusion c→s",
-    "confusion_sc": "confusion s→c",
-}
 BELOW = {"orientation": "h", "y": -0.25}  # a legend under the figure
 
 

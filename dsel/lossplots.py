@@ -1,8 +1,9 @@
 """Figures for the loss notebooks (03 to 05): arrays in, plotly figure out. They move without a kernel.
 
 Every slider here is plotly's own, over states that were computed before: a saved notebook, a slide and a plain html file
-move as well as a live one. Arrays are stored as short lists of rounded numbers, so that a notebook stays small and any
-plotly reads it. plotly is imported where it is used. Letters as in `dsel.losses`.
+move as well as a live one. (`points_and_losses` has none: it draws one state of `dsel.widgets.LossExplorer`.) Arrays are stored
+as short lists of rounded numbers, so that a notebook stays small and any plotly reads it. plotly is imported where it is used.
+Letters as in `dsel.losses`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from dsel.plots import COLOURS, PALETTE
 # One symbol a modality, as in every figure of the course: a face is a square, a sound is a circle.
 SYMBOLS = {"face": "square", "audio": "circle"}
 GREY = "rgba(127,127,127,.45)"
+# A bar has no room for more.
+SHORT = {"content": "content", "identity": "identity", "confusion_cs": "c→s", "confusion_sc": "s→c"}
 LOW = [[0, "#f7f7f7"], [1, "#0072B2"]]  # white to blue: black or white print is readable on all of it
 
 
@@ -173,36 +176,43 @@ def worked_example(logits, *, rows: str, columns: str, values: str = ".3f"):
     cost = np.where(np.eye(K, dtype=bool), -np.log(p), np.nan)
     titles = ("weight  exp l", "share of its row  p", "cost of the match  − log p")
     figure = make_subplots(rows=1, cols=3, subplot_titles=titles, horizontal_spacing=0.07)
-    labels = list(range(1, K + 1))
     for column, (array, style) in enumerate(((weights, ".3g"), (p, values), (cost, values)), start=1):
-        text = [["" if np.isnan(x) else format(x, style) for x in row] for row in array]
-        z = [[None if np.isnan(x) else x for x in row] for row in short(array)]
-        figure.add_heatmap(
-            z=z,
-            x=labels,
-            y=labels,
-            text=text,
-            texttemplate="%{text}",
-            textfont={"size": 18},
-            colorscale=LOW,
-            zmin=0,
-            zmax=float(np.nanmax(array)) * 1.6,  # keeps black print readable on the darkest cell
-            showscale=False,
-            hovertemplate=f"{rows} %{{y}}, {columns} %{{x}}: %{{text}}<extra></extra>",
-            row=1,
-            col=column,
-        )
-        for k in range(K):
-            box = {"x0": k + 0.5, "x1": k + 1.5, "y0": k + 0.5, "y1": k + 1.5}
-            figure.add_shape(type="rect", line={"color": "#D55E00", "width": 3}, row=1, col=column, **box)
-        figure.update_xaxes(title_text=columns, showgrid=False, dtick=1, row=1, col=column)
-        figure.update_yaxes(
-            title_text=rows if column == 1 else "", autorange="reversed", showgrid=False, dtick=1, row=1, col=column
-        )
+        _numbers(figure, array, style, column, rows=rows, columns=columns)
+    figure.update_yaxes(title_text="", col=2).update_yaxes(title_text="", col=3)
     figure.update_layout(
         height=370, title=f"Framed: the matches. Their mean cost is the loss, {np.nanmean(cost):.3f}", margin={"t": 100}
     )
     return figure
+
+
+def _numbers(figure, array, style: str, column: int, *, rows: str, columns: str, size: int = 18, **look) -> None:
+    """Print a K x K array into a panel, counted from 1, its diagonal framed: the matches. Cells that are nan stay empty."""
+    labels = list(range(1, len(array) + 1))
+    figure.add_heatmap(
+        z=[[None if np.isnan(x) else x for x in row] for row in short(array)],
+        x=labels,
+        y=labels,
+        text=[["" if np.isnan(x) else format(x, style) for x in row] for row in array],
+        texttemplate="%{text}",
+        textfont={"size": size},
+        showscale=False,
+        hovertemplate=f"{rows} %{{y}}, {columns} %{{x}}: %{{text}}<extra></extra>",
+        row=1,
+        col=column,
+        **(_shades(array) | look),
+    )
+    for k in labels:
+        box = {"x0": k - 0.5, "x1": k + 0.5, "y0": k - 0.5, "y1": k + 0.5}
+        figure.add_shape(type="rect", line={"color": PALETTE[1], "width": 3}, row=1, col=column, **box)
+    figure.update_xaxes(title_text=columns, showgrid=False, dtick=1, row=1, col=column)
+    figure.update_yaxes(title_text=rows, autorange="reversed", showgrid=False, dtick=1, row=1, col=column)
+
+
+def _shades(values, signed: bool = False, print_on: bool = True) -> dict:
+    """Colours of a heatmap, from white at 0; signed: blue above, orange below. `print_on` keeps black print readable on all."""
+    top = float(np.nanmax(np.abs(values))) or 1.0
+    colours = [[0, PALETTE[1]], [0.5, "#f7f7f7"], [1, PALETTE[0]]] if signed else LOW
+    return {"colorscale": colours, "zmin": -1.6 * top if signed else 0, "zmax": (1.6 if print_on else 1.0) * top}
 
 
 def table(values, *, title: str, rows: str, columns: str, signed: bool = False, digits: int | None = 3):
@@ -213,14 +223,11 @@ def table(values, *, title: str, rows: str, columns: str, signed: bool = False, 
     import plotly.graph_objects as go
 
     values = np.asarray(values, np.float64)
-    top = float(np.abs(values).max()) or 1.0
     heat = go.Heatmap(
         z=short(values),
         x=list(range(1, values.shape[1] + 1)),
         y=list(range(1, values.shape[0] + 1)),
-        colorscale=[[0, PALETTE[1]], [0.5, "#f7f7f7"], [1, PALETTE[0]]] if signed else LOW,
-        zmin=-1.6 * top if signed else 0,
-        zmax=(1.0 if digits is None else 1.6) * top,
+        **_shades(values, signed, print_on=digits is not None),
         showscale=digits is None,
         hovertemplate=f"{rows} %{{y}}, {columns} %{{x}}: %{{z:.3f}}<extra></extra>",
     )
@@ -236,6 +243,43 @@ def table(values, *, title: str, rows: str, columns: str, signed: bool = False, 
     return figure
 
 
+def plane(face, audio, pick=None) -> list:
+    """Embeddings (B, N, 2) as four traces: lines that join the matches, faces, sounds, and the mean sounds.
+
+    pick (B,): a line joins the picked face of a track with the mean of its sounds, a star; None: each face with its sound,
+    and no star. One colour a track; squares are faces, circles sounds.
+    """
+    import plotly.graph_objects as go
+
+    B, N = face.shape[:2]
+    hover = [f"track {i + 1}, window {t + 1}" for i in range(B) for t in range(N)]
+    means = audio.mean(axis=1)  # (B, 2)
+    edge = {"width": 1, "color": "#222"}
+
+    def cloud(points, kind):
+        colours = [PALETTE[i % len(PALETTE)] for i in range(B) for _ in range(N)]
+        marker = {"symbol": SYMBOLS[kind], "size": {"face": 15, "audio": 9}[kind], "color": colours, "line": edge}
+        style = {"marker": marker, "text": hover, "hovertemplate": "%{text}<extra>" + kind + "</extra>"}
+        return go.Scatter(**_xy(points.reshape(-1, 2)), mode="markers", name=kind, **style)
+
+    if pick is None:
+        ends = zip(face.reshape(-1, 2), audio.reshape(-1, 2), strict=True)
+    else:
+        ends = zip(face[np.arange(B), np.asarray(pick)], means, strict=True)
+    pairs = [short(pair, 3) for pair in ends]
+    x, y = ([value for one, two in pairs for value in (one[k], two[k], None)] for k in (0, 1))
+    links = go.Scatter(x=x, y=y, mode="lines", line={"color": "#555", "width": 1.5}, name="match", hoverinfo="skip")
+    star = {"symbol": "star", "size": 16, "color": [PALETTE[i % len(PALETTE)] for i in range(B)], "line": edge}
+    shown = means if pick is not None else means[:0]
+    stars = go.Scatter(**_xy(shown), mode="markers", marker=star, name="mean sound", showlegend=pick is not None)
+    return [links, cloud(face, "face"), cloud(audio, "audio"), stars]
+
+
+def _xy(points) -> dict:
+    """(P, 2) as the x and y of a trace."""
+    return dict(zip("xy", map(list, zip(*short(points, 3), strict=True)), strict=True)) if len(points) else {"x": [], "y": []}
+
+
 def moving_points(face, audio, loss, probabilities, *, steps, chance: float, title: str, rows: str, columns: str, picks=None):
     """Embeddings in the plane under gradient descent: a slider and a play button over S recorded steps.
 
@@ -248,43 +292,6 @@ def moving_points(face, audio, loss, probabilities, *, steps, chance: float, tit
     from plotly.subplots import make_subplots
 
     face, audio, loss = (np.asarray(x, np.float64) for x in (face, audio, loss))
-    B, N = face.shape[1:3]
-    colours = [PALETTE[i % len(PALETTE)] for i in range(B) for _ in range(N)]
-    hover = [f"track {i + 1}, window {t + 1}" for i in range(B) for t in range(N)]
-    means = audio.mean(axis=2)  # (S, B, 2)
-
-    def cloud(points, kind):
-        marker = {
-            "symbol": SYMBOLS[kind],
-            "size": {"face": 15, "audio": 9}[kind],
-            "color": colours,
-            "line": {"width": 1, "color": "#222"},
-        }
-        points = short(points.reshape(-1, 2), 3)
-        x, y = [p[0] for p in points], [p[1] for p in points]
-        return go.Scatter(
-            x=x, y=y, mode="markers", marker=marker, text=hover, name=kind, hovertemplate="%{text}<extra>" + kind + "</extra>"
-        )
-
-    def links(s):
-        if picks is None:
-            ends = zip(face[s].reshape(-1, 2), audio[s].reshape(-1, 2), strict=True)
-        else:
-            ends = zip(face[s, np.arange(B), np.asarray(picks[s])], means[s], strict=True)
-        pairs = [short(pair, 3) for pair in ends]
-        x, y = ([value for one, two in pairs for value in (one[k], two[k], None)] for k in (0, 1))
-        return go.Scatter(x=x, y=y, mode="lines", line={"color": "#555", "width": 1.5}, name="match", hoverinfo="skip")
-
-    def stars(s):
-        points = short(means[s], 3) if picks is not None else []
-        marker = {
-            "symbol": "star",
-            "size": 16,
-            "color": [PALETTE[i % len(PALETTE)] for i in range(B)],
-            "line": {"width": 1, "color": "#222"},
-        }
-        x, y = [p[0] for p in points], [p[1] for p in points]
-        return go.Scatter(x=x, y=y, mode="markers", marker=marker, name="mean sound", showlegend=picks is not None)
 
     def state(s):
         table = go.Heatmap(
@@ -302,7 +309,7 @@ def moving_points(face, audio, loss, probabilities, *, steps, chance: float, tit
             marker={"size": 13, "color": PALETTE[1]},
             showlegend=False,
         )
-        return [links(s), cloud(face[s], "face"), cloud(audio[s], "audio"), stars(s), table, now]
+        return [*plane(face[s], audio[s], None if picks is None else picks[s]), table, now]
 
     figure = make_subplots(
         rows=1, cols=3, column_widths=[0.36, 0.34, 0.30], horizontal_spacing=0.09, subplot_titles=("the plane", "p", "loss")
@@ -364,6 +371,57 @@ def moving_points(face, audio, loss, probabilities, *, steps, chance: float, tit
     )
     figure.update_xaxes(title_text="step", row=1, col=3)
     figure.update_yaxes(rangemode="tozero", row=1, col=3)
+    return figure
+
+
+def points_and_losses(face, audio, logits, losses: dict, chance: dict, *, term: str, title: str, pick=None):
+    """Points in the plane, the logits that a task makes of them, their softmax, and what the losses are, beside chance.
+
+    face, audio (B, N, 2); logits (K, K) of the task of `term`; losses {term: value}, chance {term: log K}, the terms as in
+    `dsel.plots.NAMES`. pick (B,) or None as in `plane`; without it the logits are those of track 1, and other tracks are faint.
+    """
+    import plotly.graph_objects as go
+    from plotly.subplots import make_subplots
+
+    face, audio, logits = (np.asarray(x, np.float64) for x in (face, audio, logits))
+    identity = pick is not None
+    wide = 0.09 + 0.05 * len(losses)
+    widths = [0.29, 0.25, 0.25, wide]
+    heads = ("the points", "logits  l", "softmax  p", "loss<br>(dotted: log K)")
+    figure = make_subplots(1, 4, subplot_titles=heads, column_widths=widths, horizontal_spacing=0.055)
+    traces = plane(face, audio, pick)
+    if not identity:
+        for trace in traces[1:3]:
+            trace.marker.opacity = [1.0 if i == 0 else 0.25 for i in range(len(face)) for _ in range(face.shape[1])]
+    for trace in traces:
+        figure.add_trace(trace, row=1, col=1)
+    names = (
+        {"rows": "face of track i", "columns": "sound of track j"} if identity else {"rows": "video t", "columns": "audio τ"}
+    )
+    style = ".0f" if np.abs(logits).max() >= 99.5 else ".1f"
+    _numbers(figure, logits, style, 2, size=16, **names, **_shades(logits, signed=True))
+    _numbers(figure, softmax(logits), ".2f", 3, size=16, **names, zmax=1.6)  # one scale for all states: 1 is as dark everywhere
+    terms = list(losses)
+    bar = {"color": [COLOURS[name] for name in terms], "opacity": [1.0 if name == term else 0.35 for name in terms]}
+    text = {
+        "text": [f"{round(losses[name], 2) + 0:.2f}" for name in terms],
+        "textposition": "outside",
+        "textfont": {"size": 17},
+    }
+    heights = short([losses[name] for name in terms])
+    figure.add_trace(
+        go.Bar(x=[SHORT[name] for name in terms], y=heights, marker=bar, showlegend=False, cliponaxis=False, **text), 1, 4
+    )
+    for k, name in enumerate(terms):
+        line = {"color": "#222", "width": 3, "dash": "dot"}
+        figure.add_shape(type="line", x0=k - 0.46, x1=k + 0.46, y0=chance[name], y1=chance[name], line=line, row=1, col=4)
+    figure.update_layout(title=title, height=450, margin={"t": 105, "l": 20, "b": 90}, legend={"orientation": "h", "y": -0.3})
+    figure.update_yaxes(title={"standoff": 0, "font": {"size": 14}}).update_xaxes(title={"standoff": 4, "font": {"size": 14}})
+    figure.update_yaxes(title_text="", row=1, col=3)
+    figure.update_xaxes(tickangle=0, tickfont={"size": 12}, row=1, col=4)
+    figure.update_xaxes(range=[-1.25, 1.25], constrain="domain", showticklabels=False, row=1, col=1)
+    figure.update_yaxes(range=[-1.25, 1.25], scaleanchor="x", constrain="domain", showticklabels=False, row=1, col=1)
+    figure.update_yaxes(range=[0, 1.2 * max(*losses.values(), 2.0)], row=1, col=4)
     return figure
 
 

@@ -19,6 +19,13 @@ COLOURS = {
     "audio": PALETTE[2],
     "chance": PALETTE[6],
 }
+# The four terms of the loss.
+NAMES = {
+    "content": "content loss",
+    "identity": "identity loss",
+    "confusion_cs": "confusion c→s",
+    "confusion_sc": "confusion s→c",
+}
 
 
 def use_template() -> None:

@@ -1,10 +1,9 @@
 """What a reader can move where something must be computed: ipywidgets around the figures of the course.
 
-What can be computed beforehand moves by plotly's own sliders, without a kernel; see `dsel.lossplots`. A widget here is a row of
-controls, reached and moved by keyboard, over a figure that is an ordinary output of the cell: it is drawn once, so that a saved
-page shows it, and redrawn in place (`display(..., display_id=True)`). Nothing is drawn inside an ipywidgets.Output, which
-Colab shows badly (googlecolab/colabtools #5889). Callbacks are plain methods that tests call. ipywidgets and plotly are
-imported where they are used.
+What can be computed beforehand moves by plotly's own sliders, without a kernel; see `dsel.lossplots`. A widget here is some
+controls, reached and moved by keyboard, over a figure (`dsel.screen`). Callbacks are plain methods, `set_<name>`, that tests
+call. ipywidgets and plotly are imported where they are used. Here stand those that look at a trained system; what one moves
+to understand the data and the losses, `SyncExplorer` and `LossExplorer`, is written in `dsel.explorers`.
 """
 
 from __future__ import annotations
@@ -15,8 +14,18 @@ from collections.abc import Callable
 
 import numpy as np
 
+from dsel import screen
+from dsel.explorers import LossExplorer, SyncExplorer
 from dsel.verification import confusable, equal_error_rate, unit
 
+__all__ = [
+    "EmbeddingExplorer",
+    "LossExplorer",
+    "RetrievalExplorer",
+    "SyncExplorer",
+    "TrainingMonitor",
+    "VerificationExplorer",
+]
 PAUSE = 1.0  # s between two drawings of a figure that moves by itself
 
 
@@ -94,12 +103,12 @@ class VerificationExplorer:
             "error": ipywidgets.Dropdown(options=self.ERRORS, description="worst", style=wide),
             "pair": ipywidgets.Dropdown(options=self.worst(), description="pair", style=wide),
         }
-        _show(self, width="24em")
+        screen.show(self, width="24em")
         first = self.pair(self.worst()[0][1]) if self.pair else HTML("")
         self._screens["pair"] = display(first, display_id=True)
 
     def _refresh(self) -> None:
-        _follow(self)
+        screen.follow(self)
         self._list()
 
     def _list(self) -> None:
@@ -202,7 +211,7 @@ class TrainingMonitor:
             self._buttons[name].on_click(lambda _, call=call: call())
         self._state = ipywidgets.Label(self.status())
         display(ipywidgets.HBox([*self._buttons.values(), self._state]))
-        self._screen = display(_bundle(self.figure()), raw=True, display_id=True)
+        self._screen = display(screen.bundle(self.figure()), raw=True, display_id=True)
         self._refresh(figure=False)
 
     def _train(self, until: int | None) -> None:
@@ -226,7 +235,7 @@ class TrainingMonitor:
             self._buttons["pause"].disabled = not self.running
         soon = self.running and time.monotonic() - self._drawn < PAUSE
         if figure and self._screen is not None and len(self.rows) > self._seen and not soon:
-            _redraw(self._screen, self.figure())
+            screen.redraw(self._screen, self.figure())
             self._seen, self._drawn = len(self.rows), time.monotonic()
 
 
@@ -299,7 +308,7 @@ class EmbeddingExplorer:
             "moment": ipywidgets.SelectionSlider(options=self.moments, value=self.moment, description="training", style=wide),
             "point": ipywidgets.Dropdown(options=self.points(), value=self.point, description="point", style=wide),
         }
-        _show(self)
+        screen.show(self)
         if self.clip:
             self._screens["clip"] = display(self._clip(), display_id=True)
 
@@ -307,7 +316,7 @@ class EmbeddingExplorer:
         return self.clip(self.point)
 
     def _refresh(self) -> None:
-        _follow(self)
+        screen.follow(self)
 
 
 class RetrievalExplorer:
@@ -370,7 +379,7 @@ class RetrievalExplorer:
     def set_query(self, number: int) -> None:
         """Ask about another window."""
         self.query = int(number)
-        _follow(self)
+        screen.follow(self)
         if "clips" in self._screens:
             self._screens["clips"].update(self._clips())
 
@@ -383,7 +392,7 @@ class RetrievalExplorer:
         self._controls = {
             "query": ipywidgets.Dropdown(options=self.queries(), value=self.query, description="clip", style=style)
         }
-        _show(self)
+        screen.show(self)
         if self.clips:
             self._screens["clips"] = display(self._clips(), display_id=True)
 
@@ -396,34 +405,3 @@ def _cosines(vectors: np.ndarray, k: int) -> np.ndarray:
     """Cosine of row k with every row: (P, D) -> (P,)."""
     z = unit(vectors)
     return z @ z[k]
-
-
-def _show(explorer, width: str = "28em") -> None:
-    """Display an explorer's controls, two a row, each calling its `set_<name>`, and its figure under them."""
-    import ipywidgets
-    from IPython.display import display
-
-    for name, control in explorer._controls.items():
-        control.layout.width = width
-        control.observe(lambda change, name=name: getattr(explorer, f"set_{name}")(change["new"]), names="value")
-    rows = list(explorer._controls.values())
-    display(ipywidgets.VBox([ipywidgets.HBox(rows[k : k + 2]) for k in range(0, len(rows), 2)]))
-    explorer._screens["figure"] = display(_bundle(explorer.figure()), raw=True, display_id=True)
-
-
-def _follow(explorer) -> None:
-    """Draw an explorer's figure anew, if it is on display."""
-    if "figure" in explorer._screens:
-        _redraw(explorer._screens["figure"], explorer.figure())
-
-
-def _bundle(figure) -> dict:
-    """A plotly figure as data for the page. Displayed as it is, it would show itself, each time as a new output."""
-    return figure._repr_mimebundle_()
-
-
-def _redraw(screen, figure) -> None:
-    """Put another figure where one stands. plotly's extension of JupyterLab never overwrites a figure, so a place of the same
-    height is kept for a moment by something that is none."""
-    screen.update({"text/html": f'<div style="height:{figure.layout.height or 450}px"></div>'}, raw=True)
-    screen.update(_bundle(figure), raw=True)

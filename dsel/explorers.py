@@ -1,0 +1,233 @@
+"""What one moves to understand the data and the losses before any training: sound against picture, points against a loss.
+
+The family of `dsel.widgets`, from where they are imported; see there, and `dsel.screen` for how they get on the page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dsel import screen
+from dsel.losses import (
+    confusion_loss,
+    content_logits,
+    draw_pick,
+    identity_logits,
+    inverse_distance,
+    matching_loss,
+    scaled_cosine,
+)
+from dsel.plots import NAMES
+
+WIDE = {"description_width": "9em"}
+# Two tasks x two targets: which logits a term looks at, and what they should be.
+TERMS = {
+    "content": ("content", matching_loss),
+    "identity": ("identity", matching_loss),
+    "confusion_cs": ("identity", confusion_loss),
+    "confusion_sc": ("content", confusion_loss),
+}
+
+
+class SyncExplorer:
+    """Find by eye and ear how far the sound of a clip is off: push it by k frames, look, listen; then uncover the answer.
+
+    Every clip arrives with its sound already late by `planted[name]` frames (early if negative), drawn from a seed.
+
+    clips: {name: (mouths uint8 (T, h, w, 3), opening (T,), mel (mels, 4 T), losses (2 reach + 1,))}, all of the clip in step;
+    losses: the content loss that a trained network pays if the sound is late by -reach .. reach frames, chance a guesser's.
+    clip: called with a name and by how many frames the sound is late in all, returns something to display (the clip, to be
+    played so); None: nothing is heard.
+
+        explorer = SyncExplorer(clips, chance=np.log(K), clip=lambda name, k: notebook.show_clip(...))
+        explorer.show()
+    """
+
+    ANSWERS = ("hidden", "shown")
+    LEAST = 3  # frames that a planted offset has at the least, so that there is something to find
+
+    def __init__(self, clips: dict, *, chance: float, clip: Callable | None = None, seed: int = 0):
+        self.clips, self.chance, self.clip = clips, chance, clip
+        self.reach = len(next(iter(clips.values()))[3]) // 2
+        possible = [k for k in range(-(self.reach // 2), self.reach // 2 + 1) if abs(k) >= self.LEAST]
+        drawn = np.random.default_rng(seed).choice(possible, len(clips))
+        self.planted = {name: int(k) for name, k in zip(clips, drawn, strict=True)}
+        self.name, self.shift, self.answer = next(iter(clips)), 0, self.ANSWERS[0]
+        self._screens = {}
+
+    def late(self) -> int:
+        """By how many frames the sound is late now: what was planted and what it was pushed by."""
+        return self.planted[self.name] + self.shift
+
+    def figure(self):
+        """Mouths over the sound where it stands; below, once uncovered, what the network pays for every push."""
+        from dsel.alignplots import pushed
+
+        T = len(self.clips[self.name][0])
+        state = {"shift": self.shift, "planted": self.planted[self.name], "shown": self.answer == "shown"}
+        return pushed(*self.clips[self.name], first=T // 4, count=T // 2, chance=self.chance, **state)
+
+    def set_name(self, name: str) -> None:
+        """Another clip: not yet pushed, its answer hidden."""
+        self.name, self.shift, self.answer = name, 0, self.ANSWERS[0]
+        if self._screens:
+            self._controls["shift"].value, self._controls["answer"].value = self.shift, self.answer
+        self._refresh()
+
+    def set_shift(self, k: int) -> None:
+        """Push the sound by k frames: k > 0, it comes later."""
+        if k != self.shift:  # the slider says so once more when a new clip has put it back
+            self.shift = int(k)
+            self._refresh()
+
+    def set_answer(self, answer: str) -> None:
+        """Uncover what was planted and what the network says, or cover it again."""
+        if answer != self.answer:
+            self.answer = answer
+            screen.follow(self)
+
+    def show(self) -> None:
+        """Controls, figure and the clip as it sounds now, in the cell's output."""
+        import ipywidgets
+        from IPython.display import display
+
+        push = {"min": -self.reach, "max": self.reach, "value": self.shift, "continuous_update": False}
+        self._controls = {
+            "name": ipywidgets.Dropdown(options=list(self.clips), value=self.name, description="clip", style=WIDE),
+            "shift": ipywidgets.IntSlider(description="push the sound, k", style=WIDE, **push),
+            "answer": ipywidgets.Dropdown(options=self.ANSWERS, value=self.answer, description="the answer", style=WIDE),
+        }
+        screen.show(self)
+        if self.clip:
+            self._screens["clip"] = display(self._clip(), display_id=True)
+
+    def _clip(self):
+        return self.clip(self.name, self.late())
+
+    def _refresh(self) -> None:
+        screen.follow(self)
+        if "clip" in self._screens:
+            self._screens["clip"].update(self._clip())
+
+
+class LossExplorer:
+    """Place a small batch of embeddings on a circle and see what each loss of the method makes of it, beside chance.
+
+    Window t of track i stands at who * 360 i / B + what * 360 (t - (N - 1) / 2) / N degrees: `who` in [0, 1] is how far people
+    differ, `what` how far moments do. The face stands there; its sound is off by a normal angle of standard deviation `noise`.
+
+    terms: those of `dsel.plots.NAMES` that may be looked at; the first is at the start. B, N: tracks, windows a track.
+    seed: of the noise and of which window is picked. who, what, noise (degrees), w: where the sliders start.
+
+        explorer = LossExplorer(("content",), seed=3)
+        explorer.set_what(1.0)
+        explorer.losses()["content"]
+        explorer.show()
+    """
+
+    SIMILARITIES = ("scaled cosine", "inverse distance")
+
+    def __init__(self, terms=tuple(TERMS), *, B: int = 3, N: int = 4, seed: int = 0, who=0.5, what=0.5, noise=15.0, w=10.0):
+        self.terms, self.term, self.similarity = tuple(terms), terms[0], self.SIMILARITIES[0]
+        self.who, self.what, self.noise, self.w = who, what, noise, w
+        generator = torch.Generator().manual_seed(seed)
+        self.pick = draw_pick(B, N, generator)  # (B,)
+        self._off = torch.randn(B, N, dtype=torch.float64, generator=generator)
+        self._screens = {}
+
+    def points(self) -> tuple[Tensor, Tensor]:
+        """The embeddings as they are set now: face, audio, each (B, N, 2)."""
+        B, N = self._off.shape
+        track, window = torch.arange(B, dtype=torch.float64)[:, None], torch.arange(N, dtype=torch.float64)
+        degrees = self.who * 360 * track / B + self.what * 360 * (window - (N - 1) / 2) / N  # (B, N)
+        return _on_circle(degrees), _on_circle(degrees + self.noise * self._off)
+
+    def logits(self, term: str) -> Tensor:
+        """Of the task behind a term: (B, N, N) or (B, B)."""
+        similarity = inverse_distance if self.similarity == "inverse distance" else partial(scaled_cosine, w=self.w, b=0.0)
+        if TERMS[term][0] == "content":
+            return content_logits(*self.points(), similarity)
+        return identity_logits(*self.points(), similarity, self.pick)
+
+    def losses(self) -> dict[str, float]:
+        """The value of every term."""
+        return {term: TERMS[term][1](self.logits(term)).item() for term in self.terms}
+
+    def chance(self) -> dict[str, float]:
+        """log K of every term: what a guesser pays a matching loss, and the floor of a confusion loss."""
+        return {term: float(np.log(self.logits(term).shape[-1])) for term in self.terms}
+
+    def figure(self):
+        """The points, the logits and softmax of the task in view, and the losses."""
+        from dsel.lossplots import points_and_losses
+
+        identity = TERMS[self.term][0] == "identity"
+        logits = self.logits(self.term) if identity else self.logits(self.term)[0]
+        losses, K = self.losses(), len(logits)
+        kind = "its floor" if self.term.startswith("confusion") else "chance"
+        title = f"{NAMES[self.term].capitalize()} {losses[self.term]:.3f}; {kind} is log {K} = {np.log(K):.3f}"
+        pick = self.pick if identity else None
+        return points_and_losses(*self.points(), logits, losses, self.chance(), term=self.term, title=title, pick=pick)
+
+    def set_term(self, name: str) -> None:
+        """Look at another term."""
+        self._set("term", name)
+
+    def set_similarity(self, name: str) -> None:
+        """Scaled cosine or inverse distance. (The latter has no w.)"""
+        self._set("similarity", name)
+        if self._screens:
+            self._controls["w"].disabled = name == "inverse distance"
+
+    def set_w(self, w: float) -> None:
+        """The scale of the cosine."""
+        self._set("w", w)
+
+    def set_who(self, share: float) -> None:
+        """How far people differ: 0, all tracks stand in one place; 1, spread over the circle."""
+        self._set("who", share)
+
+    def set_what(self, share: float) -> None:
+        """How far the moments of a track differ: 0, all stand in one place; 1, spread over the circle."""
+        self._set("what", share)
+
+    def set_noise(self, degrees: float) -> None:
+        """How far the sound of a match stands from its face."""
+        self._set("noise", degrees)
+
+    def show(self) -> None:
+        """Controls and figure, in the cell's output."""
+        import ipywidgets
+
+        def slider(name, top, step, text):
+            kind = {"value": getattr(self, name), "min": 0, "max": top, "step": step, "continuous_update": False}
+            return ipywidgets.FloatSlider(description=text, readout_format="g", style=WIDE, **kind)
+
+        options = [(NAMES[term], term) for term in self.terms]
+        self._controls = {
+            "what": slider("what", 1, 0.05, "moments differ"),
+            "who": slider("who", 1, 0.05, "people differ"),
+            "noise": slider("noise", 90, 5, "matches off by °"),
+            "w": slider("w", 30, 1, "scale w"),
+            "similarity": ipywidgets.Dropdown(
+                options=self.SIMILARITIES, value=self.similarity, description="similarity", style=WIDE
+            ),
+        }
+        if len(options) > 1:
+            self._controls["term"] = ipywidgets.Dropdown(options=options, value=self.term, description="question", style=WIDE)
+        screen.show(self)
+
+    def _set(self, name: str, value) -> None:
+        setattr(self, name, value)
+        screen.follow(self)
+
+
+def _on_circle(degrees: Tensor) -> Tensor:
+    """Angles (...) to unit vectors (..., 2)."""
+    angle = torch.deg2rad(degrees)
+    return torch.stack([angle.cos(), angle.sin()], dim=-1)
