@@ -206,13 +206,13 @@ class LossExplorer:
 
         def slider(name, top, step, text):
             kind = {"value": getattr(self, name), "min": 0, "max": top, "step": step, "continuous_update": False}
-            return ipywidgets.FloatSlider(description=text, readout_format="g", style=WIDE, **kind)
+            return ipywidgets.FloatSlider(description=text, readout_format=".0f" if step >= 1 else ".2f", style=WIDE, **kind)
 
         options = [(NAMES[term], term) for term in self.terms]
         self._controls = {
             "what": slider("what", 1, 0.05, "moments differ"),
             "who": slider("who", 1, 0.05, "people differ"),
-            "noise": slider("noise", 90, 5, "matches off by °"),
+            "noise": slider("noise", 90, 5, "matches off, °"),
             "w": slider("w", 30, 1, "scale w"),
             "similarity": ipywidgets.Dropdown(
                 options=self.SIMILARITIES, value=self.similarity, description="similarity", style=WIDE
