@@ -1,7 +1,7 @@
 """Keep how a training changes the embeddings of strangers, for the slider of notebook 07.
 
     dsel toy --out runs/toy --speakers 2500 --tracks 2
-    python tools/emergence.py --data runs/toy --run runs/emergence --set steps=1200
+    python tools/emergence.py --data runs/toy --run runs/emergence --set steps=1200 within=0
 
 trains in that run folder and writes data/emergence.npz: `steps` (S,), and the audio embeddings of both heads at each, float16
 (S, P, D), of the P half tracks of data/mini's test speakers, as `dsel.maps.half_tracks` orders them. `--snapshots` takes
