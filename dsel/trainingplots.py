@@ -25,8 +25,7 @@ def chance_levels(N: int, B: int, extra: int = 0) -> dict[str, float]:
 
     The extra tracks take part in the identity loss alone. For the confusion terms this is the minimum.
     """
-    found = {"content": math.log(N), "identity": math.log(B + extra), "confusion_cs": math.log(B), "confusion_sc": math.log(N)}
-    return found | {"within": math.log(B) + math.log(max(1, N - 1))}
+    return {"content": math.log(N), "identity": math.log(B + extra), "confusion_cs": math.log(B), "confusion_sc": math.log(N)}
 
 
 def curves(rows: list[dict], *, N: int, B: int, extra: int = 0, steps: int | None = None, w_max: float | None = None):
@@ -39,7 +38,8 @@ def curves(rows: list[dict], *, N: int, B: int, extra: int = 0, steps: int | Non
 
     titles = ("loss minus its chance level", "top-1 in the batch", "scale w")
     figure = make_subplots(1, 3, subplot_titles=titles, horizontal_spacing=0.07)
-    step, chance = [row["step"] for row in rows], chance_levels(N, B, extra)
+    step = [row["step"] for row in rows]
+    chance = chance_levels(N, B, extra) | {"within": math.log(B) + math.log(max(1, N - 1))}
     mode = "lines+markers" if len(rows) < 25 else "lines"
 
     def line(column, key, values, name, **style):
