@@ -20,6 +20,8 @@ from pathlib import Path
 
 import pytest
 
+from tools.stills import CHROMIUM
+
 ROOT = Path(__file__).resolve().parents[1]
 SCREENS = ROOT / "build" / "screens"
 NOTEBOOKS = sorted(path.stem for path in (ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
@@ -27,7 +29,6 @@ EVERY = os.environ.get("DSEL_BROWSER") == "all"
 RUN = NOTEBOOKS if EVERY else ["03_content_loss"]
 DECKS = NOTEBOOKS if EVERY else ["00_start_here", "05_disentanglement_loss"]  # a clip to play; figures that move
 PAGES = NOTEBOOKS if EVERY else ["00_start_here"]
-CHROMIUM = os.environ.get("DSEL_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 # Of JupyterLab itself, not of a notebook: what it logs when a server is started without a terminal, translations or git.
 LAB_ITSELF = re.compile(
     r"favicon|/api/(?:me|terminals|translations)|/lab/api/|service ?worker|Viewport argument|language server", re.I
@@ -210,15 +211,42 @@ RUN_ALL = """async () => {
 }"""
 
 
-@pytest.mark.parametrize("name", RUN)
-def test_a_notebook_in_jupyterlab_runs_and_everything_moves(browser, lab, name):
-    watch = Watch(browser)
-    page = watch.page
+def open_notebook(page, lab, name) -> None:
+    """Open a notebook as it is stored, and wait until it is all there."""
     page.goto(f"{lab}/doc/tree/notebooks/{name}.ipynb?reset")
     page.wait_for_selector(".jp-Notebook .jp-Cell")
     page.wait_for_function(
         "window.jupyterapp && jupyterapp.shell.currentWidget && jupyterapp.shell.currentWidget.sessionContext"
     )
+
+
+@pytest.mark.parametrize("name", RUN)
+def test_a_stored_figure_in_jupyterlab_is_a_still_and_moves_under_the_mouse(browser, lab, name):
+    watch = Watch(browser)
+    page = watch.page
+    open_notebook(page, lab, name)
+    page.wait_for_selector(".jp-RenderedPlotly")
+    figures = page.locator(".jp-RenderedPlotly")
+    moved = {}
+    for number in range(figures.count()):
+        figure = figures.nth(number)
+        picture = figure.locator("img.plot-img")
+        assert picture.evaluate("img => img.complete && img.naturalWidth > 300"), "no still: run `make stills`"
+        picture.hover(force=True)  # the picture is gone as soon as it is touched
+        figure.locator(".main-svg").first.wait_for()
+        moved |= {f"figure {number} {handle}": fine for handle, fine in move_plotly(page, figure).items()}
+    print(name, moved)
+    assert figures.count()
+    assert all(moved.values()), {handle for handle, fine in moved.items() if not fine}
+    assert not watch.away
+    assert not watch.errors
+
+
+@pytest.mark.parametrize("name", RUN)
+def test_a_notebook_in_jupyterlab_runs_and_everything_moves(browser, lab, name):
+    watch = Watch(browser)
+    page = watch.page
+    open_notebook(page, lab, name)
     ran = page.evaluate(RUN_ALL)
     assert all(count for count, _ in ran)
     assert not sum(errors for _, errors in ran)
