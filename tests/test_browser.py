@@ -245,6 +245,47 @@ def test_a_stored_figure_in_jupyterlab_is_a_still_and_moves_under_the_mouse(brow
     assert not watch.errors
 
 
+# Letters outside figures (which bring their paper along) with little contrast to what is behind them: [[contrast, text]].
+FAINT = """least => {
+  const rgba = text => (text.match(/[\\d.]+/g) || []).map(Number);
+  const linear = v => v / 255 <= 0.04045 ? v / 3294.6 : ((v / 255 + 0.055) / 1.055) ** 2.4;
+  const light = ([r, g, b]) => 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b) + 0.05;
+  const behind = node => {
+    const colour = node ? rgba(getComputedStyle(node).backgroundColor) : [255, 255, 255];
+    return colour.length == 3 || colour[3] > 0.5 ? colour : behind(node.parentElement);
+  };
+  const faint = [];
+  for (const area of document.querySelectorAll('.jp-OutputArea-output, .jp-MarkdownOutput')) {
+    const texts = document.createTreeWalker(area, NodeFilter.SHOW_TEXT);
+    while (texts.nextNode()) {
+      const node = texts.currentNode.parentElement, text = texts.currentNode.data.trim();
+      if (!text || node.closest('style, script, svg') || !node.getClientRects().length) continue;
+      const [a, b] = [light(rgba(getComputedStyle(node).color)), light(behind(node))];
+      if (Math.max(a, b) / Math.min(a, b) < least) faint.push([Math.max(a, b) / Math.min(a, b), text.slice(0, 40)]);
+    }
+  }
+  return faint;
+}"""
+
+
+THEME = "name => jupyterapp.commands.execute('apputils:change-theme', {theme: name})"
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS if EVERY else ["00_start_here"])
+def test_everything_can_be_read_in_the_dark_theme(browser, lab, name):
+    watch = Watch(browser)
+    page = watch.page
+    open_notebook(page, lab, name)
+    page.evaluate(THEME, "JupyterLab Dark")
+    page.wait_for_function("document.body.dataset.jpThemeLight === 'false'")
+    page.wait_for_timeout(500)
+    watch.photo(f"{name}_dark")
+    read, faint = page.evaluate(FAINT, 22), page.evaluate(FAINT, 4)  # nothing has 22; JupyterLab's own comments have 4.15
+    page.evaluate(THEME, "JupyterLab Light")  # it is a setting of the server, which others use
+    assert len(read) > 50, "the probe finds no letters"
+    assert not faint
+
+
 @pytest.mark.parametrize("name", RUN)
 def test_a_notebook_in_jupyterlab_runs_and_everything_moves(browser, lab, name):
     watch = Watch(browser)
