@@ -3,6 +3,7 @@
 # make lab    JupyterLab on notebook 00
 # make slides site student    three views of the notebooks -> build/
 # make stamp    the repository's address, Colab's cell and the slides into every notebook
+# make stills   a picture of every figure into the notebooks, for GitHub: after a notebook has been run (needs Chromium)
 # make browser colab    every notebook in JupyterLab, as deck and as page; a bare notebook with Colab's versions
 # Each builds .venv by itself; a bare Python 3.10 or newer is enough.
 
@@ -15,7 +16,7 @@ BIN := $(VENV)/bin
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: demo test lint pytest nbval lab slides site student stamp browser colab clean
+.PHONY: demo test lint pytest nbval lab slides site student stamp stills browser colab clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python -m dsel demo --out runs/demo
@@ -40,6 +41,9 @@ slides site student: $(VENV)/.test
 
 stamp: $(VENV)/.uv
 	$(BIN)/python tools/stamp.py
+
+stills: $(VENV)/.test
+	$(BIN)/python tools/stills.py
 
 browser: $(VENV)/.test
 	DSEL_BROWSER=all OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/test_browser.py -x

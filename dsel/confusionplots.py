@@ -30,7 +30,8 @@ def tables(named: dict, *, title: str, columns: int = 2):
     figure.update_yaxes(autorange="reversed")
     figure.update_annotations(font_size=13)
     scale = {"colorscale": "Viridis", "cmin": 0, "cmax": 1, "colorbar": {"title": "p"}}
-    size = {"width": 220 * columns + 130, "height": 280 * rows + 100, "margin": {"t": 110, "b": 20}}
+    longest = max(len(line) for head in heads for line in head.split("<br>"))
+    size = {"width": max(220, 8 * longest) * columns + 130, "height": 280 * rows + 100, "margin": {"t": 110, "b": 20}}
     return figure.update_layout(title={"text": title, "y": 0.97}, coloraxis=scale, **size)
 
 

@@ -234,7 +234,7 @@ def table(values, *, title: str, rows: str, columns: str, signed: bool = False, 
     if digits is not None:
         heat.update(texttemplate=f"%{{z:{'+' if signed else ''}.{digits}f}}", textfont={"size": 18})
     figure = go.Figure(heat)
-    figure.update_layout(title=title, xaxis_title=columns, yaxis_title=rows, width=520, height=400)
+    figure.update_layout(title=title, xaxis_title=columns, yaxis_title=rows, width=max(520, 12 * len(title)), height=400)
     figure.update_xaxes(showgrid=False, constrain="domain")
     figure.update_yaxes(autorange="reversed", showgrid=False, scaleanchor="x", constrain="domain")
     if max(values.shape) <= 12:

@@ -53,6 +53,7 @@ def maps_row(panels: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]], *, ti
     figure = make_subplots(1, len(panels), subplot_titles=list(panels), horizontal_spacing=0.03)
     for col, (plane, labels, hover) in enumerate(panels.values(), start=1):
         add_points(figure, plane, labels, hover, row=1, col=col, legend="row" if legend and col == 1 else "")
+    figure.update_annotations(font_size=15 if len(panels) < 3 else 13)  # three headings of a few words do not touch
     return _bare(figure, title, height=430)
 
 
@@ -94,7 +95,10 @@ def maps_and_proof(planes: dict, labels: np.ndarray, hover: np.ndarray, proof: d
         )
         figure.add_trace(bars, row, len(heads) + 1)
         line = {"color": COLOURS["chance"], "dash": "dot"}
-        figure.add_hline(chance, row=row, col=len(heads) + 1, line=line, annotation_text="chance", annotation_font_size=11)
+        figure.add_hline(
+            chance, row=row, col=len(heads) + 1, line=line, annotation_text="chance",
+            annotation={"font": {"size": 11}, "bgcolor": "rgba(255,255,255,.8)"},  # it stands on a bar
+        )  # fmt: skip
     _bare(figure, title, height=420 * len(stages))
     figure.update_xaxes(visible=True, showgrid=False, tickfont={"size": 12}, col=len(heads) + 1)
     figure.update_yaxes(visible=True, range=[0, 1.2 * highest], ticksuffix=" %", tickfont={"size": 11}, col=len(heads) + 1)
@@ -230,7 +234,7 @@ def _bare(figure, title: str, *, height: int, width: int = 960):
         width=width,
         height=height,
         margin={"t": 100, "l": 20, "r": 20, "b": 30},
-        legend={"itemsizing": "constant", "font": {"size": 12}},
+        legend={"itemsizing": "constant", "font": {"size": 12}, "tracegroupgap": 0},  # all speakers without scrolling
     )
     figure.update_xaxes(visible=False)
     figure.update_yaxes(visible=False)

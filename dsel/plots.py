@@ -34,6 +34,7 @@ def use_template() -> None:
     import plotly.io as pio
 
     axis = {"gridcolor": "rgba(127,127,127,.25)", "zerolinecolor": "rgba(127,127,127,.4)", "linecolor": "#7f7f7f"}
+    axis["automargin"] = True  # room for long names: a still has no hovering that would tell them
     pio.templates["dsel"] = go.layout.Template(
         layout={
             "colorway": list(PALETTE),

@@ -205,7 +205,8 @@ def costs(scores, target, priors=(0.5, 0.05, 0.01), *, title: str):
         x, y, line = short(threshold[keep]), short(cost[keep]), {"color": colour, "width": 3}
         figure.add_scatter(x=x, y=y, mode="lines", line=line, name=f"P_target = {p:g}")
         figure.add_trace(_dot(short(threshold[[best]]), short(cost[[best]]), colour))
-    figure.add_hline(y=1, line={"dash": "dot", "color": COLOURS["chance"]}, annotation_text="refuse everybody")
+    said = {"annotation_text": "refuse everybody", "annotation_position": "top left"}  # all curves meet on the right
+    figure.add_hline(y=1, line={"dash": "dot", "color": COLOURS["chance"]}, **said)
     figure.update_xaxes(title_text="threshold θ")
     figure.update_yaxes(title_text="cost", range=[0, 3])
     return figure.update_layout(title=title, width=820, height=430)

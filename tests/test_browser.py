@@ -20,6 +20,8 @@ from pathlib import Path
 
 import pytest
 
+from tools.stills import CHROMIUM
+
 ROOT = Path(__file__).resolve().parents[1]
 SCREENS = ROOT / "build" / "screens"
 NOTEBOOKS = sorted(path.stem for path in (ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
@@ -27,7 +29,6 @@ EVERY = os.environ.get("DSEL_BROWSER") == "all"
 RUN = NOTEBOOKS if EVERY else ["03_content_loss"]
 DECKS = NOTEBOOKS if EVERY else ["00_start_here", "05_disentanglement_loss"]  # a clip to play; figures that move
 PAGES = NOTEBOOKS if EVERY else ["00_start_here"]
-CHROMIUM = os.environ.get("DSEL_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 # Of JupyterLab itself, not of a notebook: what it logs when a server is started without a terminal, translations or git.
 LAB_ITSELF = re.compile(
     r"favicon|/api/(?:me|terminals|translations)|/lab/api/|service ?worker|Viewport argument|language server", re.I
@@ -210,15 +211,86 @@ RUN_ALL = """async () => {
 }"""
 
 
-@pytest.mark.parametrize("name", RUN)
-def test_a_notebook_in_jupyterlab_runs_and_everything_moves(browser, lab, name):
-    watch = Watch(browser)
-    page = watch.page
+def open_notebook(page, lab, name) -> None:
+    """Open a notebook as it is stored, and wait until it is all there."""
     page.goto(f"{lab}/doc/tree/notebooks/{name}.ipynb?reset")
     page.wait_for_selector(".jp-Notebook .jp-Cell")
     page.wait_for_function(
         "window.jupyterapp && jupyterapp.shell.currentWidget && jupyterapp.shell.currentWidget.sessionContext"
     )
+
+
+@pytest.mark.parametrize("name", RUN)
+def test_a_stored_figure_in_jupyterlab_is_a_still_and_moves_under_the_mouse(browser, lab, name):
+    watch = Watch(browser)
+    page = watch.page
+    open_notebook(page, lab, name)
+    page.wait_for_selector(".jp-RenderedPlotly")
+    figures = page.locator(".jp-RenderedPlotly")
+    moved = {}
+    for number in range(figures.count()):
+        figure = figures.nth(number)
+        picture = figure.locator("img.plot-img")
+        assert picture.evaluate("img => img.complete && img.naturalWidth > 300"), "no still: run `make stills`"
+        figure.scroll_into_view_if_needed()
+        if picture.is_visible():  # else it has come to lie under the mouse already
+            box = picture.bounding_box()
+            page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        figure.locator(".main-svg").first.wait_for(timeout=60_000)
+        moved |= {f"figure {number} {handle}": fine for handle, fine in move_plotly(page, figure).items()}
+    print(name, moved)
+    assert figures.count()
+    assert all(moved.values()), {handle for handle, fine in moved.items() if not fine}
+    assert not watch.away
+    assert not watch.errors
+
+
+# Letters outside figures (which bring their paper along) with little contrast to what is behind them: [[contrast, text]].
+FAINT = """least => {
+  const rgba = text => (text.match(/[\\d.]+/g) || []).map(Number);
+  const linear = v => v / 255 <= 0.04045 ? v / 3294.6 : ((v / 255 + 0.055) / 1.055) ** 2.4;
+  const light = ([r, g, b]) => 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b) + 0.05;
+  const behind = node => {
+    const colour = node ? rgba(getComputedStyle(node).backgroundColor) : [255, 255, 255];
+    return colour.length == 3 || colour[3] > 0.5 ? colour : behind(node.parentElement);
+  };
+  const faint = [];
+  for (const area of document.querySelectorAll('.jp-OutputArea-output, .jp-MarkdownOutput')) {
+    const texts = document.createTreeWalker(area, NodeFilter.SHOW_TEXT);
+    while (texts.nextNode()) {
+      const node = texts.currentNode.parentElement, text = texts.currentNode.data.trim();
+      if (!text || node.closest('style, script, svg') || !node.getClientRects().length) continue;
+      const [a, b] = [light(rgba(getComputedStyle(node).color)), light(behind(node))];
+      if (Math.max(a, b) / Math.min(a, b) < least) faint.push([Math.max(a, b) / Math.min(a, b), text.slice(0, 40)]);
+    }
+  }
+  return faint;
+}"""
+
+
+THEME = "name => jupyterapp.commands.execute('apputils:change-theme', {theme: name})"
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS if EVERY else ["00_start_here"])
+def test_everything_can_be_read_in_the_dark_theme(browser, lab, name):
+    watch = Watch(browser)
+    page = watch.page
+    open_notebook(page, lab, name)
+    page.evaluate(THEME, "JupyterLab Dark")
+    page.wait_for_function("document.body.dataset.jpThemeLight === 'false'")
+    page.wait_for_timeout(500)
+    watch.photo(f"{name}_dark")
+    read, faint = page.evaluate(FAINT, 22), page.evaluate(FAINT, 4)  # nothing has 22; JupyterLab's own comments have 4.15
+    page.evaluate(THEME, "JupyterLab Light")  # it is a setting of the server, which others use
+    assert len(read) > 50, "the probe finds no letters"
+    assert not faint
+
+
+@pytest.mark.parametrize("name", RUN)
+def test_a_notebook_in_jupyterlab_runs_and_everything_moves(browser, lab, name):
+    watch = Watch(browser)
+    page = watch.page
+    open_notebook(page, lab, name)
     ran = page.evaluate(RUN_ALL)
     assert all(count for count, _ in ran)
     assert not sum(errors for _, errors in ran)

@@ -18,6 +18,7 @@ CELLS = 50  # Colab's not counted
 LONGER = {"05_disentanglement_loss": 60, "09_ablation": 60}  # two formulas, experiments on the scale; every group of rows
 BYTES = 1_500_000
 EXERCISES = tuple(f"{number:02d}" for number in range(1, 12))  # the notebooks with exercises: all but 00
+PLOTLY = "application/vnd.plotly.v1+json"
 HANGUL = re.compile("[가-힣]")
 # Whatever leaves the page: shells, pip, downloads, remote pictures and scripts. (Links are for reading and are fine.)
 NETWORK_CODE = re.compile(r"\b(?:urllib|requests|httpx|wget|curl|gdown|hf_hub|snapshot_download)\b|^\s*[!%]\s*\w", re.M)
@@ -168,6 +169,19 @@ def prose_types_no_measurements(nb, name):
             yield f"{found.group()!r} is typed into the prose; print it from a variable"
 
 
+def readable_on_dark_pages(nb, name):
+    """A figure brings its own light paper under its dark letters; our html takes the colours of the page, or sets both."""
+    for output in (output for cell in nb["cells"] for output in cell.get("outputs", [])):
+        data = output.get("data", {})
+        layout = data.get(PLOTLY, {}).get("layout", {})
+        paper = layout.get("paper_bgcolor") or layout.get("template", {}).get("layout", {}).get("paper_bgcolor")
+        if PLOTLY in data and paper not in ("white", "#fff", "#ffffff"):
+            yield f"a figure on {paper or 'no paper'}: does notebook.start() set the template?"
+        for style in re.findall(r'style="([^"]*)"', "".join(data.get("text/html", ""))):
+            if re.search(r"(?:^|;)\s*color\s*:", style) and "background" not in style:
+                yield f"letters of a fixed colour on whatever the page has: {style!r}"
+
+
 RULES = (
     head_says_what_to_expect,
     first_code_cell_imports_everything,
@@ -179,6 +193,7 @@ RULES = (
     was_run_and_ran_well,
     clean_file,
     prose_types_no_measurements,
+    readable_on_dark_pages,
 )
 
 
@@ -248,6 +263,10 @@ BREAK = {
     "time stamps": ("clean_file", 3, lambda cell: cell["metadata"].update(execution={"start": "1"})),
     "path": ("clean_file", 3, lambda cell: cell.update(outputs=[
         {"output_type": "stream", "name": "stdout", "text": "/home/me/x"}])),
+    "paper": ("readable_on_dark_pages", 3, lambda cell: cell.update(outputs=[
+        {"output_type": "display_data", "data": {PLOTLY: {"data": [], "layout": {"paper_bgcolor": "rgba(0,0,0,0)"}}}}])),
+    "letters": ("readable_on_dark_pages", 3, lambda cell: cell.update(outputs=[
+        {"output_type": "display_data", "data": {"text/html": '<p style="color:#222">x</p>'}}])),
     "measured": ("prose_types_no_measurements", 2, lambda cell: cell.update(source=cell["source"] + " reaches 28.5 %")),
 }  # fmt: skip
 

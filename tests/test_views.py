@@ -129,7 +129,7 @@ def test_a_solution_is_taken_out_and_a_hint_is_not():
 def figure_notebook():
     plotly = pytest.importorskip("plotly.graph_objects")
     drawn = json.loads(plotly.Figure(plotly.Bar(y=[1, 2]), layout={"title": "A <b>name</b>"}).to_json())
-    output = nbformat.v4.new_output("display_data", {views.PLOTLY: drawn})
+    output = nbformat.v4.new_output("display_data", {views.PLOTLY: drawn, "image/png": "c3RpbGw="})
     widget = nbformat.v4.new_output("display_data", {views.WIDGET: {"model_id": "x"}, "text/plain": "VBox()"})
     text = nbformat.v4.new_markdown_cell("## S\n[next](05_disentanglement_loss.ipynb), [code](../dsel/losses.py#L3)")
     head, code = nbformat.v4.new_markdown_cell("# 00"), nbformat.v4.new_code_cell("f", outputs=[output, widget])
@@ -145,6 +145,7 @@ def test_a_page_names_its_figures_and_asks_nobody(view, suffix):
     assert 'role="figure"' in html
     assert "Plotly.newPlot" in html
     assert "VBox()" not in html  # dead without a kernel
+    assert "c3RpbGw" not in html  # the still is for readers that cannot show the figure
     assert f'href="05_disentanglement_loss{suffix}"' in html
     assert f"{views.address()}/blob/main/dsel/losses.py#L3" in html
     assert not re.findall(r"<(?:script|img|link)[^>]+(?:src|href)=\"(?:https?:)?//[^\"]+", html)

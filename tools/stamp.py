@@ -125,7 +125,19 @@ def stamped(path: Path, repository: str) -> str:
     """The text of the file as it should be."""
     nb = json.loads(path.read_text(encoding="utf-8"))
     stamp(nb, path.name, repository)
+    return as_text(nb)
+
+
+def as_text(nb: dict) -> str:
+    """A notebook as it is written here: always the same for the same notebook."""
     return json.dumps(nb, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
+
+
+def replace(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    part = path.with_suffix(".part")
+    part.write_text(text, encoding="utf-8")
+    os.replace(part, path)
 
 
 def map_of_the_course() -> str:
@@ -151,9 +163,7 @@ def main(argv=None) -> int:
             continue
         behind.append(path.name)
         if not options.check:
-            part = path.with_suffix(".part")
-            part.write_text(wanted, encoding="utf-8")
-            os.replace(part, path)
+            replace(path, wanted)
     if behind:
         print(("out of step: " if options.check else "stamped: ") + ", ".join(behind))
     return 1 if options.check and behind else 0

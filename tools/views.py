@@ -29,9 +29,9 @@ if __package__ in (None, ""):  # run as a file
 
 from tools.slides import HIDE  # noqa: E402
 from tools.stamp import BRANCH, NOTEBOOKS, address  # noqa: E402
+from tools.stills import PLOTLY  # noqa: E402
 
 TEMPLATES = ROOT / "tools" / "templates"
-PLOTLY = "application/vnd.plotly.v1+json"
 WIDGET = "application/vnd.jupyter.widget-view+json"
 ANSWERS = ("solution", "law")  # tags of cells that give an answer away
 FOLDED_ANSWER = re.compile(r"<details[^>]*>\s*<summary>[^<]*\b(?:solution|answer)\b.*?</details>\n*", re.S | re.I)
