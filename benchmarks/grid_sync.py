@@ -36,7 +36,7 @@ BOX = (36, 18, 60)  # top, left, side in them: from below the eyes to the chin
 SEES = 48  # pixels the networks look at
 SPEAKERS = 700  # drawn ones to train on, two tracks each
 PIECE, STEP, REACH = 50, 5, 15  # frames: 2 s; between the starts of pieces; how far the offset is searched
-CONTENT = {"alpha_s": 0.0, "lam": 0.0, "extra": 0, "B": 16, "N": 20, "save_every": 50}
+CONTENT = {"alpha_s": 0.0, "lam": 0.0, "within": 0.0, "extra": 0, "B": 16, "N": 20, "save_every": 50}
 RUNS = {  # name: (corpus, start_from, changes)
     "toy": ("toy", None, {"steps": 400, "lr": 2e-3}),
     "tuned": ("grid", "toy", {"steps": 200, "lr": 1e-3, "augment": 1.0}),

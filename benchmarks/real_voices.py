@@ -100,7 +100,7 @@ def main() -> None:
     trained = []
     for seed in range(arguments.seeds):
         run = work / f"seed{seed}"
-        config = TrainConfig.laptop(seed=seed, steps=arguments.steps, save_every=50)
+        config = TrainConfig.laptop(seed=seed, steps=arguments.steps, within=0.0, save_every=50)  # the notes' terms
         trainer = Trainer(corpora.open(data), ModelConfig.laptop(), config, run, resume=(run / "checkpoint.pt").is_file())
         if trainer.step < config.steps:
             trainer.fit()

@@ -203,6 +203,7 @@ def compare(name: str, B: int, N: int, extra: int, rounds: int, device: str = "a
             "N": N,
             "extra": extra,
             "augment": 0.0,
+            "within": 0.0,  # the plain step has the notes' terms
             "lam_warmup": 0,
             "device": device,
             "loader": "cache",
