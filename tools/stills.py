@@ -7,7 +7,7 @@
 
 A figure is stored as plotly's JSON, which such readers show as nothing. The still is an `image/png` in the same output: the
 figure as it stands before anybody moves it, drawn by the plotly.js of the installed plotly in a Chromium without a network,
-with at most 256 colours. It carries the fingerprint of its figure inside the file, so that a still is drawn anew only when
+with a palette of 64 colours. It carries the fingerprint of its figure inside the file, so that a still is drawn anew only when
 its figure has changed, and a picture that something else has put there is known as such. Running a notebook drops its stills.
 
 Who shows what, if both are there:
@@ -47,7 +47,7 @@ PLOTLY = "application/vnd.plotly.v1+json"
 PNG = "image/png"
 WIDTH = 900  # px of a figure that takes the width of its page: about GitHub's column
 HEIGHT = 450  # px of a figure that says nothing: plotly's default
-COLOURS = 256  # a palette: a third of the bytes, and lines and letters look the same
+COLOURS = 64  # a palette: a quarter of the bytes, and it looks the same (256: a third)
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 KEYWORD = b"figure"  # of the text chunk with the fingerprint
 ONCE = Fraction(1, 25)  # a picture has no time, FFmpeg wants one
