@@ -113,6 +113,8 @@ def test_a_step_computes_the_loss_of_the_formulas(noise_corpus, tmp_path):
         face, audio, pick, _ = t.embed(batch)
         scales = [reference.scaled_cosine(s.w.item(), 0.0) for s in (t.loss.content_similarity, t.loss.identity_similarity)]
     want, parts = reference.disentangled_loss(face, audio, pick, *scales)
+    parts["within"] = reference.within_loss(audio["content"], audio["identity"], *scales)
+    want += parts["within"]  # on by default
     got = trainer(noise_corpus, tmp_path / "twin", extra=0, augment=0.0, lam_warmup=0).train_step(batch)
     assert got["loss"].item() == pytest.approx(want, rel=1e-5)
     for name, value in parts.items():
