@@ -83,7 +83,9 @@ def ablation(results: list[dict], confirmed: list[dict]) -> str:
     if confirmed:
         parts += ["The same networks on speakers drawn after every choice was frozen:", effect_table(confirmed)]
     parts += ["**In five sentences.**", "\n".join(f"{k}. {text}" for k, text in enumerate(sentences(results), start=1))]
-    parts += [f"{len(final(results))} trainings, {hours:.1f} hours of a core; `data/ablation/results.csv` has every one."]
+    parts += [
+        f"{len(final(results))} trainings, {hours:.1f} hours, added up over processes on a busy machine; `data/ablation/results.csv` has every one."
+    ]
     return "\n\n".join(parts)
 
 
