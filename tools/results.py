@@ -83,9 +83,8 @@ def ablation(results: list[dict], confirmed: list[dict]) -> str:
     if confirmed:
         parts += ["The same networks on speakers drawn after every choice was frozen:", effect_table(confirmed)]
     parts += ["**In five sentences.**", "\n".join(f"{k}. {text}" for k, text in enumerate(sentences(results), start=1))]
-    parts += [
-        f"{len(final(results))} trainings, {hours:.1f} hours, added up over processes on a busy machine; `data/ablation/results.csv` has every one."
-    ]
+    time = f"{len(final(results))} trainings, {hours:.1f} hours, added up over processes on a busy machine"
+    parts += [f"{time}; `data/ablation/results.csv` has every one."]
     return "\n\n".join(parts)
 
 
