@@ -233,8 +233,8 @@ def test_a_stored_figure_in_jupyterlab_is_a_still_and_moves_under_the_mouse(brow
         picture = figure.locator("img.plot-img")
         assert picture.evaluate("img => img.complete && img.naturalWidth > 300"), "no still: run `make stills`"
         figure.scroll_into_view_if_needed()
-        if picture.is_visible():  # else it has come to lie under the mouse already
-            box = picture.bounding_box()
+        box = picture.bounding_box() if picture.is_visible() else None
+        if box:  # else it has come to lie under the mouse already, and moves
             page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
         figure.locator(".main-svg").first.wait_for(timeout=60_000)
         moved |= {f"figure {number} {handle}": fine for handle, fine in move_plotly(page, figure).items()}

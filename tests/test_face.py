@@ -91,9 +91,12 @@ def test_the_same_inputs_give_the_same_frames(number):
 def test_a_frame_alone_is_the_frame_in_the_film(size):
     face, scene, mouth = face_of(someone(3)), scene_of(3, 12), trajectory(CHATTER, 12)
     film = render(face, mouth, scene, size)
-    for t in (0, 5, 11):
-        np.testing.assert_array_equal(render(face, mouth[t : t + 1], scene.cut(slice(t, t + 1)), size)[0], film[t])
-    np.testing.assert_array_equal(render(face, mouth[4:9], scene.cut(slice(4, 9)), size), film[4:9])
+    for part in (slice(0, 1), slice(5, 6), slice(11, 12), slice(4, 9)):
+        found, wanted = render(face, mouth[part], scene.cut(part), size).astype(int), film[part].astype(int)
+        # A processor's vector units may round the last bit otherwise where fewer frames are computed at once: seen with AVX2,
+        # one of 27,648 values off by one.
+        assert np.abs(found - wanted).max() <= 1
+        assert (found != wanted).mean() < 1e-3
 
 
 @given(
