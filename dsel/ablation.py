@@ -125,12 +125,12 @@ def confirm(out, *, progress: bool = True) -> list[dict]:
         speakers=0, tracks=1, validation=0, test=schedule.new_speakers, test_tracks=schedule.test_tracks,
         seconds=schedule.seconds, size=schedule.size, seed=frozen["seed"],
     )  # fmt: skip
-    file = out / "confirmed.csv"
+    file, trained_on = out / "confirmed.csv", _corpus(out, schedule, 0.0, None)
     finished = [found for found in final(read_results(out)) if (_run_of(out, found) / "model.pt").is_file()]
     for found in tqdm(finished, "judging on new speakers", disable=not progress, unit="network"):
         if key_of(found) not in {key_of(known) for known in read_results(file)}:
             model, similarity = load_networks(_run_of(out, found) / "model.pt")
-            directions = face_directions(model, _corpus(out, schedule, 0.0, None))
+            directions = face_directions(model, trained_on)
             figures = judge(model, corpus, "test", similarity, faces=False, directions=directions)
             known = {k: v for k, v in found.items() if not k.startswith(SPLITS)}
             _append(file, known | {f"test_{name}": value for name, value in figures.items()})
@@ -217,19 +217,19 @@ def judge(
     to hear the voices along them too.
     """
     e = embed_split(model, corpus, split, progress=False) if faces else _embed_sound(model, corpus, split)
-    found = {}
+    found, ids = {}, [track.id for track in e.tracks]
+    seen = None if directions is None else e.means("audio", "identity") @ directions.T  # (tracks, d)
     for name, trials in _trial_lists(corpus, split, e.tracks).items():
         if not trials.target.any() or trials.target.all():
             continue
         for head, figure in (("identity", f"eer_{name}"), ("content", f"content_head_eer_{name}")):
             if figure in FIGURES:
                 found[figure] = 100 * equal_error_rate(verification_scores(e, trials, head), trials.target)
-        if directions is not None and f"seen_eer_{name}" in FIGURES:
-            voices = e.means("audio", "identity") @ directions.T
-            scores = cosine_scores(voices, [track.id for track in e.tracks], trials)
+        if seen is not None and f"seen_eer_{name}" in FIGURES:
+            scores = cosine_scores(seen, ids, trials)
             found |= {f"seen_eer_{name}": 100 * equal_error_rate(scores, trials.target), "directions": float(len(directions))}
-    directions = unit(e.vectors["audio"]["identity"])
-    found |= _probes(corpus, e) | {"cone": float(np.linalg.norm(directions.mean(axis=0)))}
+    mean_direction = unit(e.vectors["audio"]["identity"]).mean(axis=0)
+    found |= _probes(corpus, e) | {"cone": float(np.linalg.norm(mean_direction))}
     return found | (_matching(e, similarity) if faces else {})
 
 

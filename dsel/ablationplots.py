@@ -104,7 +104,7 @@ def along_directions(heard: dict, dims: list[int]):
     from plotly.subplots import make_subplots
 
     figure = make_subplots(1, len(heard), subplot_titles=list(heard), shared_yaxes=True, horizontal_spacing=0.04)
-    colours = dict(zip(("free", "hard", "easy"), (STYLE[f"eer_{kind}"][0] for kind in ("free", "hard", "easy")), strict=True))
+    colours = {kind: STYLE[f"eer_{kind}"][0] for kind in ("free", "hard", "easy")}
     for column, found in enumerate(heard.values(), start=1):
         for kind, colour in colours.items():
             for part, dash, told in (("faces", "solid", "first d of the faces"), ("others", "dot", "all others")):

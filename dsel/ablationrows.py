@@ -141,8 +141,15 @@ class Row:
     def train_config(self, schedule: Schedule, seed: int) -> TrainConfig:
         common = {name: getattr(schedule, name) for name in ("B", "N", "extra", "lam_warmup")}
         steps = self.steps(schedule)
-        common |= {"within": 0.0}  # the notes' loss, unless a row says otherwise
-        given = {**common, "steps": steps, "seed": seed, "log_every": max(1, min(25, steps // 4)), **self.changes}
+        # within=0: the notes' loss, unless a row says otherwise
+        given = {
+            **common,
+            "within": 0.0,
+            "steps": steps,
+            "seed": seed,
+            "log_every": max(1, min(25, steps // 4)),
+            **self.changes,
+        }
         return TrainConfig.named(schedule.config, **given)
 
 

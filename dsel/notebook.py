@@ -48,13 +48,20 @@ def start() -> Tier:
     return Tier(name)
 
 
+def as_source(frames: np.ndarray, waveform: np.ndarray, **quality) -> str:
+    """Picture uint8 (T, H, W, 3) and sound float32 (640 T,) as a data URI; quality: options of `dsel.media.write_clip`."""
+    with tempfile.TemporaryDirectory() as folder:
+        data = write_clip(
+            Path(folder) / "clip.mp4", np.asarray(frames), np.asarray(waveform, np.float32), **quality
+        ).read_bytes()
+    return "data:video/mp4;base64," + base64.b64encode(data).decode()
+
+
 def show_clip(frames: np.ndarray, waveform: np.ndarray, *, width: int = 240, caption: str = ""):
     """A player for picture uint8 (T, H, W, 3) and sound float32 (640 T,) that needs no file and no network."""
     from IPython.display import HTML
 
-    with tempfile.TemporaryDirectory() as folder:
-        data = write_clip(Path(folder) / "clip.mp4", np.asarray(frames), np.asarray(waveform, np.float32)).read_bytes()
-    source = "data:video/mp4;base64," + base64.b64encode(data).decode()
+    source = as_source(frames, waveform)
     return HTML(
         f'<figure style="display:inline-block;margin:4px"><video controls width="{width}" src="{source}" '
         f'aria-label="{caption or "clip"}"></video><figcaption>{caption}</figcaption></figure>'

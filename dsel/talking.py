@@ -8,15 +8,12 @@ shows its face; a click lets it speak. No kernel and no network is needed, so it
 
 from __future__ import annotations
 
-import base64
 import json
-import tempfile
 from collections.abc import Iterable
-from pathlib import Path
 
 import numpy as np
 
-from dsel.media import write_clip
+from dsel.notebook import as_source
 from dsel.timing import FPS, samples_for
 
 SIZE = 64  # pixels of a face on the small screen, before it is enlarged
@@ -37,10 +34,7 @@ def film(moments: Iterable[tuple[np.ndarray, np.ndarray]], size: int = SIZE) -> 
     from dsel.corpus import resize
 
     pictures, sounds = zip(*((resize(np.ascontiguousarray(frames), size), sound) for frames, sound in moments), strict=True)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "film.mp4"
-        write_clip(path, np.concatenate(pictures), np.concatenate(sounds), crf=CRF, audio_rate=AUDIO_RATE)
-        return "data:video/mp4;base64," + base64.b64encode(path.read_bytes()).decode()
+    return as_source(np.concatenate(pictures), np.concatenate(sounds), crf=CRF, audio_rate=AUDIO_RATE)
 
 
 def talk(source: str, texts: Iterable[str], moments: Iterable[int], count: int):
