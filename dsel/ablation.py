@@ -14,7 +14,6 @@ Choices are made on the columns validation_*; `confirm` freezes them before it d
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
 import os
 import time
@@ -30,6 +29,7 @@ from dsel.ablationreport import choose, report, write_report
 from dsel.ablationrows import COLUMNS, FIGURES, LISTS, SPLITS, Row, Schedule, cells, final, key_of, read_results
 from dsel.corpus import TRIALS, Corpus, replace_text, write_csv
 from dsel.corpus import open as open_corpus
+from dsel.embeddings import STREAMS
 from dsel.errors import BadInput
 from dsel.evaluate import (
     Embeddings,
@@ -128,7 +128,9 @@ def confirm(out, *, progress: bool = True) -> list[dict]:
     file, trained_on = out / "confirmed.csv", _corpus(out, schedule, 0.0, None)
     finished = [found for found in final(read_results(out)) if (_run_of(out, found) / "model.pt").is_file()]
     for found in tqdm(finished, "judging on new speakers", disable=not progress, unit="network"):
-        if key_of(found) not in {key_of(known) for known in read_results(file)}:
+        with _alone(_run_of(out, found) / ".judged.lock") as mine:
+            if not mine or key_of(found) in {key_of(known) for known in read_results(file)}:
+                continue
             model, similarity = load_networks(_run_of(out, found) / "model.pt")
             directions = face_directions(model, trained_on)
             figures = judge(model, corpus, "test", similarity, faces=False, directions=directions)
@@ -216,7 +218,7 @@ def judge(
     faces: also what needs them, the matching tasks; without it takes a fraction of the time. directions: of `face_directions`,
     to hear the voices along them too.
     """
-    e = embed_split(model, corpus, split, progress=False) if faces else _embed_sound(model, corpus, split)
+    e = embed_split(model, corpus, split, streams=STREAMS if faces else ("audio",), progress=False)
     found, ids = {}, [track.id for track in e.tracks]
     seen = None if directions is None else e.means("audio", "identity") @ directions.T  # (tracks, d)
     for name, trials in _trial_lists(corpus, split, e.tracks).items():
@@ -238,7 +240,7 @@ def face_directions(model: TwoStream, corpus: Corpus) -> np.ndarray:
     tracks = [track for track in corpus.split("train") if track.usable >= WINDOW_FRAMES]
     tracks = tracks[:: max(1, len(tracks) // FACES)][:FACES]
     cache = corpus.cache(model.config.face_size, tracks=tracks, progress=False)
-    return main_directions(embed_tracks(model, cache, tracks, progress=False).means("face", "identity"))
+    return main_directions(embed_tracks(model, cache, tracks, streams=("face",), progress=False).means("face", "identity"))
 
 
 def _matching(e: Embeddings, similarity: str) -> dict[str, float]:
@@ -254,26 +256,6 @@ def _matching(e: Embeddings, similarity: str) -> dict[str, float]:
         "identity_top1": 100 * identity["identity"]["top1"],
         "identity_top1_content_head": 100 * identity["content"]["top1"],
     }
-
-
-def _embed_sound(model: TwoStream, corpus: Corpus, split: str) -> Embeddings:
-    """As `embed_split`, the audio stream alone, sixteen tracks at a time."""
-    tracks, found = [track for track in corpus.split(split) if track.usable >= WINDOW_FRAMES], {head: [] for head in HEADS}
-    cache = corpus.cache(model.config.face_size, tracks=corpus.split(split), progress=False)
-    was_training, device = model.training, next(model.parameters()).device
-    model.eval()
-    with torch.inference_mode():
-        for _, alike in itertools.groupby(tracks, key=lambda track: track.usable):
-            alike = list(alike)
-            for some in (alike[k : k + 16] for k in range(0, len(alike), 16)):
-                sound = np.stack([np.asarray(cache.read(track)[1], np.float32) / 32767 for track in some])
-                for head, vectors in model.audio(torch.from_numpy(sound).to(device)).items():
-                    found[head] += list(vectors.float().cpu().numpy())
-    model.train(was_training)
-    counts = [len(vectors) for vectors in found["identity"]]
-    window = np.concatenate([np.arange(n) for n in counts])
-    vectors = {"audio": {head: np.concatenate(found[head]) for head in HEADS}}
-    return Embeddings(tracks, np.repeat(np.arange(len(tracks)), counts), window, vectors)
 
 
 def _probes(corpus: Corpus, e: Embeddings) -> dict[str, float]:

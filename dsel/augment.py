@@ -68,8 +68,10 @@ def _draw(tracks: int, numbers: int, generator: torch.Generator, share) -> Tenso
 def _shifted(frames: Tensor, by: Tensor) -> Tensor:
     """Each track's pictures rolled `by` (B, 2) pixels down and right; one gather, however many tracks."""
     B, T, H, W, C = frames.shape
-    row = (torch.arange(H) - by[:, :1]) % H  # (B, H): where each row comes from
-    column = (torch.arange(W) - by[:, 1:]) % W
+    by = by.to(frames.device, non_blocking=True)
+    rows, columns, pictures = (torch.arange(n, device=frames.device) for n in (H, W, B * T))
+    row = (rows - by[:, :1]) % H  # (B, H): where each row comes from
+    column = (columns - by[:, 1:]) % W
     within = row[:, :, None] * W + column[:, None]  # (B, H, W)
-    at = torch.arange(B * T).reshape(B, T, 1) * (H * W) + within.reshape(B, 1, H * W)
-    return frames.reshape(-1, C).index_select(0, at.flatten().to(frames.device, non_blocking=True)).reshape(frames.shape)
+    at = pictures.reshape(B, T, 1) * (H * W) + within.reshape(B, 1, H * W)
+    return frames.reshape(-1, C).index_select(0, at.flatten()).reshape(frames.shape)

@@ -25,7 +25,9 @@ import platform
 import shutil
 import tempfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
@@ -357,11 +359,10 @@ def _build_cache(corpus: Corpus, size: int, tracks: list[Track], folder: Path, p
         frames = np.memmap(part / "frames.u8", np.uint8, "w+", shape=(total, size, size, 3))
         sound = np.memmap(part / "sound.i16", np.int16, "w+", shape=(total * SAMPLES_PER_FRAME,))
         at = 0
-        for track in tqdm(tracks, "decoding clips", disable=not progress, unit="track", leave=False):
-            picture, waveform = corpus.clip(track)
+        bar = tqdm(tracks, "decoding clips", disable=not progress, unit="track", leave=False)
+        for picture, waveform in _decoded(corpus, bar, size):
             stop = at + len(picture)
-            frames[at:stop] = resize(picture, size)
-            sound[at * SAMPLES_PER_FRAME : stop * SAMPLES_PER_FRAME] = to_int16(waveform)
+            frames[at:stop], sound[at * SAMPLES_PER_FRAME : stop * SAMPLES_PER_FRAME] = picture, waveform
             at = stop
         frames.flush()
         sound.flush()
@@ -373,6 +374,31 @@ def _build_cache(corpus: Corpus, size: int, tracks: list[Track], folder: Path, p
                 raise
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def _decoded(corpus: Corpus, tracks: Iterable[Track], size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Pictures at that size and int16 sound of the tracks in order, decoded on every core, some tracks ahead.
+
+    Shards are read by one thread: it may close a file that another reads.
+    """
+
+    def decode(track: Track) -> tuple[np.ndarray, np.ndarray]:
+        picture, waveform = corpus.clip(track)
+        return resize(picture, size), to_int16(waveform)
+
+    threads = 1 if corpus.shards is not None else os.cpu_count() or 1
+    with ThreadPoolExecutor(threads) as pool:
+        coming = deque()
+        try:
+            for track in tracks:
+                coming.append(pool.submit(decode, track))
+                if len(coming) > 2 * threads:
+                    yield coming.popleft().result()
+            while coming:
+                yield coming.popleft().result()
+        finally:  # interrupted, or a clip is broken: what has not begun is not begun
+            for waiting in coming:
+                waiting.cancel()
 
 
 def _sweep(root: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from dsel.timing import FPS, WINDOW_FRAMES
 from dsel.train import load_model
 
 STREAMS = ("face", "audio")
+TOGETHER = 16  # tracks that go through a stream at once
 
 
 @dataclass(frozen=True)
@@ -51,41 +54,60 @@ def free_speech(track: Track) -> bool:
     return str(track.factors.get("vocabulary", "free")) == "free"
 
 
-def embed_tracks(model: TwoStream, cache: Cache, tracks: list[Track], *, progress: bool = True) -> Embeddings:
-    """Every window of every track through both streams, in evaluation mode. Tracks under 5 frames are left out."""
+def embed_tracks(
+    model: TwoStream, cache: Cache, tracks: list[Track], *, streams: tuple[str, ...] = STREAMS, progress: bool = True
+) -> Embeddings:
+    """Every window of every track through both streams, in evaluation mode. Tracks under 5 frames are left out.
+
+    streams: only these; one that is left out is not in `vectors`. Neighbours of the same length go through together.
+    """
     device = next(model.parameters()).device
     tracks = [track for track in tracks if track.usable >= WINDOW_FRAMES]
     if not tracks:
         raise BadInput("no tracks to embed: the split is empty, or every clip is shorter than 5 frames")
     was_training = model.training
     model.eval()
-    found = {stream: {head: [] for head in HEADS} for stream in STREAMS}
-    with torch.inference_mode():
-        for track in tqdm(tracks, "embedding", disable=not progress, unit="track", leave=False):
-            frames, sound = cache.read(track)
-            inputs = {
-                "face": torch.from_numpy(np.array(frames))[None].to(device),
-                "audio": torch.from_numpy(np.array(sound, np.float32) / 32767)[None].to(device),
-            }
-            for stream in STREAMS:
-                for head, e in getattr(model, stream)(inputs[stream]).items():
-                    found[stream][head].append(e[0].float().cpu().numpy())
+    found = {stream: {head: [] for head in HEADS} for stream in streams}
+    bar = tqdm(total=len(tracks), desc="embedding", disable=not progress, unit="track", leave=False)
+    with torch.inference_mode(), bar:
+        for alike in _alike(tracks):
+            for stream in streams:
+                x = _input(stream, cache, alike).to(device)
+                for head, e in getattr(model, stream)(x).items():
+                    found[stream][head] += list(e.float().cpu().numpy())
+            bar.update(len(alike))
     model.train(was_training)
-    lengths = [len(e) for e in found["face"]["content"]]
-    vectors = {stream: {head: np.concatenate(found[stream][head]) for head in HEADS} for stream in STREAMS}
+    lengths = [track.usable - WINDOW_FRAMES + 1 for track in tracks]
+    vectors = {stream: {head: np.concatenate(e) for head, e in heads.items()} for stream, heads in found.items()}
     window = np.concatenate([np.arange(n) for n in lengths])
     return Embeddings(tracks, np.repeat(np.arange(len(tracks)), lengths), window, vectors)
 
 
-def embed_split(model: TwoStream, corpus: Corpus, split: str, *, progress: bool = True) -> Embeddings:
+def _alike(tracks: list[Track]) -> Iterator[list[Track]]:
+    """The tracks in order, in runs of the same length, at most TOGETHER of them."""
+    for _, run in itertools.groupby(tracks, key=lambda track: track.usable):
+        run = list(run)
+        yield from (run[k : k + TOGETHER] for k in range(0, len(run), TOGETHER))
+
+
+def _input(stream: str, cache: Cache, tracks: list[Track]) -> torch.Tensor:
+    """What a stream takes of tracks of one length: uint8 (B, T, H, W, 3), or float32 (B, 640 T)."""
+    read = [cache.read(track) for track in tracks]
+    if stream == "face":
+        return torch.from_numpy(np.stack([frames for frames, _ in read]))
+    return torch.from_numpy(np.stack([np.asarray(sound, np.float32) / 32767 for _, sound in read]))
+
+
+def embed_split(
+    model: TwoStream, corpus: Corpus, split: str, *, streams: tuple[str, ...] = STREAMS, progress: bool = True
+) -> Embeddings:
     """`embed_tracks` for all tracks of a split. Raises BadInput for an empty one, and says which there are."""
     tracks = corpus.split(split)
     if not tracks:
         known = ", ".join(sorted({t.split for t in corpus.tracks}))
         raise BadInput(f"{corpus.path}: no tracks in the split {split!r}; it has {known}")
-    return embed_tracks(
-        model, corpus.cache(model.config.face_size, tracks=tracks, progress=progress), tracks, progress=progress
-    )
+    cache = corpus.cache(model.config.face_size, tracks=tracks, progress=progress)
+    return embed_tracks(model, cache, tracks, streams=streams, progress=progress)
 
 
 def embed(run, data, out, *, split: str = "test", progress: bool = True) -> Path:
