@@ -50,7 +50,7 @@ GROUPS = {
     ),
     "Similarity": (("e1-lam0", "e1-lam1", "inverse-lam0", "inverse-lam1"), "e1-lam0"),
     "Beyond the notes, free speech": (("both", "full", "full-within"), "full"),
-    "Input not normalised over the track": (("e1-lam0", "e1-lam1", "raw-lam0", "raw-lam1"), "e1-lam0"),
+    "Input not normalised over the track": (("e1-lam0", "e1-lam1", "within", "raw-lam0", "raw-lam1", "raw-within"), "e1-lam1"),
     "Extra identity-only tracks": (("extra0", "extra16", "extra32", "full"), "full"),
     "Beyond the notes": (("e1-lam0", "e1-lam1", "within", "within-alone", "reversal0.2", "reversal1", "intra"), "e1-lam1"),
     "The rows of the notes, longer": (("content-long", "identity-long", "both-long", "full-long"), "both-long"),
@@ -66,6 +66,7 @@ CALLED = {
     "Input not normalised over the track": {
         "e1-lam0": "normalised, content + identity",
         "e1-lam1": "normalised, + disentanglement",
+        "within": "normalised, + within-audio confusion",
     },
     "Beyond the notes": {"e1-lam0": "content + identity", "e1-lam1": "+ disentanglement, the notes' terms"},
 }
@@ -76,6 +77,7 @@ PAIRS = {
     "entanglement 1": ("e1-lam1", "e1-lam0"),
     "entanglement 1, within audio too": ("within", "e1-lam1"),
     "entanglement 1, input not normalised": ("raw-lam1", "raw-lam0"),
+    "entanglement 1, input not normalised, within audio too": ("raw-within", "raw-lam1"),
     "entanglement 0, long": ("full-long", "both-long"),
     "entanglement 1, long": ("e1-lam1-long", "e1-lam0-long"),
 }

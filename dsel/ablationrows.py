@@ -196,15 +196,12 @@ BEYOND = (
 )
 # The log-mel of a track is normalised over the track, so that each window knows the average of all of them, words included.
 RAW = tuple(
-    Row(
-        f"raw-lam{lam}",
-        f"input not normalised over the track, {what}",
-        1.0,
-        "short",
-        {"lam": float(lam)},
-        model={"track_norm": False},
+    Row(f"raw-{name}", f"input not normalised over the track, {what}", 1.0, "short", changes, model={"track_norm": False})
+    for name, what, changes in (
+        ("lam0", "content + identity", {"lam": 0.0}),
+        ("lam1", "+ disentanglement", {"lam": 1.0}),
+        ("within", "+ within-audio confusion", {"lam": 1.0, "within": 1.0}),
     )
-    for lam, what in ((0, "content + identity"), (1, "+ disentanglement"))
 )
 INVERSE = (
     Row("inverse-lam0", "inverse distance, content + identity", 1.0, "short", {"similarity": "inverse_distance", "lam": 0.0}),

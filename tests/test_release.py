@@ -36,7 +36,7 @@ def test_release_keeps_the_networks_and_tells_where_they_come_from(noise_corpus,
         load_released("huge")
 
 
-@pytest.mark.parametrize("name", ["laptop", "notes"])
+@pytest.mark.parametrize("name", ["laptop", "notes", "gpu"])
 def test_a_released_model_is_what_its_card_says(name):
     """Its hash, and its verification on the people of data/mini it has never met: far from chance, identity above content."""
     card = json.loads((RELEASED / f"{name}.json").read_text())

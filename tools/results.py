@@ -3,8 +3,8 @@
     python tools/results.py            stamp README.md between <!-- results --> and <!-- /results -->
     python tools/results.py --check    change nothing; exit code 1 if the README is out of step
 
-data/models/laptop.json is the card of the released network (`dsel train`, `dsel evaluate`); data/ablation/results.csv holds
-every training of the ablation (`dsel ablation`).
+data/models/*.json are the cards of the released networks (`dsel train`, `dsel evaluate`); data/toy.md has what simple
+listeners reach on the same trials (`dsel.toy.calibrate`), data/ablation every training of the ablation (`dsel ablation`).
 """
 
 from __future__ import annotations
@@ -21,9 +21,11 @@ if __package__ in (None, ""):  # run as a file
 
 from dsel.ablationreport import GROUPS, effect_table, final, group_table, sentences  # noqa: E402
 from dsel.ablationrows import read_results  # noqa: E402
+from dsel.corpus import TRIALS  # noqa: E402
 from dsel.ledger import stamp  # noqa: E402
 
-CARD = ROOT / "data" / "models" / "laptop.json"
+CARD, LARGER = (ROOT / "data" / "models" / f"{name}.json" for name in ("laptop", "gpu"))
+LISTENERS = ROOT / "data" / "toy.md"
 ABLATION = ROOT / "data" / "ablation"
 PAPER, BEYOND = "The rows of the notes", "Beyond the notes"
 SHOWN = {
@@ -33,6 +35,7 @@ SHOWN = {
     "content_top1": "content task",
     "identity_top1": "identity task",
 }
+SUPERVISED = "supervised LDA on MFCC statistics"
 EER = re.compile(r"EER, (identity|content) head, (.+) trials(, same sex)?")
 
 
@@ -41,29 +44,50 @@ def table(head: list[str], rows: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def released(card: dict) -> str:
-    """The released network on speakers it was never trained on: the tasks, then each head as a judge of speakers."""
-    recipe, train = card["evaluation"]["corpus"]["recipe"], card["train"]
-    rows = card["evaluation"]["rows"]
-    tasks, judged = [], {}
-    for row in rows:
+def judged(card: dict) -> tuple[list[list[str]], dict[str, dict[str, float]]]:
+    """The rows of the tasks, and {kind of trial: {head: EER}}."""
+    tasks, errors = [], {}
+    for row in card["evaluation"]["rows"]:
         found = EER.fullmatch(row["figure"].strip())
         if found:
             head, kind, same = found.groups()
-            judged.setdefault(kind + (same or ""), {})[head] = row["value"]
+            errors.setdefault(kind + (same or ""), {})[head] = row["value"]
         else:
             tasks.append([row["figure"].strip(), f"{row['value']:.1f}", f"{row['chance']:.1f}"])
-    errors = [
-        [kind, *(f"{heads[h]:.1f}" if h in heads else "-" for h in ("identity", "content"))] for kind, heads in judged.items()
-    ]
+    return tasks, errors
+
+
+def released(card: dict) -> str:
+    """The released network on speakers it was never trained on: the tasks, then each head as a judge of speakers."""
+    recipe, train = card["evaluation"]["corpus"]["recipe"], card["train"]
+    tasks, errors = judged(card)
+    heads = ("identity", "content")
+    lines = [[kind, *(f"{rate[h]:.1f}" if h in rate else "-" for h in heads)] for kind, rate in errors.items()]
     text = (
         f"**The released network** (`data/models/laptop.pt`; {train['steps']} steps, seed {train['seed']}), "
         f"on {recipe['test']} speakers it was never trained on, in %:"
     )
     machine = f"\n\nMeasured on {card['machine']}." if "machine" in card else ""
     first = table(["task", "right", "chance"], tasks)
-    second = table(["EER by kind of trial (chance 50)", "identity head", "content head"], errors)
+    second = table(["EER by kind of trial (chance 50)", "identity head", "content head"], lines)
     return f"{text}\n\n{first}\n\n{second}{machine}"
+
+
+def larger(card: dict, page: str) -> str:
+    """A network trained longer on more speakers, beside a listener who was told the speakers' names."""
+    recipe, train = card["evaluation"]["corpus"]["recipe"], card["train"]
+    _, errors = judged(card)
+    line = next(line for line in page.splitlines() if line.startswith(f"| {SUPERVISED} |"))
+    told = dict(zip(TRIALS, (pair.split("/") for pair in line.split("|")[2:-1]), strict=True))
+    theirs = {kind + same: float(pair[k]) for kind, pair in told.items() for k, same in enumerate(("", ", same sex"))}
+    (speakers,) = re.findall(r"speakers (\d+)", page)
+    text = (
+        f'**A larger one** (`data/models/gpu.pt`, `dsel.load("gpu")`; {recipe["speakers"]} training speakers, {train["steps"]} '
+        f"steps with B = {train['B']} and {train['extra']} extra tracks on a GPU), trained without a label, beside a listener "
+        f"who was told the names of {speakers} speakers; the same {recipe['test']} unseen ones, in %:"
+    )
+    rows = [[kind, f"{heads['identity']:.1f}", f"{theirs[kind]:.1f}"] for kind, heads in errors.items()]
+    return f"{text}\n\n{table(['EER by kind of trial', 'identity head', SUPERVISED], rows)}"
 
 
 def ablation(results: list[dict], confirmed: list[dict]) -> str:
@@ -83,19 +107,21 @@ def ablation(results: list[dict], confirmed: list[dict]) -> str:
     if confirmed:
         parts += ["The same networks on speakers drawn after every choice was frozen:", effect_table(confirmed)]
     parts += ["**In five sentences.**", "\n".join(f"{k}. {text}" for k, text in enumerate(sentences(results), start=1))]
-    time = f"{len(final(results))} trainings, {hours:.1f} hours, added up over processes on a busy machine"
-    parts += [f"{time}; `data/ablation/results.csv` has every one."]
+    time = f"{len(final(results))} trainings, {hours:.1f} hours, added up over the processes that shared a GPU"
+    parts += [f"{time}; `data/ablation/results.csv` has every one, [data/README.md](data/README.md#ablation) says how."]
     return "\n\n".join(parts)
 
 
-def render(card: Path = CARD, results: Path = ABLATION) -> str:
+def render(card: Path = CARD, results: Path = ABLATION, beside: Path = LARGER) -> str:
     """What stands between the marks."""
     commands = (
         "Made by `dsel train` and `dsel evaluate` (the card beside the network holds every setting) and by `dsel ablation`; "
         "printed here by `python tools/results.py`."
     )
-    judged = ablation(read_results(results / "results.csv"), read_results(results / "confirmed.csv"))
-    return "\n\n".join([released(json.loads(card.read_text(encoding="utf-8"))), judged, commands])
+    rows = ablation(read_results(results / "results.csv"), read_results(results / "confirmed.csv"))
+    cards = [json.loads(path.read_text(encoding="utf-8")) for path in (card, beside)]
+    networks = [released(cards[0]), larger(cards[1], LISTENERS.read_text(encoding="utf-8"))]
+    return "\n\n".join([*networks, rows, commands])
 
 
 def main(argv=None) -> int:
