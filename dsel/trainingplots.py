@@ -8,14 +8,8 @@ from __future__ import annotations
 import math
 import time
 
-from dsel.plots import COLOURS, PALETTE
+from dsel.plots import COLOURS, NAMES, PALETTE
 
-NAMES = {
-    "content": "content loss",
-    "identity": "identity loss",
-    "confusion_cs": "confusion, content head",
-    "confusion_sc": "confusion, identity head",
-}
 WITHIN = {"within": "confusion within audio"}  # where it is trained with, see `dsel.losses.within_loss`
 DASHES = {"content": "solid", "identity": "solid", "confusion_cs": "dash", "confusion_sc": "dash", "within": "dot"}
 
@@ -36,7 +30,7 @@ def curves(rows: list[dict], *, N: int, B: int, extra: int = 0, steps: int | Non
     """
     from plotly.subplots import make_subplots
 
-    titles = ("loss minus its chance level", "top-1 in the batch", "scale w")
+    titles = ("loss minus chance (dotted)", "top-1 in the batch", "scale w")
     figure = make_subplots(1, 3, subplot_titles=titles, horizontal_spacing=0.07)
     step = [row["step"] for row in rows]
     chance = chance_levels(N, B, extra) | {"within": math.log(B) + math.log(max(1, N - 1))}
@@ -55,7 +49,7 @@ def curves(rows: list[dict], *, N: int, B: int, extra: int = 0, steps: int | Non
         line(2, key, [100 * row[f"{key}_top1"] for row in rows], NAMES[key])
         line(3, key, [row.get(f"w_{key}", float("nan")) for row in rows], NAMES[key])
         figure.add_hline(100 / choices, line={"color": COLOURS[key], "dash": "dot", "width": 1}, row=1, col=2)
-    figure.add_hline(0, line={"color": COLOURS["chance"], "dash": "dot"}, annotation_text="chance", row=1, col=1)
+    figure.add_hline(0, line={"color": COLOURS["chance"], "dash": "dot"}, row=1, col=1)
     if w_max is not None:
         figure.add_hline(w_max, line={"color": COLOURS["chance"], "dash": "dot"}, annotation_text="bound", row=1, col=3)
     end = steps or (step[-1] if step else 1)

@@ -103,7 +103,7 @@ class VerificationExplorer:
             "error": ipywidgets.Dropdown(options=self.ERRORS, description="worst", style=wide),
             "pair": ipywidgets.Dropdown(options=self.worst(), description="pair", style=wide),
         }
-        screen.show(self, width="24em")
+        screen.show(self, width="34em")  # two tracks and a score in a line
         first = self.pair(self.worst()[0][1]) if self.pair else HTML("")
         self._screens["pair"] = display(first, display_id=True)
 

@@ -188,7 +188,7 @@ def test_curves_are_measured_from_their_chance_levels():
     figure = curves(rows, N=6, B=4, extra=2, steps=4, w_max=20.0)
     by_name = {trace.name: trace for trace in figure.data[:4]}
     assert by_name["identity loss"].y == pytest.approx([1 - np.log(6)] * 2)
-    assert by_name["confusion, content head"].y == pytest.approx([1 - np.log(4)] * 2)
+    assert by_name["confusion c→s"].y == pytest.approx([1 - np.log(4)] * 2)
     assert list(figure.layout.xaxis.range) == [0, 4]
 
 
