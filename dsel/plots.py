@@ -137,7 +137,7 @@ def two_maps(views: dict[str, tuple[dict[str, np.ndarray], np.ndarray, np.ndarra
     }
     figure.update_layout(
         title=f"{title}<br><sup>{notes[first]}</sup>",
-        updatemenus=[menu],
+        updatemenus=[menu] if len(views) > 1 else [],  # nothing to choose, nothing to press
         width=1050,
         height=600,
         margin={"t": 110, "b": 80},
