@@ -54,7 +54,7 @@ GROUPS = {
     "Extra identity-only tracks": (("extra0", "extra16", "extra32", "full"), "full"),
     "Beyond the notes": (("e1-lam0", "e1-lam1", "within", "within-alone", "reversal0.2", "reversal1", "intra"), "e1-lam1"),
     "The rows of the notes, longer": (("content-long", "identity-long", "both-long", "full-long"), "both-long"),
-    "Entangled, longer": (("e1-lam0-long", "e1-lam1-long"), "e1-lam0-long"),
+    "Entangled, longer": (("e1-lam0-long", "e1-lam1-long", "scale-unbounded-long"), "e1-lam1-long"),
 }
 # How a row is called in a table where it stands for one value among others.
 CALLED = {

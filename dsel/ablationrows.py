@@ -211,7 +211,7 @@ INVERSE = (
 # within a block, so that every row of it has its seed 0 first. What trains longest comes last.
 BLOCKS = (
     _pair(1.0), (RANDOM, *NOTES), BEYOND, RAW, LAMBDAS, SCALES, _pair(0.5), EXTRAS, INVERSE,
-    _longer(_pair(1.0), many=False), _longer(NOTES, many=True),
+    _longer((*_pair(1.0), SCALES[1]), many=False), _longer(NOTES, many=True),
 )  # fmt: skip
 ROWS = {row.id: row for block in BLOCKS for row in block}
 

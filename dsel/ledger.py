@@ -421,7 +421,7 @@ DEVIATIONS = (
         "no w",
         "absent",
         "a constant there (detached)",
-        "otherwise w gives way instead of the embeddings",
+        "otherwise w gives way instead of the embeddings (it does; whether that costs anything, notebook 09 measures)",
         ("dsel/losses.py", "DisentangledLoss._confuse"),
     ),
     Deviation(
@@ -429,7 +429,7 @@ DEVIATIONS = (
         "no w",
         "none that works",
         "clamped in place after each step, as CLIP does",
-        "otherwise w grows and the embeddings shrink into a cone",
+        "otherwise w may grow without end in a long training; short ones do not reach the bound (notebook 09)",
         ("dsel/losses.py", "ScaledCosine.limit_"),
     ),
     Deviation(
