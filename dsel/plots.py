@@ -28,6 +28,10 @@ NAMES = {
 }
 
 
+# Tools of plotly's bar that would lie over a title; the last would send the figure to a server. What stays: PNG, reset.
+TOOLS = ("zoom", "pan", "select", "lasso", "zoomIn", "zoomOut", "autoScale", "sendChartToCloud", "sendDataToCloud")
+
+
 def use_template() -> None:
     """Make 'dsel' the default look: colour-blind safe, large type, a background that suits light and dark pages."""
     import plotly.graph_objects as go
@@ -45,6 +49,7 @@ def use_template() -> None:
             "yaxis": axis,
             "margin": {"l": 60, "r": 20, "t": 60, "b": 50},
             "colorscale": {"sequential": "Viridis", "diverging": "RdBu"},
+            "modebar": {"remove": list(TOOLS)},
         }
     )
     pio.templates.default = "dsel"

@@ -17,6 +17,7 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -49,11 +50,25 @@ def browser():
         chromium.close()
 
 
+@pytest.fixture(autouse=True)
+def tidy(request):
+    """Pages and kernels end with their test: a dozen left open slow everything that follows."""
+    yield
+    while Watch.opened:
+        Watch.opened.pop().close()
+    lab = request.node.funcargs.get("lab")
+    for kernel in json.load(urllib.request.urlopen(f"{lab}/api/kernels")) if lab else ():
+        urllib.request.urlopen(urllib.request.Request(f"{lab}/api/kernels/{kernel['id']}", method="DELETE"))
+
+
 class Watch:
     """A page, and what went wrong in it: requests that left the machine, errors in the console."""
 
+    opened: ClassVar[list] = []  # contexts, closed by `tidy`
+
     def __init__(self, browser, *, offline=False, width=1280, height=900):
         self.context = browser.new_context(viewport={"width": width, "height": height}, offline=offline)
+        self.opened.append(self.context)
         self.page = self.context.new_page()
         self.page.set_default_timeout(240_000)  # a busy machine is slow, not wrong
         self.away, self.errors = [], []
@@ -174,6 +189,7 @@ def lab(tmp_path_factory):
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", f"--port={port}", "--port-retries=0", "--allow-root"]
     command += ["--IdentityProvider.token=", "--LabApp.expose_app_in_browser=True", "--LabApp.extension_manager=readonly"]
+    command += ["--ServerApp.disable_check_xsrf=True"]  # so that a test may end its kernels
     command += ["--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate", "--LabApp.news_url=None"]
     paths = {
         "JUPYTERLAB_SETTINGS_DIR": home / "settings",
