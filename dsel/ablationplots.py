@@ -77,22 +77,28 @@ def growth_figure(results: list[dict], split: str = "test"):
     from plotly.subplots import make_subplots
 
     names = [name for name, pair in PAIRS.items() if paired(results, *pair, f"{split}_eer_free").seeds]
-    figure = make_subplots(1, len(names), subplot_titles=names, shared_yaxes=True, horizontal_spacing=0.03)
-    for column, name in enumerate(names, start=1):
+    wide = min(3, len(names))
+    grid = {"rows": -(-len(names) // wide), "cols": wide}
+    figure = make_subplots(
+        **grid, subplot_titles=[_wrapped(name, 34) for name in names], shared_yaxes="all", shared_xaxes="all"
+    )
+    for k, name in enumerate(names):
+        row, column = 1 + k // wide, 1 + k % wide
         for figure_name in ("eer_free", "eer_hard"):
             colour, symbol = STYLE[figure_name]
             found = growth(results, *PAIRS[name], f"{split}_{figure_name}")
             points = _points(list(found), [d.interval for d in found.values()], TRIALS[figure_name], colour, symbol)
-            points.update(mode="lines+markers", line={"color": colour}, showlegend=column == 1)
-            figure.add_trace(points, 1, column)
+            points.update(mode="lines+markers", line={"color": colour}, showlegend=k == 0)
+            figure.add_trace(points, row, column)
         figure.add_trace(
-            go.Scatter(x=[0], y=[0], mode="markers", marker={"opacity": 0}, showlegend=False, hoverinfo="skip"), 1, column
+            go.Scatter(x=[0], y=[0], mode="markers", marker={"opacity": 0}, showlegend=False, hoverinfo="skip"), row, column
         )
-        figure.add_hline(y=0, line={"color": PALETTE[6]}, row=1, col=column)
-    figure.update_xaxes(title="step", rangemode="tozero")
+        figure.add_hline(y=0, line={"color": PALETTE[6]}, row=row, col=column)
+    figure.update_xaxes(title="step", row=grid["rows"]).update_xaxes(rangemode="tozero")
     figure.update_yaxes(title="points of EER", col=1)
     title = f"How its effect grows with training<br><sup>with minus without, paired over seeds, {split} speakers</sup>"
-    return figure.update_layout(title=title, height=430, width=max(560, 260 * len(names) + 120), margin={"t": 110})
+    size = {"height": 130 + 300 * grid["rows"], "width": max(560, 260 * wide + 120)}
+    return figure.update_layout(title=title, **size, margin={"t": 110})
 
 
 def along_directions(heard: dict, dims: list[int]):

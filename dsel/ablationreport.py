@@ -67,6 +67,9 @@ CALLED = {
         "e1-lam0": "normalised, content + identity",
         "e1-lam1": "normalised, + disentanglement",
         "within": "normalised, + within-audio confusion",
+        "raw-lam0": "not normalised, content + identity",
+        "raw-lam1": "not normalised, + disentanglement",
+        "raw-within": "not normalised, + within-audio confusion",
     },
     "Beyond the notes": {"e1-lam0": "content + identity", "e1-lam1": "+ disentanglement, the notes' terms"},
 }

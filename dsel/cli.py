@@ -50,10 +50,15 @@ def _shard(**arguments) -> None:
     print(shard(**arguments))
 
 
-def _train(settings: list[str], **arguments) -> None:
-    from dsel.train import train
+def _train(settings: list[str], networks: list[str], **arguments) -> None:
+    from dsel.model import ModelConfig
+    from dsel.train import TrainConfig, train
 
-    trainer = train(**arguments, **_settings(settings))
+    shape = vars(ModelConfig.named(arguments["config"]))
+    shape = {name: value for name, value in shape.items() if isinstance(value, bool | int)}
+    defaults = {field.name: field.default for field in fields(TrainConfig)}
+    changed = _settings("--net", networks, shape)
+    trainer = train(**arguments, networks=changed, **_settings("--set", settings, defaults))
     if trainer.ranks.first:
         print(f"{trainer.out}: step {trainer.step} of {trainer.config.steps}")
 
@@ -112,19 +117,17 @@ def _ablation(out: Path, do: str, **arguments) -> None:
     print(page.read_text(encoding="utf-8"))
 
 
-def _settings(pairs: list[str]) -> dict:
-    """["lam=0.5", "similarity=cosine"] -> {"lam": 0.5, "similarity": "cosine"}, typed as in TrainConfig."""
-    from dsel.train import TrainConfig
-
-    defaults, found = {field.name: field.default for field in fields(TrainConfig)}, {}
+def _settings(option: str, pairs: list[str], defaults: dict) -> dict:
+    """["lam=0.5", "similarity=cosine"] -> {"lam": 0.5, "similarity": "cosine"}, typed as the defaults are."""
+    found = {}
     for pair in pairs:
         name, _, text = pair.partition("=")
         if name not in defaults:
-            raise BadInput(f"--set {pair}: unknown key {name!r}; known are {', '.join(sorted(defaults))}")
+            raise BadInput(f"{option} {pair}: unknown key {name!r}; known are {', '.join(sorted(defaults))}")
         try:
             found[name] = _typed(text, defaults[name])
         except ValueError as error:
-            raise BadInput(f"--set {pair}: {text!r} is not a value like {defaults[name]!r}") from error
+            raise BadInput(f"{option} {pair}: {text!r} is not a value like {defaults[name]!r}") from error
     return found
 
 
@@ -217,6 +220,14 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         metavar="KEY=VALUE",
         help="fields of TrainConfig, e.g. lam=0 steps=2000",
+    )
+    sub.add_argument(
+        "--net",
+        dest="networks",
+        nargs="+",
+        default=[],
+        metavar="KEY=VALUE",
+        help="fields of ModelConfig, e.g. track_norm=false D=64",
     )
 
     sub = command("evaluate", _evaluate, "Print what a trained run is worth, chance beside each figure")

@@ -464,11 +464,15 @@ class Running:
 
 
 def train(
-    data, out, *, config: str = "laptop", resume: bool = False, progress: bool = True, callback=None, **changes
-) -> Trainer:
-    """Train on the corpus `data` in the run folder `out`. `changes` are fields of `TrainConfig`. See `dsel train --help`."""
-    settings = TrainConfig.named(config, **changes)
-    trainer = Trainer(open_corpus(data), ModelConfig.named(config), settings, out, resume=resume, progress=progress)
+    data, out, *, config: str = "laptop", networks: dict | None = None, resume: bool = False, progress: bool = True,
+    callback=None, **changes,
+) -> Trainer:  # fmt: skip
+    """Train on the corpus `data` in the run folder `out`. See `dsel train --help`.
+
+    networks: fields of `ModelConfig` that are to differ from `config`; changes: of `TrainConfig`. Raises BadInput as `Trainer`.
+    """
+    settings, model = TrainConfig.named(config, **changes), ModelConfig.named(config, **networks or {})
+    trainer = Trainer(open_corpus(data), model, settings, out, resume=resume, progress=progress)
     trainer.fit(callback)
     leave()
     return trainer

@@ -59,9 +59,11 @@ def test_the_whole_line_on_a_toy_corpus(tmp_path):
 def test_train_evaluate_embed_by_hand(noise_corpus, tmp_path, capsys):
     data, run = noise_corpus.path, tmp_path / "run"
     settings = ["B=3", "N=6", "extra=2", "steps=2", "lam=0.5", "distinct_speakers=true", "w_max=none", "precision=float32"]
-    assert main(["train", "--data", str(data), "--out", str(run), "--set", *settings]) == 0
+    shape = ("--net", "track_norm=false", "D=64")
+    assert main(["train", "--data", str(data), "--out", str(run), *shape, "--set", *settings]) == 0
     assert "step 2 of 2" in capsys.readouterr().out
-    assert main(["train", "--data", str(data), "--out", str(run), "--resume", "--set", *settings]) == 0
+    assert json.loads((run / "config.json").read_text())["model"]["track_norm"] is False
+    assert main(["train", "--data", str(data), "--out", str(run), "--resume", *shape, "--set", *settings]) == 0
     assert main(["evaluate", str(run), "--data", str(data)]) == 0
     printed = capsys.readouterr().out
     assert "chance" in printed
@@ -70,7 +72,7 @@ def test_train_evaluate_embed_by_hand(noise_corpus, tmp_path, capsys):
     assert "trunk" in capsys.readouterr().out
     assert {row["factor"] for row in json.loads((run / "leakage.json").read_text())["rows"]} == {"speaker", "sex"}
     assert main(["embed", str(run), "--data", str(data), "--out", str(tmp_path / "e.npz")]) == 0
-    assert np.load(tmp_path / "e.npz")["face_content"].shape[1] == 128
+    assert np.load(tmp_path / "e.npz")["face_content"].shape[1] == 64
 
 
 def refuse(capsys, *arguments):
@@ -88,6 +90,9 @@ def test_bad_input_is_one_line_and_status_2(noise_corpus, tmp_path, capsys):
     small = ("--set", "B=3", "N=6", "extra=2", "steps=1")
     assert "no such folder; make a corpus" in refuse(capsys, "train", "--data", none, "--out", run)
     assert "unknown key 'lamda'" in refuse(capsys, "train", "--data", data, "--out", run, "--set", "lamda=1")
+    assert "unknown key 'norm'; known are D, face_size" in refuse(
+        capsys, "train", "--data", data, "--out", run, "--net", "norm=1"
+    )
     assert "'many' is not a value like 16" in refuse(capsys, "train", "--data", data, "--out", run, "--set", "B=many")
     assert "of at least 34 frames" in refuse(capsys, "train", "--data", data, "--out", run, "--set", "N=30")
     assert "no checkpoint; train one" in refuse(capsys, "evaluate", none, "--data", data)
