@@ -31,6 +31,11 @@ from dsel.train import TrainConfig, Trainer, load_model
 
 ROOT = Path(__file__).resolve().parents[1]
 SPEAKERS, TRACKS = 251, 4
+VARIANTS = {  # name: (its label, fields of TrainConfig, of ModelConfig)
+    "notes": ("the notes' terms", {"within": 0.0}, {}),
+    "within": ("+ within-audio confusion", {}, {}),
+    "raw": ("+ within-audio confusion, input not normalised", {}, {"track_norm": False}),
+}
 LONGEST = 10 * 16_000  # samples of an utterance that are heard
 
 
@@ -84,6 +89,15 @@ def eers(sounds, speaker, sex, embed) -> tuple[float, float]:
     return equal_error_rate(scores, target), equal_error_rate(scores[same], target[same])
 
 
+def trained_voice(data: Path, run: Path, steps: int, seed: int, changes: dict, shape: dict):
+    """`voice` of networks trained in the folder `run`, or found there."""
+    config, model = TrainConfig.laptop(seed=seed, steps=steps, save_every=50, **changes), ModelConfig.laptop(**shape)
+    trainer = Trainer(corpora.open(data), model, config, run, resume=(run / "checkpoint.pt").is_file())
+    if trainer.step < config.steps:
+        trainer.fit()
+    return voice(load_model(run, "cpu"))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     default = Path(os.environ.get("DSEL_REAL", ROOT.parent / "shared/real")) / "librispeech"
@@ -95,17 +109,13 @@ def main() -> None:
     data, work = arguments.work / "corpus", arguments.work
     toy(data, SPEAKERS, TRACKS, validation=0, test=0, voices=arguments.real / "train-clean-100")
     judges = {"mean log-mel, cosine": [mean_log_mel], "mean MFCC, cosine": [mean_mfcc]}
-    torch.manual_seed(0)
-    judges["networks, untrained"] = [voice(TwoStream(ModelConfig.laptop()).eval())]
-    trained = []
-    for seed in range(arguments.seeds):
-        run = work / f"seed{seed}"
-        config = TrainConfig.laptop(seed=seed, steps=arguments.steps, within=0.0, save_every=50)  # the notes' terms
-        trainer = Trainer(corpora.open(data), ModelConfig.laptop(), config, run, resume=(run / "checkpoint.pt").is_file())
-        if trainer.step < config.steps:
-            trainer.fit()
-        trained.append(voice(load_model(run, "cpu")))
-    judges[f"networks, {arguments.steps} steps, {len(trained)} seed(s)"] = trained
+    for label, shape in (("", {}), (", input not normalised", {"track_norm": False})):
+        torch.manual_seed(0)
+        judges[f"networks, untrained{label}"] = [voice(TwoStream(ModelConfig.laptop(**shape)).eval())]
+    for name, (label, changes, shape) in VARIANTS.items():
+        runs = [work / f"{name}-{seed}" for seed in range(arguments.seeds)]
+        trained = [trained_voice(data, run, arguments.steps, seed, changes, shape) for seed, run in enumerate(runs)]
+        judges[f"networks, {arguments.steps} steps, {label}"] = trained
     sounds, speaker, sex = utterances(arguments.real / "test-other")
     lines = ["| judge | as recorded | same sex | own microphone each | same sex |", "|---|---|---|---|---|"]
     conditions = (sounds, with_own_microphone(sounds))
@@ -119,8 +129,8 @@ def main() -> None:
     print(table)
     text = f"""# Real voices
 
-Equal error rate in % on LibriSpeech test-other: {len(set(speaker))} speakers, {len(sounds)} utterances, all {pairs} pairs; in
-brackets the range over seeds.
+Equal error rate in % on LibriSpeech test-other: {len(set(speaker))} speakers, {len(sounds)} utterances, all {pairs} pairs.
+Networks: the mean over {arguments.seeds} training seeds, in brackets their range.
 
 {table}
 
