@@ -32,9 +32,9 @@ from dsel.train import TrainConfig, Trainer, load_model
 ROOT = Path(__file__).resolve().parents[1]
 SPEAKERS, TRACKS = 251, 4
 VARIANTS = {  # name: (its label, fields of TrainConfig, of ModelConfig)
-    "notes": ("the notes' terms", {"within": 0.0}, {}),
-    "within": ("+ within-audio confusion", {}, {}),
     "raw": ("+ within-audio confusion, input not normalised", {}, {"track_norm": False}),
+    "within": ("+ within-audio confusion", {}, {}),
+    "notes": ("the notes' terms", {"within": 0.0}, {}),
 }
 LONGEST = 10 * 16_000  # samples of an utterance that are heard
 

@@ -47,6 +47,11 @@ def histograms(scores, target, bins: int = 40) -> tuple[np.ndarray, np.ndarray, 
     return (edges[:-1] + edges[1:]) / 2, *shares
 
 
+def decimals(scores: np.ndarray) -> int:
+    """How many tell a hundredth of the scores' range: 2 for -1 to 1, 4 where all lie between 0.99 and 1."""
+    return max(2, 2 - int(np.floor(np.log10(max(float(np.ptp(scores)), 1e-9)))))
+
+
 def threshold_figure(scores, target, *, title: str, at: float | None = None):
     """Histograms of both kinds of trial, and the DET curve, under a slider for the threshold; errors in the title.
 
@@ -55,7 +60,7 @@ def threshold_figure(scores, target, *, title: str, at: float | None = None):
     from plotly.subplots import make_subplots
 
     middles, *shares = histograms(scores, target)
-    places = thresholds(scores)
+    places, digits = thresholds(scores), decimals(scores)
     rates = [rates_at(scores, target, place) for place in places]
     start = int(np.argmin([abs(miss - alarm) for miss, alarm in rates] if at is None else np.abs(places - at)))
     top = float(np.round(1.05 * np.max(shares), 2))
@@ -63,7 +68,7 @@ def threshold_figure(scores, target, *, title: str, at: float | None = None):
     look = {"opacity": 0.65, "marker_line_width": 0}
     kinds = (("target: one speaker", TARGET), ("impostor: two speakers", IMPOSTOR))
     for share, (name, colour) in zip(shares, kinds, strict=True):
-        figure.add_bar(x=short(middles), y=short(share, 2), name=name, marker_color=colour, **look, row=1, col=1)
+        figure.add_bar(x=short(middles, digits + 2), y=short(share, 2), name=name, marker_color=colour, **look, row=1, col=1)
     line = {"color": "#222", "width": 3}
     figure.add_scatter(x=[places[start]] * 2, y=[0, top], mode="lines", line=line, name="threshold θ", row=1, col=1)
     figure.add_trace(_det_curve(scores, target, PALETTE[2]).update(showlegend=False), row=1, col=2)
@@ -72,11 +77,11 @@ def threshold_figure(scores, target, *, title: str, at: float | None = None):
 
     def heading(k):
         miss, alarm = (f"{100 * rate:.1f} %" for rate in rates[k])
-        return f"{title}<br><sup>θ = {places[k]:.2f}: {miss} of the targets missed, {alarm} false alarms</sup>"
+        return f"{title}<br><sup>θ = {places[k]:.{digits}f}: {miss} of the targets missed, {alarm} false alarms</sup>"
 
     def step(k):
-        moved = {"x": [short([places[k]] * 2), dots[k][0]], "y": [[0, top], dots[k][1]]}
-        return {"label": f"{places[k]:.2f}", "method": "update", "args": [moved, {"title.text": heading(k)}, [2, 4]]}
+        moved = {"x": [short([places[k]] * 2, digits + 2), dots[k][0]], "y": [[0, top], dots[k][1]]}
+        return {"label": f"{places[k]:.{digits}f}", "method": "update", "args": [moved, {"title.text": heading(k)}, [2, 4]]}
 
     figure.update_xaxes(title_text="score", row=1, col=1)
     figure.update_yaxes(title_text="% of the trials of its kind", range=[0, top], row=1, col=1)

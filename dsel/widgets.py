@@ -65,11 +65,14 @@ class VerificationExplorer:
 
     def worst(self) -> list[tuple[str, int]]:
         """The worst errors of the chosen kind: (what to call it, number of the trial)."""
+        from dsel.verificationplots import decimals
+
         k = self.chosen()
         scores = self.systems[self.system][k]
         impostors, targets = confusable(scores, self.target[k], self.a[k], self.b[k], self.count)
         rows = impostors if self.error == self.ERRORS[0] else targets
-        return [(f"{self.a[k[n]]} and {self.b[k[n]]}, score {scores[n]:.2f}", int(k[n])) for n in rows]
+        digits = decimals(scores)
+        return [(f"{self.a[k[n]]} and {self.b[k[n]]}, score {scores[n]:.{digits}f}", int(k[n])) for n in rows]
 
     def set_system(self, name: str) -> None:
         """Judge another system."""

@@ -112,3 +112,12 @@ def test_figures_are_plain_lists_that_any_plotly_reads(trials):
     ):
         assert isinstance(figure, go.Figure)
         assert "bdata" not in json.dumps(figure.to_plotly_json(), default=lambda x: x.to_plotly_json())
+
+
+@pytest.mark.parametrize(("low", "high", "digits"), [(-1, 1, 2), (0.5, 0.9, 3), (0.994, 0.9999, 5)])
+def test_a_threshold_is_told_as_finely_as_the_scores_differ(low, high, digits):
+    scores = np.linspace(low, high, 50)
+    assert figures.decimals(scores) == digits
+    figure = figures.threshold_figure(scores, np.arange(50) % 2 == 0, title="")
+    labels = [step.label for step in figure.layout.sliders[0].steps]
+    assert len(set(labels)) == len(labels)
