@@ -48,7 +48,7 @@ def group_figure(results: list[dict], name: str, split: str = "test"):
     ticks = {"tickmode": "array", "tickvals": list(range(len(rows))), "ticktext": [_wrapped(label(row, name)) for row in rows]}
     figure.update_xaxes(**ticks, range=[-0.5, len(rows) - 0.5])
     figure.update_yaxes(title=f"EER, {split} speakers, %", rangemode="tozero")
-    size = {"height": 480, "width": max(640, 150 * len(rows) + 160)}
+    size = {"height": 480, "width": min(1200, max(640, 150 * len(rows) + 160))}  # a slide is 1280 wide
     return figure.update_layout(title=f"{name}<br><sup>mean over seeds, 95 % interval; faint: each seed</sup>", **size)
 
 

@@ -16,6 +16,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -140,6 +141,13 @@ def move_plotly(page, plot) -> dict[str, bool]:
     return moved
 
 
+def choose_file(page, button) -> None:
+    """Press an upload button and choose a clip."""
+    with page.expect_file_chooser() as chooser:
+        button.click()
+    chooser.value.set_files(next((ROOT / "data" / "mini" / "clips").rglob("*.mp4")))
+
+
 def move_widgets(page, area) -> dict[str, bool]:
     """Move every ipywidgets slider, dropdown, checkbox and button of one output area: {control: did the area change?}"""
     moved = {}
@@ -168,8 +176,10 @@ def move_widgets(page, area) -> dict[str, bool]:
         if other:
             try_it(f"dropdown {number}", lambda choice=choice, other=other: choice.select_option(label=other[0]))
     for number in range(area.locator("button.jupyter-button:not([disabled])").count()):
-        button = area.locator("button.jupyter-button").nth(number)
-        try_it(f"button {button.inner_text().strip()}", button.click)
+        button = area.locator("button.jupyter-button:not([disabled])").nth(number)
+        upload = "widget-upload" in button.get_attribute("class")
+        act = partial(choose_file, page, button) if upload else button.click
+        try_it(f"button {button.inner_text().strip()}", act)
     return moved
 
 
@@ -324,8 +334,56 @@ def test_a_notebook_in_jupyterlab_runs_and_everything_moves(browser, lab, name):
         watch.photo(f"{name}_widgets{number}")
     print(name, moved)
     assert plots.count()
-    assert moved, "nothing to move in this notebook"
+    over = areas.count() and not areas.locator("button.jupyter-button:not([disabled])").count()  # a training: see below
+    assert moved or over, "nothing to move in this notebook"
     assert all(moved.values()), {handle for handle, fine in moved.items() if not fine}
+    assert not watch.away
+    assert not watch.errors
+
+
+RUN_TO = """async mark => {
+  const app = window.jupyterapp, panel = app.shell.currentWidget;
+  await panel.context.ready;
+  await panel.sessionContext.ready;
+  const cells = [...panel.content.model.cells];
+  panel.content.activeCellIndex = cells.findIndex(cell => cell.type === 'code' && cell.sharedModel.source.includes(mark));
+  const place = panel.content.activeCellIndex;
+  await app.commands.execute('notebook:run-all-above');
+  panel.content.activeCellIndex = place;
+  await app.commands.execute('notebook:run-cell');
+  return place;
+}"""
+
+
+@pytest.mark.skipif(not EVERY, reason="a training of a minute: make browser")
+def test_a_training_in_jupyterlab_is_started_paused_and_resumed(browser, lab):
+    watch = Watch(browser)
+    page = watch.page
+    open_notebook(page, lab, "06_training")
+    assert page.evaluate(RUN_TO, "monitor.show()") > 0
+    area = page.locator(".jp-Cell-outputArea:has(.jupyter-widgets)").first
+    start, pause, few = (area.locator("button.jupyter-button", has_text=text) for text in ("Start", "Pause", "A few"))
+    plot = area.locator(".js-plotly-plot")
+
+    def title():
+        return plot.evaluate("p => p._fullLayout.title.text")
+
+    before = plot.evaluate(DRAWN)
+    start.click()
+    assert changed(plot, before, 60)  # the curves grow while the page lives
+    pause.click()
+    page.wait_for_function("b => !b.disabled", arg=start.element_handle())
+    paused, at = title(), re.search(r"step (\d+) of (\d+)", title()).groups()
+    assert 0 < int(at[0]) < int(at[1])
+    page.wait_for_timeout(3000)
+    assert title() == paused  # it does stand still
+    few.click()
+    page.wait_for_function("([p, before]) => p._fullLayout.title.text != before", arg=[plot.element_handle(), paused])
+    watch.photo("06_training_paused")
+    page.wait_for_function("b => !b.disabled", arg=start.element_handle())
+    start.click()
+    page.wait_for_function("b => b.disabled", arg=pause.element_handle())
+    assert title().endswith(f"step {at[1]} of {at[1]}")
     assert not watch.away
     assert not watch.errors
 
@@ -342,10 +400,12 @@ def views_or_skip(*scripts):
 
 
 def clips_play(page) -> list:
-    """Every film and sound of a page: those that a browser cannot play."""
+    """Every film and sound of a page: those that a browser cannot play, within 20 seconds."""
     page.evaluate("document.querySelectorAll('video, audio').forEach(e => { e.preload = 'auto'; e.load(); })")
-    page.wait_for_timeout(1000)
     broken = "e => e.error || !(e.duration > 0)"
+    until = time.monotonic() + 20
+    while time.monotonic() < until and page.evaluate(f"[...document.querySelectorAll('video, audio')].some({broken})"):
+        page.wait_for_timeout(200)
     return page.evaluate(f"[...document.querySelectorAll('video, audio')].filter({broken}).map(e => e.outerHTML.slice(0, 80))")
 
 
