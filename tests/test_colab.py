@@ -155,4 +155,6 @@ def test_a_bare_notebook_runs_on_an_emulated_colab(colab, name, tmp_path, monkey
     shown = [output.data for cell in nb.cells for output in cell.get("outputs", []) if "data" in output]
     figures = [data["text/html"] for data in shown if "Plotly.newPlot" in data.get("text/html", "")]
     assert figures, "plotly chose no renderer that Colab's page can show"
-    assert not [data for data in shown if "application/vnd.jupyter.widget-view+json" in data]
+    # Colab draws no figure inside a widget's Output (googlecolab/colabtools #5889): controls may be widgets, figures may not.
+    widgets = [data["text/plain"] for data in shown if "application/vnd.jupyter.widget-view+json" in data]
+    assert not [told for told in widgets if "Output(" in told or "FigureWidget" in told]
