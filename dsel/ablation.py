@@ -121,11 +121,11 @@ def confirm(out, *, progress: bool = True) -> list[dict]:
     if frozen["seed"] == schedule.corpus_seed:
         raise BadInput(f"{held}: its seed is the one of the old speakers; the choice must be made again")
     corpus = _make(
-        out / "corpora" / f"new-{frozen['seed']}",
+        out / "corpora" / f"new-{frozen['seed']}", progress,
         speakers=0, tracks=1, validation=0, test=schedule.new_speakers, test_tracks=schedule.test_tracks,
         seconds=schedule.seconds, size=schedule.size, seed=frozen["seed"],
     )  # fmt: skip
-    file, trained_on = out / "confirmed.csv", _corpus(out, schedule, 0.0, None)
+    file, trained_on = out / "confirmed.csv", _corpus(out, schedule, 0.0, None, progress)
     finished = [found for found in final(read_results(out)) if (_run_of(out, found) / "model.pt").is_file()]
     for found in tqdm(finished, "judging on new speakers", disable=not progress, unit="network"):
         with _alone(_run_of(out, found) / ".judged.lock") as mine:
@@ -159,8 +159,8 @@ def _read_json(path: Path) -> dict:
 
 def _cell(out: Path, row: Row, seed: int, schedule: Schedule, corpora: dict | None, bar) -> None:
     """Train one cell to each of its marks, judging it there; what is left are its networks and its curves."""
-    judged = _corpus(out, schedule, 0.0, corpora)
-    data = judged if row.entanglement == 0.0 else _corpus(out, schedule, row.entanglement, corpora)
+    judged = _corpus(out, schedule, 0.0, corpora, not bar.disable)
+    data = judged if row.entanglement == 0.0 else _corpus(out, schedule, row.entanglement, corpora, not bar.disable)
     run = out / "runs" / f"{row.id}-{seed}"
     config, model = row.train_config(schedule, seed), row.model_config(schedule)
     trainer = Trainer(data, model, config, run, resume=(run / "checkpoint.pt").is_file(), progress=False)
@@ -342,27 +342,27 @@ def load_networks(path) -> tuple[TwoStream, str]:
     return model.to(choose_device("auto")).eval(), state["config"]["train"]["similarity"]
 
 
-def _corpus(out: Path, schedule: Schedule, entanglement: float, given: dict | None) -> Corpus:
+def _corpus(out: Path, schedule: Schedule, entanglement: float, given: dict | None, progress: bool) -> Corpus:
     """The corpus of that entanglement, made if it is not there. Only the one of 0 has speakers to judge by."""
     if given:
         return open_corpus(given[entanglement if entanglement in given else min(given)])
     judges = not entanglement
     return _make(
-        out / "corpora" / f"e{entanglement:g}",
+        out / "corpora" / f"e{entanglement:g}", progress,
         speakers=schedule.speakers, tracks=schedule.tracks, seed=schedule.corpus_seed, entanglement=entanglement,
         validation=schedule.validation * judges, test=schedule.test * judges, test_tracks=schedule.test_tracks,
         seconds=schedule.seconds, size=schedule.size,
     )  # fmt: skip
 
 
-def _make(path: Path, **recipe) -> Corpus:
+def _make(path: Path, progress: bool, **recipe) -> Corpus:
     """A toy corpus, or what is there of the same recipe."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with _alone(path.with_name(f".{path.name}.lock"), wait=True):
         if not (path / "corpus.json").is_file():
             from dsel.toy.make import toy
 
-            return toy(path, **recipe)
+            return toy(path, progress=progress, **recipe)
         corpus = Corpus(path)
         found = {**corpus.meta["recipe"], "seed": corpus.meta["seed"]}
         differ = [f"{k} {found.get(k)} there, {v} asked" for k, v in recipe.items() if found.get(k) != v]

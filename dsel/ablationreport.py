@@ -80,7 +80,6 @@ PAIRS = {
     "entanglement 1": ("e1-lam1", "e1-lam0"),
     "entanglement 1, within audio too": ("within", "e1-lam1"),
     "entanglement 1, input not normalised": ("raw-lam1", "raw-lam0"),
-    "entanglement 1, input not normalised, within audio too": ("raw-within", "raw-lam1"),
     "entanglement 0, long": ("full-long", "both-long"),
     "entanglement 1, long": ("e1-lam1-long", "e1-lam0-long"),
 }

@@ -27,7 +27,7 @@ from dsel.ledger import stamp  # noqa: E402
 CARD, LARGER = (ROOT / "data" / "models" / f"{name}.json" for name in ("laptop", "gpu"))
 LISTENERS = ROOT / "data" / "toy.md"
 ABLATION = ROOT / "data" / "ablation"
-PAPER, BEYOND = "The rows of the notes", "Beyond the notes"
+PAPER, BEYOND, FRONT_END = "The rows of the notes", "Beyond the notes", "Input not normalised over the track"
 SHOWN = {
     "eer_free": "EER, free",
     "eer_free_same_sex": "free, same sex",
@@ -103,6 +103,8 @@ def ablation(results: list[dict], confirmed: list[dict]) -> str:
     parts += [
         "Without, with the notes' terms, and with ours beside them, after entangled training:",
         group_table(results, BEYOND, "test", SHOWN),
+        "The same terms where the log-mel of a track is not normalised (`--net track_norm=false`):",
+        group_table(results, FRONT_END, "test", SHOWN),
     ]
     if confirmed:
         parts += ["The same networks on speakers drawn after every choice was frozen:", effect_table(confirmed)]
