@@ -318,6 +318,18 @@ def _claim(out: Path, schedule: Schedule) -> None:
         out.mkdir(parents=True, exist_ok=True)
         replace_text(held, json.dumps(wanted, indent=1) + "\n")
     (out / "runs").mkdir(exist_ok=True)
+    _tidy(out)
+
+
+def _tidy(out: Path) -> None:
+    """Remove what killed processes left half written; others may be writing just now."""
+    for part in out.glob(".*.part"):
+        try:
+            os.kill(int(part.name.split(".")[-2]), 0)  # signal 0: only asks whether it is there
+        except ProcessLookupError:
+            part.unlink(missing_ok=True)
+        except (ValueError, OSError):  # not ours to judge
+            continue
 
 
 def _finished(out: Path, row: Row, seed: int, schedule: Schedule) -> bool:
