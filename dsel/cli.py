@@ -55,7 +55,8 @@ def _train(settings: list[str], networks: list[str], **arguments) -> None:
     from dsel.train import TrainConfig, train
 
     shape = vars(ModelConfig.named(arguments["config"]))
-    shape = {name: value for name, value in shape.items() if isinstance(value, bool | int)}
+    shape = {name: value for name, value in shape.items() if isinstance(value, bool | int | str) and name != "name"}
+    shape["track_norm"] = True  # the old name of front_end=track or none
     defaults = {field.name: field.default for field in fields(TrainConfig)}
     changed = _settings("--net", networks, shape)
     trainer = train(**arguments, networks=changed, **_settings("--set", settings, defaults))
@@ -136,6 +137,8 @@ def _typed(text: str, like):
         if text.lower() not in ("true", "false"):
             raise ValueError(text)
         return text.lower() == "true"
+    if isinstance(like, str):  # also "none", which is a front end
+        return text
     if text.lower() == "none":
         return None
     return text if like is None else type(like)(text)
@@ -227,7 +230,7 @@ def _parser() -> argparse.ArgumentParser:
         nargs="+",
         default=[],
         metavar="KEY=VALUE",
-        help="fields of ModelConfig, e.g. track_norm=false D=64",
+        help="fields of ModelConfig, e.g. front_end=none D=64",
     )
 
     sub = command("evaluate", _evaluate, "Print what a trained run is worth, chance beside each figure")

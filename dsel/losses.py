@@ -171,8 +171,8 @@ class DisentangledLoss(nn.Module):
         """
         (v_c, v_s), (a_c, a_s) = ((e["content"], e["identity"]) for e in (face, audio))
         pick = draw_pick(*v_s.shape[:2]).to(v_s.device) if pick is None else pick
-        vhat, abar = pool(v_s, a_s, pick)  # (B, D), (B, D)
-        vhat_c, abar_c = pool(v_c, a_c, pick)
+        vhat, abar = self._pool(v_s, a_s, pick)  # (B, D), (B, D)
+        vhat_c, abar_c = self._pool(v_c, a_c, pick)
         if extra is not None:
             vhat, abar = torch.cat([vhat, extra[0]]), torch.cat([abar, extra[1]])  # (B + E, D)
         if gather is not None:
@@ -185,6 +185,10 @@ class DisentangledLoss(nn.Module):
         }
         confusion = parts["confusion_cs"] + parts["confusion_sc"]
         return self.alpha_c * parts["content"] + self.alpha_s * parts["identity"] + self.lam * confusion, parts
+
+    def _pool(self, face: Tensor, audio: Tensor, pick: Tensor) -> tuple[Tensor, Tensor]:
+        """`pool`; a further loss may take another mean."""
+        return pool(face, audio, pick)
 
     def _confuse(self, similarity):
         """The similarity as the confusion terms see it."""
@@ -203,6 +207,29 @@ class DisentangledLoss(nn.Module):
 
 
 # --- Beyond the notes: further terms, compared in the ablation; the trainer's default is `within` = 1, the others are off ----
+
+
+def mean_voice(audio: Tensor, pick: Tensor, leave_out: int | None = None) -> Tensor:
+    """Mean audio of each track, without the windows near the picked one. (Ours.)
+
+        abar_j^{(-r)} = mean of a_{j,tau} over the tau with |tau - r_j| > leave_out
+
+    The full mean contains the sound of the picked face window, so content alone can find the match. With leave_out = 4 no
+    window is left that shares a frame with the picked one. Every track leaves out windows near its *own* pick, in all rows of
+    the task: the match is then a mean over as few windows as the other tracks', and there is one mean voice a track.
+    audio (B, N, D), pick r (B,) -> (B, D). None: the full mean of the notes.
+
+    Raises:
+        ValueError: N < 2 leave_out + 2, so that no window may be left.
+    """
+    if leave_out is None:
+        return audio.mean(dim=1)
+    N = audio.shape[1]
+    if 2 * leave_out + 2 > N:
+        raise ValueError(f"leave_out {leave_out} needs N >= {2 * leave_out + 2} windows, not {N}")
+    far = (torch.arange(N, device=audio.device) - pick[:, None]).abs() > leave_out  # (B, N)
+    weights = far.to(audio.dtype) / far.sum(dim=1, keepdim=True)
+    return (weights[..., None] * audio).sum(dim=1)
 
 
 def others(logits: Tensor) -> Tensor:
@@ -260,6 +287,8 @@ class BeyondLoss(DisentangledLoss):
         reversal: how strongly the embeddings work against two trained adversaries, which do the *other* task on them:
             identity from content embeddings, content from identity embeddings; an MLP for each stream. 0: none. Set lam = 0
             to have them instead of the notes' confusion.
+        leave_out: the identity task and its confusion compare with the mean voice without the windows within so many of the
+            picked one, see `mean_voice`; None: the full mean of the notes.
         D: numbers an embedding (for the adversaries).
         options: those of `DisentangledLoss`.
     `ramp` scales `within` and `reversal`; the trainer raises it from 0 to 1 as it does lam.
@@ -267,11 +296,14 @@ class BeyondLoss(DisentangledLoss):
         ValueError: a negative weight.
     """
 
-    def __init__(self, within=0.0, reversal=0.0, intra=0.0, D=128, **options):
+    def __init__(self, within=0.0, reversal=0.0, intra=0.0, leave_out=None, D=128, **options):
         super().__init__(**options)
         if min(within, reversal, intra) < 0:
             raise ValueError(f"weights must not be negative: within={within}, reversal={reversal}, intra={intra}")
+        if leave_out is not None and leave_out < 0:
+            raise ValueError(f"leave_out must be None or at least 0, not {leave_out}")
         self.within, self.reversal, self.intra, self.ramp = within, reversal, intra, 1.0
+        self.leave_out = leave_out
         pairs = [f"{stream}_{head}" for stream in ("face", "audio") for head in ("content", "identity")] if reversal else []
         self.adversary = nn.ModuleDict({name: _adversary(D) for name in pairs})
         self.adversary_scale = nn.ModuleDict({head: ScaledCosine() for head in ("content", "identity")} if reversal else {})
@@ -289,15 +321,19 @@ class BeyondLoss(DisentangledLoss):
             parts["within"] = within_loss(a_c, a_s, self._confuse(content), self._confuse(identity), gather)
             total = total + self.ramp * self.within * parts["within"]
         if self.intra:
-            pairs = ((v_c, a_c, content), (*pool(v_s, a_s, pick), identity))
+            pairs = ((v_c, a_c, content), (*self._pool(v_s, a_s, pick), identity))
             parts["intra"] = sum((intra_loss(x, y, alike) + intra_loss(y, x, alike)) / 2 for x, y, alike in pairs)
             total = total + self.intra * parts["intra"]
         if self.reversal:
-            vhat_c, abar_c = pool(v_c, a_c, pick)
+            vhat_c, abar_c = self._pool(v_c, a_c, pick)
             parts["adversary_cs"] = self._adversary_loss("content", vhat_c, abar_c)
             parts["adversary_sc"] = self._adversary_loss("identity", v_s, a_s)
             total = total + parts["adversary_cs"] + parts["adversary_sc"]
         return total, parts
+
+    def _pool(self, face: Tensor, audio: Tensor, pick: Tensor) -> tuple[Tensor, Tensor]:
+        """One face window and the mean audio of each track, without the windows near the pick if so asked."""
+        return pool(face, audio, pick)[0], mean_voice(audio, pick, self.leave_out)
 
     def _adversary_loss(self, head: str, x: Tensor, y: Tensor) -> Tensor:
         """The adversaries of a head match x with y, (..., K, D) each, through the reversed gradient."""

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dsel.audio import instance_norm, log_mel
+from dsel.audio import check_front_end, front_end
 from dsel.errors import BadInput
 from dsel.timing import SAMPLES_PER_FRAME, WINDOW_FRAMES, frames_in
 
@@ -42,7 +42,8 @@ class ModelConfig:
     face, audio: the layers of the two trunks; the first face layer sees 5 frames, all others one.
     face_size: pixels of a face, height = width. grey: look at brightness alone.
     hidden: width of the heads' inner layer. D: numbers an embedding.
-    track_norm: instance normalisation of the log-mel over the whole track.
+    front_end: how the log-mel is normalised, 'track', 'level', 'none' or 'authors'; see `dsel.audio.front_end`.
+    Configurations from before it say `track_norm`: True stands for 'track', False for 'none'.
     """
 
     name: str
@@ -52,12 +53,15 @@ class ModelConfig:
     grey: bool
     hidden: int
     D: int
-    track_norm: bool
+    front_end: str
+
+    def __post_init__(self):
+        check_front_end(self.front_end)
 
     @classmethod
     def laptop(cls, **changes) -> ModelConfig:
         """Under 1 M parameters a stream, 48 x 48 grey faces; each window sees nothing but its own 20 mel frames, except
-        through `track_norm`. (Source: ours.)"""
+        through `front_end`. (Source: ours.)"""
         same, half = (1, 1), (2, 2)
         face = (
             Conv(32, (5, 5), half, (2, 2), pool=(2, 2)),  # 48 -> 24 -> 12
@@ -73,7 +77,7 @@ class ModelConfig:
             Conv(128, (3, 1), (2, 1), (1, 0)),  # 3
             Conv(256, (3, 1)),  # 1
         )
-        return cls(**{**_defaults("laptop", face, audio, 48, True, 256, 128, True), **changes})
+        return cls(**{**_defaults("laptop", face, audio, 48, True, 256, 128), **_modern(changes)})
 
     @classmethod
     def paper(cls, **changes) -> ModelConfig:
@@ -94,14 +98,14 @@ class ModelConfig:
             Conv(256, (3, 3), pad=(1, 1), pool=(3, 3), pool_stride=(2, 2)),  # 4, T - 4 = N
             Conv(512, (4, 1)),  # 1
         )
-        return cls(**{**_defaults("paper", face, audio, 224, False, 512, 1024, True), **changes})
+        return cls(**{**_defaults("paper", face, audio, 224, False, 512, 1024), **_modern(changes)})
 
     @classmethod
     def named(cls, name: str, **changes) -> ModelConfig:
         """'laptop' or 'paper', with changes. Raises BadInput for another name or an unknown key."""
         if name not in ("laptop", "paper"):
             raise BadInput(f"config {name!r}: must be laptop or paper")
-        known = {field.name for field in fields(cls)}
+        known, changes = {field.name for field in fields(cls)}, _modern(changes)
         if set(changes) - known:
             raise BadInput(f"config {name}: unknown key {min(set(changes) - known)!r}; known are {', '.join(sorted(known))}")
         return getattr(cls, name)(**changes)
@@ -113,7 +117,7 @@ class ModelConfig:
     @classmethod
     def from_dict(cls, values: dict) -> ModelConfig:
         """The inverse of `to_dict`. Raises BadInput for an unknown or a missing key."""
-        known = {field.name for field in fields(cls)}
+        known, values = {field.name for field in fields(cls)}, _modern(values)
         if set(values) != known:
             wrong = min(set(values) ^ known)
             raise BadInput(f"model config: key {wrong!r} is {'unknown' if wrong in values else 'missing'}")
@@ -163,8 +167,7 @@ class TwoStream(nn.Module):
     def front_end(self, waveform: Tensor) -> Tensor:
         """What the audio trunk sees: (B, 640 T) -> (B, 40, 4 T), in float32 even under autocast."""
         with torch.autocast(waveform.device.type, enabled=False):
-            mel = log_mel(waveform)
-            return instance_norm(mel) if self.config.track_norm else (mel + 5.0) / 4.0
+            return front_end(waveform, self.config.front_end)
 
 
 class Trunk(nn.Module):
@@ -267,7 +270,7 @@ def _luma(device: torch.device, dtype: torch.dtype) -> Tensor:
     return torch.tensor(GREY, device=device, dtype=dtype)
 
 
-def _defaults(name, face, audio, face_size, grey, hidden, D, track_norm) -> dict:
+def _defaults(name, face, audio, face_size, grey, hidden, D) -> dict:
     return {
         "name": name,
         "face": face,
@@ -276,8 +279,19 @@ def _defaults(name, face, audio, face_size, grey, hidden, D, track_norm) -> dict
         "grey": grey,
         "hidden": hidden,
         "D": D,
-        "track_norm": track_norm,
+        "front_end": "track",
     }
+
+
+def _modern(values: dict) -> dict:
+    """Translate `track_norm` of older configurations to `front_end`. Raises BadInput if both are given."""
+    if "track_norm" not in values:
+        return values
+    values = dict(values)
+    if "front_end" in values:
+        raise BadInput("model config: track_norm is the old name of front_end; give front_end alone")
+    normalised = values.pop("track_norm")
+    return {**values, "front_end": "track" if normalised else "none"}
 
 
 def _conv(values) -> Conv:

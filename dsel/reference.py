@@ -94,16 +94,21 @@ def content_logits(face, audio, similarity: Similarity) -> np.ndarray:
     return logits
 
 
-def identity_logits(face, audio, similarity: Similarity, pick) -> np.ndarray:
-    """l(v_{i,r_i}, 1/N sum_tau a_{j,tau}): (B, N, D), (B, N, D), r (B,) -> (B, B)"""
+def windows_of_the_mean(N: int, r: int, leave_out: int | None = None) -> list[int]:
+    """The tau whose windows the mean voice of a track takes: all, or those with |tau - r| > leave_out"""
+    return [tau for tau in range(N) if leave_out is None or abs(tau - r) > leave_out]
+
+
+def identity_logits(face, audio, similarity: Similarity, pick, leave_out: int | None = None) -> np.ndarray:
+    """l(v_{i,r_i}, abar_j), abar_j the mean over `windows_of_the_mean` of track j: (B, N, D), (B, N, D), r (B,) -> (B, B)"""
     face, audio = np.asarray(face, np.float64), np.asarray(audio, np.float64)
     B, N, D = audio.shape
     logits = np.zeros((B, B))
     for i in range(B):
         for j in range(B):
-            abar = np.zeros(D)
-            for tau in range(N):
-                abar += audio[j, tau] / N
+            abar, taken = np.zeros(D), windows_of_the_mean(N, int(pick[j]), leave_out)
+            for tau in taken:
+                abar += audio[j, tau] / len(taken)
             logits[i, j] = similarity.value(face[i, int(pick[i])], abar)
     return logits
 
@@ -170,28 +175,31 @@ def content_gradient(face, audio, similarity: Similarity, upstream) -> tuple[np.
     return d_face, d_audio
 
 
-def identity_gradient(face, audio, similarity: Similarity, pick, upstream) -> tuple[np.ndarray, np.ndarray]:
+def identity_gradient(face, audio, similarity: Similarity, pick, upstream, leave_out: int | None = None) -> tuple:
     """Chain rule through identity_logits: upstream dL/dlogits (B, B) -> dL/dface, dL/daudio, each (B, N, D)"""
     face, audio = np.asarray(face, np.float64), np.asarray(audio, np.float64)
     B, N, _ = audio.shape
     d_face, d_audio = np.zeros_like(face), np.zeros_like(audio)
     for i in range(B):
         for j in range(B):
-            abar = sum(audio[j, tau] for tau in range(N)) / N
+            taken = windows_of_the_mean(N, int(pick[j]), leave_out)
+            abar = sum(audio[j, tau] for tau in taken) / len(taken)
             dx, dy = similarity.gradient(face[i, int(pick[i])], abar)
             d_face[i, int(pick[i])] += upstream[i, j] * dx
-            for tau in range(N):
-                d_audio[j, tau] += upstream[i, j] * dy / N
+            for tau in taken:
+                d_audio[j, tau] += upstream[i, j] * dy / len(taken)
     return d_face, d_audio
 
 
-def disentangled_loss(face, audio, pick, content_similarity, identity_similarity, alpha_c=1.0, alpha_s=1.0, lam=1.0):
+def disentangled_loss(
+    face, audio, pick, content_similarity, identity_similarity, alpha_c=1.0, alpha_s=1.0, lam=1.0, leave_out=None
+):
     """L = alpha_c L_content + alpha_s L_identity + lam (L_{c->s} + L_{s->c}): total and parts by name."""
     v_c, v_s, a_c, a_s = face["content"], face["identity"], audio["content"], audio["identity"]
     parts = {
         "content": matching_loss(content_logits(v_c, a_c, content_similarity)),
-        "identity": matching_loss(identity_logits(v_s, a_s, identity_similarity, pick)),
-        "confusion_cs": confusion_loss(identity_logits(v_c, a_c, identity_similarity, pick)),
+        "identity": matching_loss(identity_logits(v_s, a_s, identity_similarity, pick, leave_out)),
+        "confusion_cs": confusion_loss(identity_logits(v_c, a_c, identity_similarity, pick, leave_out)),
         "confusion_sc": confusion_loss(content_logits(v_s, a_s, content_similarity)),
     }
     confusion = parts["confusion_cs"] + parts["confusion_sc"]

@@ -3,10 +3,14 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from dsel.audio import OVERHANG, import_torchaudio, instance_norm, log_mel
+from dsel.audio import FRONT_ENDS, OVERHANG, front_end, import_torchaudio, instance_norm, log_mel
+from dsel.errors import BadInput
 from dsel.timing import FPS, mels_for, samples_for
 
 # torchaudio's wheel is built for CUDA and cannot load its compiled part beside every torch. What is compared is written in
@@ -80,3 +84,88 @@ def test_instance_norm_takes_a_fixed_microphone_away_up_to_the_floor():
 def test_torchaudio_is_never_needed():
     module = import_torchaudio()
     assert module is None or hasattr(module, "datasets")
+
+
+# --- Front ends --------------------------------------------------------------------------------------------------------------
+
+
+def noise(seed, tracks=2, frames=9, loudness=0.1):
+    return loudness * torch.randn(tracks, samples_for(frames), generator=torch.Generator().manual_seed(seed))
+
+
+def mel_bank(bands=40, fft=512, rate=16000):
+    """Triangles on the HTK mel scale, from their corners, one number after the other: (fft / 2 + 1, bands)."""
+    top = 2595 * np.log10(1 + rate / 2 / 700)
+    corners = [700 * (10 ** (k * top / (bands + 1) / 2595) - 1) for k in range(bands + 2)]
+    bank = np.zeros((fft // 2 + 1, bands))
+    for bin_ in range(fft // 2 + 1):
+        hz = bin_ * rate / fft
+        for band in range(bands):
+            low, middle, high = corners[band : band + 3]
+            bank[bin_, band] = max(0.0, min((hz - low) / (middle - low), (high - hz) / (high - middle)))
+    return bank
+
+
+def authors_by_hand(sound):
+    """The authors' input of one track, float64 NumPy: int16-scaled samples (640 T + 240,) -> (40, 4 T).
+
+    torchaudio.transforms.MelSpectrogram(16000, n_fft=512, win_length=400, hop_length=160, f_min=0, f_max=8000, n_mels=40),
+    + 1e-6, log, InstanceNorm1d(40), [1:-1].
+    """
+    hann = np.array([0.5 - 0.5 * np.cos(2 * np.pi * n / 400) for n in range(400)])
+    window = np.concatenate([np.zeros(56), hann, np.zeros(56)])
+    padded = np.pad(sound, 256, mode="reflect")
+    frames = [padded[160 * k : 160 * k + 512] * window for k in range(1 + len(sound) // 160)]
+    power = np.stack([np.abs(np.fft.rfft(frame)) ** 2 for frame in frames])  # (frames, 257)
+    mel = np.log(power @ mel_bank() + 1e-6).T  # (40, frames)
+    mel = (mel - mel.mean(axis=1, keepdims=True)) / np.sqrt(mel.var(axis=1, keepdims=True) + 1e-5)
+    return mel[:, 1:-1]
+
+
+@pytest.mark.parametrize("frames", [5, 20])
+def test_the_authors_front_end_equals_numpy(frames):
+    waveform = noise(3, frames=frames)
+    found = front_end(waveform, "authors")
+    assert found.shape == (2, 40, mels_for(frames))
+    for track, ours in zip(waveform.double().numpy(), found, strict=True):
+        read = np.concatenate([track, track[-2 : -2 - 240 : -1]]) * 32767  # what lies beyond the last frame is mirrored
+        np.testing.assert_allclose(ours.numpy(), authors_by_hand(read), atol=1e-4)
+
+
+def test_an_authors_mel_frame_lies_80_samples_later():
+    """A click excites the frame in whose middle it lies: 160 k + 80 in ours, 160 k + 160 in theirs."""
+    for k in (15, 18):
+        for kind, middle in (("none", 80), ("authors", 160)):
+            waveform = noise(4, 1, 10, loudness=1e-3)
+            waveform[0, 160 * k + middle] += 0.5
+            assert front_end(waveform, kind).mean(1)[0].argmax() == k
+
+
+def test_fixed_and_track_are_what_they_always_were():
+    waveform = noise(5)
+    assert torch.equal(front_end(waveform, "none"), (log_mel(waveform) + 5.0) / 4.0)
+    assert torch.equal(front_end(waveform, "track"), instance_norm(log_mel(waveform)))
+    with pytest.raises(BadInput, match="front_end 'loud': must be one of track, level, none, authors"):
+        front_end(waveform, "loud")
+
+
+@given(seed=st.integers(0, 2**31), gain=st.floats(0.1, 8.0))
+@settings(max_examples=40, deadline=None)
+def test_level_takes_loudness_away_and_keeps_the_spectrum(seed, gain):
+    waveform = noise(seed, frames=6)
+    level = front_end(waveform, "level")
+    torch.testing.assert_close(level.mean((1, 2)), torch.zeros(2), atol=1e-5, rtol=0)  # one number a track
+    # The floor 1e-6 lies far below the power of this noise in the quietest case: 1e-6 against 0.1^2 * 0.1^2 * 150.
+    torch.testing.assert_close(front_end(gain * waveform, "level"), level, atol=2e-2, rtol=0)
+    fixed = front_end(waveform, "none")
+    difference = fixed - level  # the same number in every band and frame of a track
+    torch.testing.assert_close(difference, difference[:, :1, :1].expand_as(difference), atol=1e-5, rtol=0)
+
+
+@given(seed=st.integers(0, 2**31), kind=st.sampled_from(FRONT_ENDS))
+@settings(max_examples=20, deadline=None)
+def test_tracks_of_a_batch_do_not_touch_each_other(seed, kind):
+    waveform = noise(seed, 3, 6)
+    whole = front_end(waveform, kind)
+    torch.testing.assert_close(whole[1:2], front_end(waveform[1:2], kind), atol=1e-4, rtol=1e-4)
+    assert whole.shape == (3, 40, mels_for(6))

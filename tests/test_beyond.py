@@ -7,7 +7,19 @@ import pytest
 import torch
 
 from dsel import reference
-from dsel.losses import BeyondLoss, DisentangledLoss, ScaledCosine, intra_loss, inverse_distance, others, reverse, within_loss
+from dsel.losses import (
+    BeyondLoss,
+    DisentangledLoss,
+    ScaledCosine,
+    identity_logits,
+    intra_loss,
+    inverse_distance,
+    matching_loss,
+    mean_voice,
+    others,
+    reverse,
+    within_loss,
+)
 from dsel.train import TrainConfig, make_loss
 
 
@@ -155,3 +167,77 @@ def test_training_configuration_reaches_the_loss():
     assert loss.adversary["face_content"][1].weight.shape == (8, 8)
     before = {k: v for k, v in vars(plain).items() if k not in ("within", "reversal", "intra")}
     assert type(make_loss(before, 8)) is DisentangledLoss  # a run made before these terms were there
+
+
+# --- The mean voice without the picked moment --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("N", "leave_out"), [(2, 0), (10, 4), (16, 4), (9, 1)])
+def test_mean_voice_leaves_out_the_windows_near_the_pick_and_no_others(N, leave_out):
+    audio = torch.tensor(draw([N, leave_out], N, N, 3))  # one track for each place of the pick
+    found = mean_voice(audio, torch.arange(N), leave_out)
+    for r in range(N):
+        taken = [tau for tau in range(N) if abs(tau - r) > leave_out]
+        torch.testing.assert_close(found[r], torch.stack([audio[r, tau] for tau in taken]).mean(0))
+    assert torch.equal(mean_voice(audio, torch.arange(N)), audio.mean(1))
+
+
+def test_with_16_windows_7_to_11_are_left():
+    one = torch.eye(16, dtype=torch.float64)[None].expand(16, 16, 16)
+    left = (mean_voice(one, torch.arange(16), 4) > 0).sum(1)
+    assert (left.min(), left.max()) == (7, 11)
+
+
+def test_a_mean_of_too_few_windows_is_refused():
+    with pytest.raises(ValueError, match="leave_out 4 needs N >= 10 windows, not 9"):
+        mean_voice(torch.zeros(2, 9, 3), torch.tensor([0, 8]), 4)
+    with pytest.raises(ValueError, match="leave_out must be None or at least 0, not -1"):
+        BeyondLoss(leave_out=-1)
+
+
+@pytest.mark.parametrize("leave_out", [0, 1])
+def test_total_and_gradient_with_the_leave_out_mean_equal_the_loops(leave_out):
+    B, N, D, pick = 3, 5, 4, np.array([0, 2, 4])
+    face, audio = ({h: draw([leave_out, s, k], B, N, D) for k, h in enumerate(("content", "identity"))} for s in (0, 1))
+    tensors = [{h: torch.tensor(x, requires_grad=True) for h, x in e.items()} for e in (face, audio)]
+    loss = BeyondLoss(alpha_c=0.7, alpha_s=1.3, lam=0.4, leave_out=leave_out, D=D).double()
+    total, parts = loss(*tensors, torch.tensor(pick))
+    loops = reference.scaled_cosine(10.0, 0.0)
+    want, by_name = reference.disentangled_loss(face, audio, pick, loops, loops, 0.7, 1.3, 0.4, leave_out)
+    assert total.item() == pytest.approx(want, rel=1e-6)  # w0 = 10 is stored in float32
+    for name, value in by_name.items():
+        assert parts[name].item() == pytest.approx(value, rel=1e-6), name
+    full = DisentangledLoss().double()(*tensors, torch.tensor(pick))[1]
+    for name in ("identity", "confusion_cs"):
+        assert abs(full[name].item() - by_name[name]) > 1e-4, name
+    got = torch.autograd.grad(parts["identity"], [tensors[0]["identity"], tensors[1]["identity"]])
+    up = reference.matching_gradient(reference.identity_logits(face["identity"], audio["identity"], loops, pick, leave_out))
+    want = reference.identity_gradient(face["identity"], audio["identity"], loops, pick, up, leave_out)
+    for g, h in zip(got, want, strict=True):
+        torch.testing.assert_close(g.numpy(), h, rtol=1e-5, atol=1e-8)
+    assert got[1][0, 0].abs().max() == 0  # the picked window of track 0 has no say
+
+
+def test_hand_derived_gradient_of_the_leave_out_mean_is_its_finite_difference():
+    v, a, pick, loops = draw(1, 3, 5, 3), draw(2, 3, 5, 3), np.array([0, 3, 4]), reference.scaled_cosine(7.0)
+    up = reference.matching_gradient(reference.identity_logits(v, a, loops, pick, 1))
+    d_face, d_audio = reference.identity_gradient(v, a, loops, pick, up, 1)
+
+    def value(x, y):
+        return reference.matching_loss(reference.identity_logits(x, y, loops, pick, 1))
+
+    np.testing.assert_allclose(d_face, differences(lambda x: value(x, a), v), atol=1e-7)
+    np.testing.assert_allclose(d_audio, differences(lambda y: value(v, y), a), atol=1e-7)
+
+
+def test_content_alone_solves_the_identity_task_only_with_the_full_mean():
+    """Vectors that say nothing but which moment of which track they are: no person in them, and yet the match is found."""
+    B, N = 16, 16
+    moments = torch.tensor(draw(3, B, N, 64))
+    pick = torch.tensor(np.random.default_rng(4).integers(0, N, B))
+    similarity = cosine(20.0)
+    full = matching_loss(identity_logits(moments, moments, similarity, pick))
+    vhat = moments[torch.arange(B), pick]
+    apart = matching_loss(similarity(vhat, mean_voice(moments, pick, 4)))
+    assert full < 0.9 * math.log(B)
+    assert apart > math.log(B)

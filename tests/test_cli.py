@@ -59,11 +59,12 @@ def test_the_whole_line_on_a_toy_corpus(tmp_path):
 def test_train_evaluate_embed_by_hand(noise_corpus, tmp_path, capsys):
     data, run = noise_corpus.path, tmp_path / "run"
     settings = ["B=3", "N=6", "extra=2", "steps=2", "lam=0.5", "distinct_speakers=true", "w_max=none", "precision=float32"]
-    shape = ("--net", "track_norm=false", "D=64")
+    shape = ("--net", "front_end=none", "D=64")
     assert main(["train", "--data", str(data), "--out", str(run), *shape, "--set", *settings]) == 0
     assert "step 2 of 2" in capsys.readouterr().out
-    assert json.loads((run / "config.json").read_text())["model"]["track_norm"] is False
-    assert main(["train", "--data", str(data), "--out", str(run), "--resume", *shape, "--set", *settings]) == 0
+    assert json.loads((run / "config.json").read_text())["model"]["front_end"] == "none"
+    before = ("--net", "track_norm=false", "D=64")  # what front_end=none was called
+    assert main(["train", "--data", str(data), "--out", str(run), "--resume", *before, "--set", *settings]) == 0
     assert main(["evaluate", str(run), "--data", str(data)]) == 0
     printed = capsys.readouterr().out
     assert "chance" in printed

@@ -24,7 +24,7 @@ SIGNATURES = {
     losses.matching_loss: ["logits"],
     losses.confusion_loss: ["logits"],
     reference.content_logits: ["face", "audio", "similarity"],
-    reference.identity_logits: ["face", "audio", "similarity", "pick"],
+    reference.identity_logits: ["face", "audio", "similarity", "pick", "leave_out"],
     reference.matching_loss: ["logits"],
     reference.confusion_loss: ["logits"],
     reference.inverse_distance: ["eps"],
@@ -71,7 +71,7 @@ def test_public_functions_take_the_letters_of_the_formulas(function):
 def test_every_argument_of_the_losses_is_in_the_glossary():
     """Of losses.py and reference.py, whose arguments all stand in formulas."""
     allowed = {"self", "tracks", "windows", "generator", "w_max", "extra", "gather", "confusion_scale", "upstream"}
-    allowed |= {"within", "reversal", "intra", "options", "head"}  # beyond the notes
+    allowed |= {"within", "reversal", "intra", "leave_out", "options", "head"}  # beyond the notes
     allowed |= {"content_similarity", "identity_similarity"}  # l of the content task, l of the identity task
     for module in (losses, reference):
         for node in functions(ast.parse(inspect.getsource(module))):

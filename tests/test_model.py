@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 
-from dsel.audio import instance_norm, log_mel
+from dsel.audio import FRONT_ENDS, instance_norm, log_mel
 from dsel.errors import BadInput
 from dsel.model import MapConv2d, ModelConfig, TwoStream, face_windows, parameter_count, receptive_field
 from dsel.timing import WINDOW_FRAMES, WINDOW_MELS, WINDOW_SAMPLES, mels_for, samples_for
@@ -247,3 +247,31 @@ def test_matrix_products_stand_for_convolutions_only_where_they_are_the_same():
 
 def test_windows_lie_in_memory_as_the_convolution_reads_them():
     assert face_windows(torch.rand(2, 7, 1, 8, 8)).is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("kind", FRONT_ENDS)
+@pytest.mark.parametrize("name", ["laptop", "paper"])
+def test_every_front_end_gives_the_trunks_the_length_they_need(name, kind):
+    model = TwoStream(ModelConfig.named(name, front_end=kind)).eval()
+    with torch.inference_mode():
+        assert model.audio(sound(2, 9))["identity"].shape[:2] == (2, 5)
+
+
+@pytest.mark.parametrize(("old", "new"), [(True, "track"), (False, "none")])
+def test_track_norm_is_still_understood(old, new):
+    """Configurations from before `front_end`: in checkpoints, in calls and on the command line."""
+    before = {key: value for key, value in ModelConfig.laptop().to_dict().items() if key != "front_end"}
+    for config in (
+        ModelConfig.from_dict({**before, "track_norm": old}),
+        ModelConfig.laptop(track_norm=old),
+        ModelConfig.named("laptop", track_norm=old),
+    ):
+        assert config == ModelConfig.laptop(front_end=new)
+    assert "track_norm" not in ModelConfig.laptop(track_norm=old).to_dict()
+    with pytest.raises(BadInput, match="front_end"):
+        ModelConfig.laptop(track_norm=old, front_end=new)
+
+
+def test_an_unknown_front_end_is_refused_with_the_known_ones():
+    with pytest.raises(BadInput, match="front_end 'loud': must be one of track, level, none, authors"):
+        ModelConfig.named("laptop", front_end="loud")
