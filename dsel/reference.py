@@ -94,9 +94,9 @@ def content_logits(face, audio, similarity: Similarity) -> np.ndarray:
     return logits
 
 
-def windows_of_the_mean(N: int, r: int, leave_out: int | None = None) -> list[int]:
-    """The tau whose windows the mean voice of a track takes: all, or those with |tau - r| > leave_out"""
-    return [tau for tau in range(N) if leave_out is None or abs(tau - r) > leave_out]
+def windows_of_the_mean(N: int, pick: int, leave_out: int | None = None) -> list[int]:
+    """The tau whose windows the mean voice of a track takes: all, or those with |tau - pick| > leave_out"""
+    return [tau for tau in range(N) if leave_out is None or abs(tau - pick) > leave_out]
 
 
 def identity_logits(face, audio, similarity: Similarity, pick, leave_out: int | None = None) -> np.ndarray:
