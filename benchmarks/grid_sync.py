@@ -22,10 +22,11 @@ import numpy as np
 import torch
 
 from dsel.corpus import Cache, Corpus, Track, resize
+from dsel.corpus.clips import shift_sound
 from dsel.evaluate import sync_offset
-from dsel.media import decode_sound, pictures, shift_sound
 from dsel.model import ModelConfig, TwoStream
 from dsel.prepare import prepare
+from dsel.prepare.decode import decode_sound, pictures
 from dsel.timing import SAMPLE_RATE, samples_for
 from dsel.toy.make import toy
 from dsel.train import TrainConfig, Trainer, load_model

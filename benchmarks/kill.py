@@ -20,8 +20,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dsel import checkpoint, corpus, train
-from dsel.errors import BadInput
+from dsel import corpus, train
+from dsel.train import checkpoint
+from dsel.utils.errors import BadInput
 
 PHASES = ("cache", "step", "checkpoint")
 SETTINGS = {"B": 3, "N": 6, "extra": 2, "log_every": 1, "save_every": 1, "warmup": 2, "precision": "float32", "device": "cpu"}

@@ -26,9 +26,11 @@ from report import report
 
 from dsel import corpus
 from dsel.corpus import resize, to_int16
-from dsel.loading import Ahead, Batches, make_batches, shard
+from dsel.corpus.pack import shard
 from dsel.timing import samples_for
 from dsel.train import TrainConfig
+from dsel.train.batches import Batches
+from dsel.train.loaders import Ahead, make_batches
 
 SIZE = 48
 SIMULATED = (100_000, 1_090_000)  # tracks; the second is VoxCeleb2

@@ -24,9 +24,9 @@ from dsel.audio import log_mel, mfcc
 from dsel.evaluate import equal_error_rate
 from dsel.model import ModelConfig, TwoStream
 from dsel.timing import SAMPLES_PER_FRAME
-from dsel.toy import recordings, room
 from dsel.toy.make import toy
-from dsel.toy.streams import stream
+from dsel.toy.seeds import stream
+from dsel.toy.speech import recordings, room
 from dsel.train import TrainConfig, Trainer, load_model
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -13,7 +13,7 @@ import time
 import numpy as np
 from report import report
 
-from dsel.verification import crop_scores
+from dsel.evaluate.verification import crop_scores
 
 TRIALS, FILES, CROPS, D = 37_720, 4_708, 10, 1024  # VoxCeleb1's test list; D of the paper model
 

@@ -24,10 +24,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dsel.corpus import Track
-from dsel.loading import Batch
 from dsel.model import HEADS, ModelConfig, TwoStream
 from dsel.timing import SAMPLES_PER_FRAME, frames_for
 from dsel.train import TrainConfig, Trainer
+from dsel.train.batches import Batch
 
 SMALL = {"laptop": (16, 16, 64), "paper": (2, 6, 0)}  # B, N, extra on a CPU
 LARGE = {"laptop": (64, 16, 256), "paper": (30, 30, 0)}  # on a GPU

@@ -11,8 +11,8 @@ __version__ = "0.1.0"
 def load(name: str = "laptop"):
     """The released networks of that name (data/models/<name>.pt), in evaluation mode; its card lies beside it as .json.
 
-    Raises dsel.errors.BadInput for an unknown name.
+    Raises dsel.utils.errors.BadInput for an unknown name.
     """
-    from dsel.train import load_released
+    from dsel.train.released import load_released
 
     return load_released(name)

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dsel.errors import BadInput
+from dsel.utils.errors import BadInput
 from dsel.timing import MEL_HOP, MEL_LENGTH, SAMPLE_RATE
 
 N_MELS = 40  # mel bands, 0 to 8000 Hz (authors' code)

@@ -11,7 +11,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from dsel import __version__
-from dsel.errors import BadInput
+from dsel.utils.errors import BadInput
 
 WIDTH = argparse.ArgumentDefaultsHelpFormatter
 
@@ -39,20 +39,21 @@ def _toy(**arguments) -> None:
 
 
 def _prepare(**arguments) -> None:
-    from dsel.prepare import prepare
+    from dsel.prepare.run import prepare
 
     print(prepare(**arguments))
 
 
 def _shard(**arguments) -> None:
-    from dsel.loading import shard
+    from dsel.corpus.pack import shard
 
     print(shard(**arguments))
 
 
 def _train(settings: list[str], networks: list[str], **arguments) -> None:
     from dsel.model import ModelConfig
-    from dsel.train import TrainConfig, train
+    from dsel.train.config import TrainConfig
+    from dsel.train.trainer import train
 
     shape = vars(ModelConfig.named(arguments["config"]))
     shape = {name: value for name, value in shape.items() if isinstance(value, bool | int | str) and name != "name"}
@@ -65,24 +66,24 @@ def _train(settings: list[str], networks: list[str], **arguments) -> None:
 
 
 def _evaluate(probes: bool, **arguments) -> None:
-    from dsel.evaluate import evaluate, probe, table
+    from dsel.evaluate.report import evaluate, probe, table
 
     print(table(evaluate(**arguments)))
     if probes:
-        from dsel.probes import leakage_table
+        from dsel.evaluate.probes import leakage_table
 
         print()
         print(leakage_table(probe(**arguments)))
 
 
 def _embed(**arguments) -> None:
-    from dsel.evaluate import embed
+    from dsel.evaluate.embeddings import embed
 
     print(embed(**arguments))
 
 
 def _plot(**arguments) -> None:
-    from dsel.picture import plot
+    from dsel.plots.identity_vs_content import plot
 
     for colouring, found in plot(**arguments).items():
         figures = ", ".join(f"{head} {100 * value:.0f} %" for head, value in found.items())
@@ -91,7 +92,7 @@ def _plot(**arguments) -> None:
 
 
 def _release(**arguments) -> None:
-    from dsel.train import release
+    from dsel.train.released import release
 
     print(release(**arguments))
 
@@ -103,7 +104,7 @@ def _demo(**arguments) -> None:
 
 
 def _ablation(out: Path, do: str, **arguments) -> None:
-    from dsel.ablation import ablation, confirm, draw
+    from dsel.ablation.run import ablation, confirm, draw
 
     if do == "confirm":
         confirm(out)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dsel.evaluate import evaluate, table
-from dsel.picture import plot
+from dsel.evaluate.report import evaluate, table
+from dsel.plots.identity_vs_content import plot
 from dsel.toy.make import toy
-from dsel.train import train
+from dsel.train.trainer import train
 
 
 def demo(out="runs/demo", *, speakers: int = 700, steps: int = 650, seed: int = 0, progress: bool = True) -> list[dict]:

@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dsel.audio import check_front_end, front_end
-from dsel.errors import BadInput
 from dsel.timing import SAMPLES_PER_FRAME, WINDOW_FRAMES, frames_in
+from dsel.utils.errors import BadInput
 
 HEADS = ("content", "identity")
 GREY = (0.299, 0.587, 0.114)  # luma of red, green, blue (ITU-R BT.601)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dsel.corpus import write_corpus
-from dsel.media import write_clip
+from dsel.corpus.clips import write_clip
 from dsel.timing import samples_for
 
 ROOT = Path(__file__).resolve().parents[1]

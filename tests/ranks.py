@@ -9,10 +9,10 @@ from pathlib import Path
 import torch
 
 from dsel.corpus import Corpus
-from dsel.distributed import Ranks, join, leave, parallel, synchronise
 from dsel.losses import DisentangledLoss
 from dsel.model import HEADS, ModelConfig, TwoStream
 from dsel.train import Objective, TrainConfig, Trainer
+from dsel.train.distributed import Ranks, join, leave, parallel, synchronise
 
 B, E, T = 2, 2, 8  # of each process
 SETTINGS = {"N": 6, "steps": 4, "optimiser": "sgd", "lr": 1e-2, "log_every": 1, "device": "cpu", "precision": "float32"}

@@ -4,7 +4,7 @@
     python tools/emergence.py --data runs/toy --run runs/emergence --set steps=1200 within=0
 
 trains in that run folder and writes data/emergence.npz: `steps` (S,), and the audio embeddings of both heads at each, float16
-(S, P, D), of the P half tracks of data/mini's test speakers, as `dsel.maps.half_tracks` orders them. `--snapshots` takes
+(S, P, D), of the P half tracks of data/mini's test speakers, as `half_tracks` orders them. `--snapshots` takes
 checkpoints that were kept during such a training instead.
 """
 
@@ -16,10 +16,12 @@ from pathlib import Path
 
 import numpy as np
 
-from dsel import corpus, maps, train
-from dsel.embeddings import embed_tracks
+from dsel import corpus, train
+from dsel.evaluate.embeddings import embed_tracks
+from dsel.evaluate.points import half_tracks
+from dsel.evaluate.probes import random_network
 from dsel.model import HEADS, ModelConfig, TwoStream
-from dsel.probes import random_network
+from dsel.utils import package_data as maps
 
 STEPS = (200, 400, 800, 1200)
 
@@ -28,7 +30,7 @@ def embedded(model: TwoStream, strangers: corpus.Corpus) -> dict[str, np.ndarray
     """The audio embeddings of the test half tracks by both heads: {head: (P, D)}."""
     tracks = strangers.split("test")
     cache = strangers.cache(model.config.face_size, tracks=tracks, progress=False)
-    points = maps.half_tracks(strangers, embed_tracks(model, cache, tracks, progress=False))
+    points = half_tracks(strangers, embed_tracks(model, cache, tracks, progress=False))
     return points.vectors["audio"]
 
 

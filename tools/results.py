@@ -4,7 +4,7 @@
     python tools/results.py --check    change nothing; exit code 1 if the README is out of step
 
 data/models/*.json are the cards of the released networks (`dsel train`, `dsel evaluate`); data/toy.md has what simple
-listeners reach on the same trials (`dsel.toy.calibrate`), data/ablation every training of the ablation (`dsel ablation`).
+listeners reach on the same trials (`tools.toy_difficulty`), data/ablation every training of the ablation (`dsel ablation`).
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ ROOT = Path(__file__).resolve().parents[1]
 if __package__ in (None, ""):  # run as a file
     sys.path.insert(0, str(ROOT))
 
-from dsel.ablationreport import GROUPS, effect_table, final, group_table, sentences  # noqa: E402
-from dsel.ablationrows import read_results  # noqa: E402
+from dsel.ablation.report import GROUPS, effect_table, group_table, sentences  # noqa: E402
+from dsel.ablation.rows import final, read_results  # noqa: E402
 from dsel.corpus import TRIALS  # noqa: E402
-from dsel.ledger import stamp  # noqa: E402
+from dsel.teaching.ledger import stamp  # noqa: E402
 
 CARD, LARGER = (ROOT / "data" / "models" / f"{name}.json" for name in ("laptop", "gpu"))
 LISTENERS = ROOT / "data" / "toy.md"

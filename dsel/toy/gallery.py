@@ -18,10 +18,12 @@ from pathlib import Path
 
 import numpy as np
 
-from dsel.errors import BadInput
-from dsel.toy.face import draw_scene, face_of, render
+from dsel.toy.face.parameters import face_of
+from dsel.toy.face.rendering import render
+from dsel.toy.face.scene import draw_scene
 from dsel.toy.mouth import VISEMES, viseme_of
-from dsel.toy.streams import stream
+from dsel.toy.seeds import stream
+from dsel.utils.errors import BadInput
 
 SHAPES = ("closed", "open_front", "round_open", "lip_teeth", "tongue_teeth", "spread", "sibilant", "round_close")
 SAID = ("p", "a", "O:", "f", "T", "s", "m")  # espeak's p a o f th s m

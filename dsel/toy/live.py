@@ -2,7 +2,7 @@
 
 A corpus stores each track once, in one light and one pose. Here the stored mouth trajectory is drawn again whenever a track
 is asked for, in a new scene (light, pose, background, blinks, softness, noise), on the device that trains. So a face can
-be learnt by heart only as a face, never as a picture. Sound is not made anew: `dsel.augment` gives it a fresh microphone.
+be learnt by heart only as a face, never as a picture. Sound is not made anew: `dsel.train.augment` gives it a fresh microphone.
 (Source: ours.)
 """
 
@@ -13,10 +13,13 @@ from zlib import crc32
 
 import numpy as np
 
-from dsel.corpus import Corpus, Track
-from dsel.errors import BadInput
-from dsel.toy.face import Face, draw_scene, face_of, render
+from dsel.corpus.store import Track
+from dsel.corpus.tracks import Corpus
+from dsel.toy.face.parameters import Face, face_of
+from dsel.toy.face.rendering import render
+from dsel.toy.face.scene import draw_scene
 from dsel.toy.speaker import draw_speaker
+from dsel.utils.errors import BadInput
 
 
 class LiveFaces:
@@ -51,7 +54,7 @@ class LiveFaces:
 
 
 class Redrawn:
-    """A source of clips (see `dsel.loading.Batches`) whose sound is stored and whose faces are drawn anew.
+    """A source of clips (see `dsel.train.batches.Batches`) whose sound is stored and whose faces are drawn anew.
 
     The scene is a pure function of the seed, the track and the place in it at which a batch begins, so that a resumed run
     sees what the uninterrupted one would have seen: 50 frames and N = 16 make 31 scenes a track.

@@ -24,48 +24,46 @@ from pathlib import Path
 import numpy as np
 from tqdm.auto import tqdm
 
-from dsel import corpus as corpora
-from dsel.errors import BadInput
-from dsel.media import write_clip
+from dsel.corpus import store
+from dsel.corpus import tracks as corpora
+from dsel.corpus.clips import write_clip
 from dsel.timing import FPS, SAMPLE_RATE, WINDOW_FRAMES, samples_for
-from dsel.toy import recordings
-from dsel.toy import room as rooms
 from dsel.toy import speaker as speakers_
-from dsel.toy import text as texts
-from dsel.toy import voice as voices_
+from dsel.toy.plan import PREFIX, SAYS, Plan, Recipe, plan, share_of, vocabulary_of
+from dsel.toy.seeds import stream
 from dsel.toy.speaker import Speaker, draw_speaker
-from dsel.toy.streams import stream
+from dsel.toy.speech import recordings
+from dsel.toy.speech import room as rooms
+from dsel.toy.speech import text as texts
+from dsel.toy.speech import voice as voices_
 from dsel.toy.trials import COLUMNS as TRIAL_COLUMNS
 from dsel.toy.trials import KINDS, draw_trials
+from dsel.utils.errors import BadInput
+from dsel.utils.files import replace_text, write_csv
+
+__all__ = [
+    "CONTEXT",
+    "LEAD_IN",
+    "LICENCE",
+    "LICENCE_VOICES",
+    "PREFIX",
+    "SAYS",
+    "Plan",
+    "Recipe",
+    "Speech",
+    "film",
+    "label_rows",
+    "make_speaker",
+    "make_track",
+    "plan",
+    "speak",
+    "toy",
+]
 
 LICENCE = "CC0-1.0: drawn and synthesised, no real person"
 LICENCE_VOICES = "that of the recordings; the faces are drawn"
-PREFIX = {"train": "tr", "validation": "va", "test": "te"}
-# What a validation or test speaker says, track after track: free speech, and in turn two vocabularies of each family.
-SAYS = ("free", "distinct", "random")
 LEAD_IN = 0.05  # seconds of silence before espeak's first sound, never shown
 CONTEXT = 0.3  # seconds of speech around a track that still shape its room and its mouth
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """Everything that decides what a corpus contains. Written into corpus.json."""
-
-    speakers: int = 300  # training speakers
-    tracks: int = 4  # of each of them
-    validation: int = 38
-    test: int = 60
-    test_tracks: int = 12  # of each validation and test speaker
-    seed: int = 0
-    seconds: float = 2.0
-    size: int = 96  # pixels
-    coupling: float = 0.9
-    entanglement: float = 0.0
-    voices: str | None = None
-
-    @property
-    def frames(self) -> int:
-        return round(self.seconds * FPS)
 
 
 @dataclass(frozen=True)
@@ -98,7 +96,7 @@ def toy(
         BadInput: a number that cannot be, or a folder that holds another corpus.
     """
     recipe = Recipe(
-        speakers, tracks, _share(speakers, 8, 40, validation), _share(speakers, 5, 60, test), test_tracks, seed,
+        speakers, tracks, share_of(speakers, 8, 40, validation), share_of(speakers, 5, 60, test), test_tracks, seed,
         seconds, size, coupling, entanglement, None if voices is None else str(voices),
     )  # fmt: skip
     _check(recipe)
@@ -113,47 +111,6 @@ def toy(
     return _finish(out, recipe, cast)
 
 
-@dataclass(frozen=True)
-class Plan:
-    """One track to be made."""
-
-    id: str
-    speaker: str
-    split: str
-    vocabulary: str  # "free" | "own" | "distinct<k>" | "random<k>"
-
-
-def plan(recipe: Recipe) -> dict[str, list[Plan]]:
-    """Who there is and what each says: speaker -> tracks, in the order of tracks.csv."""
-    if recipe.voices:
-        return _plan_voices(recipe)
-    cast = {}
-    for split, number in (("train", recipe.speakers), ("validation", recipe.validation), ("test", recipe.test)):
-        for n in range(number):
-            name = f"{PREFIX[split]}{n:04d}"
-            says = _training(recipe) if split == "train" else _judged(recipe, name)
-            cast[name] = [Plan(f"{name}_{k:02d}", name, split, what) for k, what in enumerate(says)]
-    return cast
-
-
-def _plan_voices(recipe: Recipe) -> dict[str, list[Plan]]:
-    """As `plan`, for the speakers of a folder of recordings, dealt to the splits by chance."""
-    names = list(recordings.find(recipe.voices))
-    wanted = recipe.speakers + recipe.validation + recipe.test
-    if wanted > len(names):
-        raise BadInput(
-            f"{recipe.voices}: {len(names)} speakers, but {recipe.speakers} for training, {recipe.validation} for validation "
-            f"and {recipe.test} for the test were asked for; ask for fewer"
-        )
-    splits = ["train"] * recipe.speakers + ["validation"] * recipe.validation + ["test"] * recipe.test
-    dealt = stream(recipe.seed, "deal").permutation(len(names))[:wanted]
-    counts = {"train": recipe.tracks, "validation": recipe.test_tracks, "test": recipe.test_tracks}
-    return {
-        names[i]: [Plan(f"{names[i]}_{k:02d}", names[i], split, "free") for k in range(counts[split])]
-        for i, split in zip(dealt, splits, strict=True)
-    }
-
-
 def make_speaker(out: Path, recipe: Recipe, tracks: list[Plan], espeak) -> None:
     """Make all clips and labels of one speaker, then its part file."""
     heard = recordings.views(*recordings.measure(recordings.find(recipe.voices)[tracks[0].speaker])) if recipe.voices else None
@@ -166,10 +123,10 @@ def make_speaker(out: Path, recipe: Recipe, tracks: list[Plan], espeak) -> None:
         rows.append(row)
         labels += track_labels
     if labels:
-        corpora.write_csv(out / "labels" / f"{speaker.name}.csv", labels, corpora.LABELS)
+        write_csv(out / "labels" / f"{speaker.name}.csv", labels, store.LABELS)
     _write_npz(out / "labels" / f"{speaker.name}.npz", mouths)
     _part(out, speaker.name).parent.mkdir(parents=True, exist_ok=True)
-    corpora.replace_text(_part(out, speaker.name), json.dumps(rows))
+    replace_text(_part(out, speaker.name), json.dumps(rows))
 
 
 def make_track(out: Path, recipe: Recipe, speaker: Speaker, track: Plan, espeak) -> tuple[dict, list[dict], np.ndarray]:
@@ -190,7 +147,7 @@ def speak(recipe: Recipe, speaker: Speaker, track: Plan, espeak) -> Speech:
     rng = stream(recipe.seed, track.id, "speech")
     if recipe.voices:
         return _quote(recipe, track, rng)
-    own, share = _vocabulary(recipe, track)
+    own, share = vocabulary_of(recipe, track)
     voice = voices_.in_mood(voices_.voice_of(speaker), rng)
     spoken, count = [], texts.words_for(recipe.seconds + CONTEXT, voice.rate)
     for _ in range(4):  # one round is the rule; words as short as "ear" need another
@@ -257,43 +214,6 @@ def _cut(waveform: np.ndarray, start: float, frames: int) -> np.ndarray:
     return np.pad(piece, (0, samples_for(frames) - len(piece)))
 
 
-def _training(recipe: Recipe) -> list[str]:
-    return ["own" if recipe.entanglement else "free"] * recipe.tracks
-
-
-def _judged(recipe: Recipe, name: str) -> list[str]:
-    """What a validation or test speaker says, track by track; many speakers share each vocabulary."""
-    rng = stream(recipe.seed, name, "vocabulary")
-    pairs = {
-        "distinct": rng.permutation(len(texts.DISTINCT))[:2],
-        "random": rng.permutation(texts.RANDOM_VOCABULARIES)[:2],
-    }
-    says, used = [], {"distinct": 0, "random": 0}
-    for k in range(recipe.test_tracks):
-        family = SAYS[k % len(SAYS)]
-        if family == "free":
-            says.append("free")
-        else:
-            says.append(f"{family}{pairs[family][used[family] % 2]}")
-            used[family] += 1
-    return says
-
-
-def _vocabulary(recipe: Recipe, track: Plan) -> tuple[tuple[str, ...], float]:
-    """The small vocabulary of a track and the share of words that come from it."""
-    if track.vocabulary == "free":
-        return (), 0.0
-    if track.vocabulary == "own":
-        return texts.own_vocabulary(stream(recipe.seed, track.speaker, "vocabulary")), recipe.entanglement
-    random = texts.random_vocabularies(stream(recipe.seed, track.split, "vocabulary"))
-    return {**texts.DISTINCT, **random}[track.vocabulary], 1.0
-
-
-def _share(speakers: int, part: int, most: int, wanted: int | None) -> int:
-    """How many speakers to judge by: an even number, so that the sexes are equally many."""
-    return min(most, max(8, speakers // part // 2 * 2)) if wanted is None else wanted
-
-
 def _check(recipe: Recipe) -> None:
     for name in ("speakers", "tracks", "validation", "test", "test_tracks"):
         value, least = getattr(recipe, name), 1 if name in ("tracks", "test_tracks") else 0
@@ -322,7 +242,7 @@ def _claim(out: Path, recipe: Recipe) -> None:
         raise BadInput(f"{out}: is not empty and holds no toy corpus; choose another folder")
     else:
         begun.parent.mkdir(parents=True, exist_ok=True)
-        corpora.replace_text(begun, json.dumps(asdict(recipe)))
+        replace_text(begun, json.dumps(asdict(recipe)))
         return
     known = {field.name for field in fields(Recipe)}
     differ = [k for k in sorted(known) if found.get(k) != getattr(recipe, k)]
@@ -362,7 +282,7 @@ def _finish(out: Path, recipe: Recipe, cast: dict[str, list[Plan]]) -> corpora.C
         for kind in KINDS:
             pairs = draw_trials(judged, kind, stream(recipe.seed, split, kind, "trials"))
             if pairs:
-                corpora.write_csv(out / "trials" / f"{prefix}{kind}.csv", pairs, TRIAL_COLUMNS)
+                write_csv(out / "trials" / f"{prefix}{kind}.csv", pairs, TRIAL_COLUMNS)
     settings = asdict(recipe)
     seed = settings.pop("seed")
     licence = LICENCE_VOICES if recipe.voices else LICENCE
@@ -434,7 +354,7 @@ def _work(out: Path, recipe: Recipe) -> None:
     """The worker's life: read a name, make that speaker, answer."""
     import torch
 
-    from dsel.toy.espeak import Espeak
+    from dsel.toy.speech.espeak import Espeak
 
     torch.set_num_threads(1)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that half-written files are put away

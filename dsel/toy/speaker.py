@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dsel.errors import BadInput
-from dsel.toy.streams import stream
+from dsel.toy.seeds import stream
+from dsel.utils.errors import BadInput
 
 VOICE_LATENTS = 12
 FACE_LATENTS = 32

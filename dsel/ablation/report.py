@@ -1,0 +1,318 @@
+"""What results.csv says: means with intervals, paired differences, tables, sentences. Works on whatever rows are there.
+
+Everything here is a function of the rows of results.csv (`dsel.ablation.rows.read_results`); figures in percent, differences
+in points; intervals are 95 %, Student's t over training seeds. They speak of other seeds on the same corpus and the same
+speakers; other speakers are what `dsel ablation --confirm` is for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from dsel.ablation.rows import CHOSEN_BY, ROWS, final
+from dsel.evaluate.intervals import Interval, interval
+from dsel.utils.errors import BadInput
+from dsel.utils.files import replace_text
+
+SHOWN = {  # figure -> heading
+    "eer_free": "EER, free",
+    "eer_free_same_sex": "free, same sex",
+    "eer_hard": "EER, hard",
+    "eer_easy": "EER, easy",
+    "content_head_eer_free": "EER of the content head, free",
+    "content_top1": "content task",
+    "content_top1_identity_head": "... by the identity head",
+    "identity_top1": "identity task",
+}
+ENTANGLEMENT = "Entanglement of the training corpus"
+LEAKS = {  # linear probes of the audio embeddings, % right; the first and the last read the factor a head is not for
+    "phoneme_identity_head": "phoneme read off identity",
+    "phoneme_content_head": "phoneme read off content",
+    "speaker_identity_head": "speaker read off identity",
+    "speaker_content_head": "speaker read off content",
+}
+SEEN = {  # voices along the main directions of the faces, see `dsel.evaluate.vectors.main_directions`
+    "seen_eer_free": "EER, free, along the face's directions",
+    "seen_eer_free_same_sex": "free, same sex",
+    "seen_eer_hard": "hard",
+    "seen_eer_easy": "easy",
+    "directions": "number of directions",
+}
+# What stands in one table, and which row the others are compared with.
+GROUPS = {
+    "The rows of the notes": (("random", "content", "identity", "both", "full"), "both"),
+    ENTANGLEMENT: (("both", "full", "e0.5-lam0", "e0.5-lam1", "e1-lam0", "e1-lam1"), None),
+    "Lambda": (("e1-lam0", "lam0.1", "lam0.3", "e1-lam1", "lam3", "lam10"), "e1-lam0"),
+    "The scale in the confusion terms": (
+        ("e1-lam0", "scale-trained", "scale-unbounded", "e1-lam1", "scale-fixed", "scale-fixed-unbounded"),
+        "e1-lam0",
+    ),
+    "Similarity": (("e1-lam0", "e1-lam1", "inverse-lam0", "inverse-lam1"), "e1-lam0"),
+    "Beyond the notes, free speech": (("both", "full", "full-within"), "full"),
+    "Input not normalised over the track": (("e1-lam0", "e1-lam1", "within", "raw-lam0", "raw-lam1", "raw-within"), "e1-lam1"),
+    "Extra identity-only tracks": (("extra0", "extra16", "extra32", "full"), "full"),
+    "Beyond the notes": (("e1-lam0", "e1-lam1", "within", "within-alone", "reversal0.2", "reversal1", "intra"), "e1-lam1"),
+    "The rows of the notes, longer": (("content-long", "identity-long", "both-long", "full-long"), "both-long"),
+    "Entangled, longer": (("e1-lam0-long", "e1-lam1-long", "scale-unbounded-long"), "e1-lam1-long"),
+}
+# How a row is called in a table where it stands for one value among others.
+CALLED = {
+    ENTANGLEMENT: {"both": "entanglement 0, content + identity", "full": "entanglement 0, + disentanglement"},
+    "Lambda": {"e1-lam0": "λ = 0", "e1-lam1": "λ = 1"},
+    "The scale in the confusion terms": {"e1-lam0": "no confusion terms", "e1-lam1": "w detached, at most 20 (ours)"},
+    "Similarity": {"e1-lam0": "scaled cosine, content + identity", "e1-lam1": "scaled cosine, + disentanglement"},
+    "Extra identity-only tracks": {"full": "64 extra identity-only tracks (default)"},
+    "Input not normalised over the track": {
+        "e1-lam0": "normalised, content + identity",
+        "e1-lam1": "normalised, + disentanglement",
+        "within": "normalised, + within-audio confusion",
+        "raw-lam0": "not normalised, content + identity",
+        "raw-lam1": "not normalised, + disentanglement",
+        "raw-within": "not normalised, + within-audio confusion",
+    },
+    "Beyond the notes": {"e1-lam0": "content + identity", "e1-lam1": "+ disentanglement, the notes' terms"},
+}
+# With the confusion loss, without it.
+PAIRS = {
+    "entanglement 0": ("full", "both"),
+    "entanglement 0.5": ("e0.5-lam1", "e0.5-lam0"),
+    "entanglement 1": ("e1-lam1", "e1-lam0"),
+    "entanglement 1, within audio too": ("within", "e1-lam1"),
+    "entanglement 1, input not normalised": ("raw-lam1", "raw-lam0"),
+    "entanglement 0, long": ("full-long", "both-long"),
+    "entanglement 1, long": ("e1-lam1-long", "e1-lam0-long"),
+}
+TRIALS = {
+    "eer_free": "free",
+    "eer_free_same_sex": "free, same sex",
+    "eer_hard": "hard",
+    "eer_hard_distinct": "hard, distinct vocabularies",
+    "eer_hard_random": "hard, random vocabularies",
+    "eer_easy": "easy",
+}
+_COMPARED = ("Lambda", "The scale in the confusion terms", "Similarity", "Beyond the notes")
+CANDIDATES = tuple(dict.fromkeys(row for name in _COMPARED for row in GROUPS[name][0]))  # for the default loss
+DEFAULT = "e1-lam1"  # the notes' terms as `DisentangledLoss` has them: the default unless another row is shown to be better
+
+
+def label(row: str, group: str = "") -> str:
+    """What a row is called, in a group or on its own."""
+    return CALLED.get(group, {}).get(row, ROWS[row].label)
+
+
+def values(results: list[dict], row: str, column: str, step: int | None = None) -> dict[int, float]:
+    """{seed: figure} of a row at a step (None: the end of its training), for the seeds that have it."""
+    rows = final(results) if step is None else [found for found in results if found["step"] == step]
+    return {found["seed"]: found[column] for found in rows if found["row"] == row and column in found}
+
+
+def mean(results: list[dict], row: str, column: str, step: int | None = None) -> Interval:
+    """Mean over seeds with its interval."""
+    return interval(values(results, row, column, step).values())
+
+
+def differences(results: list[dict], row: str, other: str, column: str, step: int | None = None) -> dict[int, float]:
+    """{seed: row - other} for the seeds that both have."""
+    ours, theirs = (values(results, name, column, step) for name in (row, other))
+    return {seed: ours[seed] - theirs[seed] for seed in sorted(ours.keys() & theirs.keys())}
+
+
+@dataclass(frozen=True)
+class Difference:
+    """row minus other, seed by seed. same: whether every pair had the same initial weights and batches."""
+
+    interval: Interval
+    seeds: tuple[int, ...]
+    same: bool
+
+
+def paired(results: list[dict], row: str, other: str, column: str, step: int | None = None) -> Difference:
+    """The mean over common seeds of the difference row - other, with its interval."""
+    found = differences(results, row, other, column, step)
+    hashes = {(r["row"], r["seed"]): r.get("pair") for r in results}
+    same = all(hashes[row, seed] == hashes[other, seed] for seed in found)
+    return Difference(interval(found.values()), tuple(found), same)
+
+
+def growth(results: list[dict], row: str, other: str, column: str) -> dict[int, Difference]:
+    """The paired difference at every step at which both were judged."""
+    steps = {name: {found["step"] for found in results if found["row"] == name} for name in (row, other)}
+    return {step: paired(results, row, other, column, step) for step in sorted(steps[row] & steps[other])}
+
+
+# --- Tables -----------------------------------------------------------------------------------------------------------------
+
+
+def group_table(results: list[dict], name: str, split: str = "test", shown: dict = SHOWN) -> str:
+    """A group of `GROUPS` as a Markdown table: mean ± half of the interval; rows that are not there yet are left out.
+
+    shown: {figure: heading}, `SHOWN` or `LEAKS`.
+    """
+    rows, _ = GROUPS[name]
+    shown = _measured(results, rows, split, shown)
+    head = ["", "steps", "seeds", *shown.values()]
+    lines = [head, ["---"] * len(head)]
+    for row in rows:
+        there = [found for found in final(results) if found["row"] == row]
+        if there:
+            figures = [str(mean(results, row, f"{split}_{figure}")) for figure in shown]
+            lines.append([label(row, name), str(there[0]["steps"]), str(len(there)), *figures])
+    return markdown(lines)
+
+
+def effect_table(results: list[dict], split: str = "test") -> str:
+    """What the confusion loss changes, paired over seeds: a line a training corpus, a column a kind of trial."""
+    head = ["training corpus", "steps", "seeds", "same weights and batches", *TRIALS.values()]
+    lines = [head, ["---"] * len(head)]
+    for name, (row, other) in PAIRS.items():
+        found = {figure: paired(results, row, other, f"{split}_{figure}") for figure in TRIALS}
+        first = found["eer_free"]
+        if first.seeds:
+            steps = next(r["steps"] for r in final(results) if r["row"] == row)
+            lines.append(
+                [
+                    name,
+                    str(steps),
+                    str(len(first.seeds)),
+                    "yes" if first.same else "no",
+                    *(signed(d.interval) for d in found.values()),
+                ]
+            )
+    return markdown(lines)
+
+
+def present(results: list[dict], name: str) -> bool:
+    """Whether a group has results that the table of entanglement does not show already."""
+    rows = set(GROUPS[name][0]) - (set() if name == ENTANGLEMENT else set(GROUPS[ENTANGLEMENT][0]))
+    return any(found["row"] in rows for found in final(results))
+
+
+def difference_table(results: list[dict], name: str, split: str = "test", shown: dict = SHOWN) -> str:
+    """A group's rows minus the row it is compared with, paired over seeds. Empty string for a group without such a row."""
+    rows, other = GROUPS[name]
+    if other is None:
+        return ""
+    shown = _measured(results, rows, split, shown)
+    head = [f"minus '{label(other, name)}'", "seeds", *shown.values()]
+    lines = [head, ["---"] * len(head)]
+    for row in rows:
+        found = {figure: paired(results, row, other, f"{split}_{figure}") for figure in shown}
+        first = next(iter(found.values()), None)
+        seeds = first.seeds if first else ()
+        if row != other and seeds:
+            note = "" if first.same else " (other batches)"
+            lines.append([label(row, name), f"{len(seeds)}{note}", *(signed(d.interval) for d in found.values())])
+    return markdown(lines) if len(lines) > 2 else ""
+
+
+def _measured(results: list[dict], rows: tuple[str, ...], split: str, shown: dict) -> dict:
+    """Those of the figures `shown` that any of the rows has."""
+    there = [found for found in final(results) if found["row"] in rows]
+    return {figure: heading for figure, heading in shown.items() if any(f"{split}_{figure}" in found for found in there)}
+
+
+def signed(difference: Interval) -> str:
+    """'-3.1 ± 1.2', in bold if the interval excludes 0; '-3.1 (1 seed)'; '-' for none."""
+    if not difference.n:
+        return "-"
+    text = f"{difference.mean:+.1f}" + (f" ± {difference.half:.1f}" if difference.n > 1 else " (1 seed)")
+    return f"**{text}**" if difference.shown else text
+
+
+def markdown(lines: list[list[str]]) -> str:
+    """A Markdown table; a figure and its interval are not broken over two lines."""
+    lines = [[cell.replace("|", "/").replace(" ± ", "\u00a0±\u00a0") for cell in line] for line in lines]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+# --- Choice -----------------------------------------------------------------------------------------------------------------
+
+
+def criterion(results: list[dict], row: str) -> dict[int, float]:
+    """{seed: mean of the validation figures of `CHOSEN_BY`}: what is chosen by; smaller is better."""
+    parts = [values(results, row, f"validation_{figure}") for figure in CHOSEN_BY]
+    seeds = set.intersection(*(set(part) for part in parts))
+    return {seed: sum(part[seed] for part in parts) / len(parts) for seed in sorted(seeds)}
+
+
+def choose(results: list[dict]) -> dict:
+    """The row to be the default: the best on validation speakers, if its advantage over the present default is shown.
+
+    Returns {"chosen", "best", "criterion" {row: {"mean", "half", "seeds"}}, "advantage" of the best over the default}.
+    Raises BadInput if the default has no results yet.
+    """
+    found = {row: criterion(results, row) for row in CANDIDATES}
+    found = {row: scores for row, scores in found.items() if scores}
+    if DEFAULT not in found:
+        raise BadInput(f"ablation: no results of the row {DEFAULT} yet; nothing can be chosen without it")
+    means = {row: interval(scores.values()) for row, scores in found.items()}
+    best = min(means, key=lambda row: means[row].mean)
+    common = sorted(found[best].keys() & found[DEFAULT].keys())
+    advantage = interval([found[DEFAULT][seed] - found[best][seed] for seed in common])
+    chosen = best if best != DEFAULT and advantage.shown and advantage.mean > 0 else DEFAULT
+    table = {row: {"mean": round(i.mean, 3), "half": round(i.half, 3), "seeds": i.n} for row, i in means.items()}
+    return {"chosen": chosen, "best": best, "criterion": table, "advantage": str(advantage)}
+
+
+# --- Sentences --------------------------------------------------------------------------------------------------------------
+
+
+def sentences(results: list[dict], split: str = "test") -> list[str]:
+    """What the disentanglement loss does, in five measured sentences; each ends with its number, interval and verdict."""
+    notes, further = PAIRS["entanglement 1"], PAIRS["entanglement 1, within audio too"]
+
+    def change(pair, figure):
+        return interval(differences(results, *pair, f"{split}_{figure}").values())
+
+    said = {
+        "The notes' two confusion terms, on novel combinations of person and words (hard trials), after training on speech in "
+        "which everybody has words of their own, change the equal error rate by": change(notes, "eer_hard"),
+        "On free trials, after the same training, they change it by": change(notes, "eer_free"),
+        "Heard along the main directions of the faces alone, where a term that compares a face with a sound can reach, they "
+        "change it on hard trials by": change(notes, "seen_eer_hard"),
+        "A third confusion term, within the audio stream, added to them, changes the error on hard trials by": change(
+            further, "eer_hard"
+        ),
+        "All three together change the accuracy of the content task, by its own head, by": change(
+            (further[0], notes[1]), "content_top1"
+        ),
+    }
+    return [f"{text} {told(found)}." for text, found in said.items()]
+
+
+def told(difference: Interval) -> str:
+    """'-3.1 points (95 % interval -4.0 to -2.2, 5 seeds)', and whether that is shown."""
+    if difference.n < 2:
+        return f"{difference.mean:+.1f} points (not shown: 1 seed)" if difference.n else "... points (not measured yet)"
+    verdict = "shown" if difference.shown else "not shown: the interval includes 0"
+    reach = f"95 % interval {difference.low:+.1f} to {difference.high:+.1f}, {difference.n} seeds"
+    return f"{difference.mean:+.1f} points ({reach}; {verdict})"
+
+
+# --- The report -------------------------------------------------------------------------------------------------------------
+
+
+def report(results: list[dict], split: str) -> str:
+    """Everything as one Markdown page."""
+    hours = sum(found.get("seconds", 0.0) for found in results) / 3600
+    parts = [
+        f"# Ablation, {split} speakers",
+        f"{len(final(results))} trainings, {hours:.1f} hours. Percent, mean over seeds ± half of the 95 % interval (Student's "
+        "t). EER by the cosine of mean audio identity embeddings; chance is 50. Differences are paired over seeds; bold: the "
+        "interval excludes 0.",
+        "## What the confusion loss changes\n\n" + effect_table(results, split),
+    ]
+    for name in filter(lambda name: present(results, name), GROUPS):
+        parts.append(f"## {name}")
+        parts += [
+            make(results, name, split, shown) for shown in (SHOWN, SEEN, LEAKS) for make in (group_table, difference_table)
+        ]
+    parts.append("## In sentences\n\n" + "\n".join(f"{k}. {text}" for k, text in enumerate(sentences(results, split), start=1)))
+    return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def write_report(results: list[dict], out) -> None:
+    """report-validation.md and report-test.md in the folder `out`; nothing where no training is finished."""
+    for split in ("validation", "test") if final(results) else ():
+        replace_text(Path(out) / f"report-{split}.md", report(results, split))

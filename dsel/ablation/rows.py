@@ -1,0 +1,253 @@
+"""What the ablation compares: its rows, how large it is, in which order, and what its results.csv holds.
+
+A row is one way to train; a cell is a row and a seed. `dsel.ablation` trains them, `dsel.ablation.report` tells what they say.
+"""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+
+from dsel.model import ModelConfig
+from dsel.train.config import TrainConfig
+from dsel.utils import package_data as shipped
+from dsel.utils.errors import BadInput
+
+SHIPPED = shipped.folder() / "ablation"  # the results that come with the repository
+SPLITS = ("validation", "test")
+KEYS = ("row", "seed", "step")
+LISTS = ("free", "free_same_sex", "hard", "hard_same_sex", "hard_distinct", "hard_random", "easy", "easy_same_sex")
+FIGURES = (
+    *(f"eer_{name}" for name in LISTS),  # audio identity embeddings
+    "content_head_eer_free",
+    "content_head_eer_hard",
+    *(f"seen_eer_{name}" for name in ("free", "free_same_sex", "hard", "easy")),  # voices along the directions of the faces
+    "directions",  # how many these are
+    "content_top1",  # content task, content head
+    "content_within_one",
+    "content_top1_identity_head",
+    "identity_top1",
+    "identity_top1_content_head",
+    *(f"{factor}_{head}_head" for factor in ("phoneme", "speaker") for head in ("content", "identity")),  # linear probes
+    "cone",  # length of the mean direction of the audio identity embeddings: 1 = all alike
+)
+COLUMNS = (
+    *KEYS,
+    *("steps", "entanglement", "pair", "w_content", "w_identity", "seconds"),
+    *(f"{split}_{figure}" for split in SPLITS for figure in FIGURES),
+)
+CHOSEN_BY = ("eer_free", "eer_hard")  # their mean, on validation speakers, decides
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How large an experiment is.
+
+    speakers, tracks: for training, in each corpus; validation, test: speakers to judge by, of `test_tracks` tracks each.
+    corpus_seed: of the corpora. new_speakers: test speakers that `confirm` draws afresh.
+    short, long: training steps of a row; each is also judged at its marks. idle: steps of the random network, which learns
+    nothing in them but the statistics of its BatchNorm. most_seeds: of the paired rows and the notes' rows; few_seeds: of
+    the others.
+    B, N, extra, lam_warmup: see `dsel.train.TrainConfig`. config: the networks, 'laptop' or 'paper'.
+    """
+
+    speakers: int = 1000
+    tracks: int = 2
+    validation: int = 40
+    test: int = 60
+    test_tracks: int = 12
+    seconds: float = 2.0
+    size: int = 96
+    corpus_seed: int = 0
+    new_speakers: int = 120
+    short: int = 650
+    long: int = 2000
+    short_marks: tuple[int, ...] = (200, 400)
+    long_marks: tuple[int, ...] = (500, 1000)
+    idle: int = 30
+    most_seeds: int = 5
+    few_seeds: int = 3
+    config: str = "laptop"
+    B: int = 16
+    N: int = 16
+    extra: int = 64
+    lam_warmup: int = 200
+
+    @classmethod
+    def named(cls, name: str, **changes) -> Schedule:
+        """'fast' (seconds), 'laptop' (hours on two cores) or 'gpu', with changes. Raises BadInput for anything unknown."""
+        if name not in PRESETS:
+            raise BadInput(f"preset {name!r}: must be one of {', '.join(PRESETS)}")
+        known = {f.name for f in fields(cls)}
+        if set(changes) - known:
+            raise BadInput(f"schedule: unknown key {min(set(changes) - known)!r}; known are {', '.join(sorted(known))}")
+        values = {**PRESETS[name], **changes}
+        schedule = cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+        if min(schedule.short, schedule.long, schedule.idle, schedule.most_seeds, schedule.few_seeds) < 1:
+            raise BadInput("schedule: short, long, idle, most_seeds and few_seeds must be at least 1")
+        return schedule
+
+
+PRESETS = {
+    "fast": {
+        **{"speakers": 16, "tracks": 2, "validation": 6, "test": 6, "test_tracks": 9, "seconds": 1.2, "size": 48},
+        **{
+            "new_speakers": 8,
+            "short": 4,
+            "long": 6,
+            "short_marks": (2,),
+            "long_marks": (),
+            "idle": 2,
+            "most_seeds": 2,
+            "few_seeds": 2,
+        },
+        **{"B": 4, "N": 6, "extra": 4, "lam_warmup": 2},
+    },
+    "laptop": {},
+    "gpu": {
+        **{"speakers": 4000, "tracks": 3, "test": 200, "new_speakers": 400, "short": 2000, "long": 10_000},
+        **{"short_marks": (500, 1000), "long_marks": (2000, 5000), "few_seeds": 5, "B": 30, "N": 30, "extra": 128},
+    },
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the experiment: what is trained, on which corpus, for how long, with how many seeds."""
+
+    id: str
+    label: str
+    entanglement: float
+    length: str  # "short", "long" or "idle"
+    changes: dict = field(default_factory=dict)  # fields of TrainConfig
+    many: bool = False  # all seeds of the schedule, or the fewer
+    model: dict = field(default_factory=dict)  # fields of ModelConfig
+
+    def steps(self, schedule: Schedule) -> int:
+        return getattr(schedule, self.length)
+
+    def marks(self, schedule: Schedule) -> list[int]:
+        """The steps at which it is judged, the last one included."""
+        early = getattr(schedule, f"{self.length}_marks", ())
+        return [m for m in early if m < self.steps(schedule)] + [self.steps(schedule)]
+
+    def seeds(self, schedule: Schedule) -> range:
+        return range(schedule.most_seeds if self.many else schedule.few_seeds)
+
+    def model_config(self, schedule: Schedule) -> ModelConfig:
+        return ModelConfig.named(schedule.config, **self.model)
+
+    def train_config(self, schedule: Schedule, seed: int) -> TrainConfig:
+        common = {name: getattr(schedule, name) for name in ("B", "N", "extra", "lam_warmup")}
+        steps = self.steps(schedule)
+        # within=0: the notes' loss, unless a row says otherwise. A cell is over before compiling has paid.
+        given = {
+            **common,
+            "within": 0.0,
+            "compile": "off",
+            "tensorboard": False,
+            "steps": steps,
+            "seed": seed,
+            "log_every": max(1, min(25, steps // 4)),
+            **self.changes,
+        }
+        return TrainConfig.named(schedule.config, **given)
+
+
+def _pair(entanglement: float) -> tuple[Row, Row]:
+    name, label = f"e{entanglement:g}", f"entanglement {entanglement:g}"
+    return tuple(
+        Row(f"{name}-lam{lam}", f"{label}, {what}", entanglement, "short", {"lam": float(lam)}, True)
+        for lam, what in ((0, "content + identity"), (1, "+ disentanglement"))
+    )
+
+
+def _longer(rows: tuple[Row, ...], many: bool) -> tuple[Row, ...]:
+    return tuple(replace(row, id=f"{row.id}-long", label=f"{row.label}, long", length="long", many=many) for row in rows)
+
+
+NO_CONFUSION = {"lam": 0.0}
+RANDOM = Row("random", "random network", 0.0, "idle", {"lr": 0.0, **NO_CONFUSION}, True)
+NOTES = (
+    Row("content", "content only", 0.0, "short", {"alpha_s": 0.0, **NO_CONFUSION}, True),
+    Row("identity", "identity only", 0.0, "short", {"alpha_c": 0.0, **NO_CONFUSION}, True),
+    Row("both", "content + identity", 0.0, "short", NO_CONFUSION, True),
+    Row("full", "content + identity + disentanglement", 0.0, "short", {"lam": 1.0}, True),
+)
+SCALES = (
+    Row("scale-trained", "w trained by the confusion terms too", 1.0, "short", {"confusion_scale": "trained"}),
+    Row("scale-unbounded", "w detached, unbounded", 1.0, "short", {"w_max": None}),
+    Row("scale-fixed", "w fixed there, the main w at most 20", 1.0, "short", {"confusion_scale": "fixed"}),
+    Row(
+        *("scale-fixed-unbounded", "w fixed there, the main w unbounded", 1.0, "short"),
+        {"confusion_scale": "fixed", "w_max": None},
+    ),
+)
+LAMBDAS = tuple(Row(f"lam{x:g}", f"λ = {x:g}", 1.0, "short", {"lam": x}) for x in (0.1, 0.3, 3.0, 10.0))
+EXTRAS = tuple(Row(f"extra{x}", f"{x} extra identity-only tracks", 0.0, "short", {"extra": x}) for x in (0, 16, 32))
+BEYOND = (
+    Row("within", "+ within-audio confusion", 1.0, "short", {"lam": 1.0, "within": 1.0}, True),
+    Row("within-alone", "within-audio confusion in place of the notes'", 1.0, "short", {"lam": 0.0, "within": 1.0}),
+    Row("full-within", "entanglement 0, + within-audio confusion", 0.0, "short", {"lam": 1.0, "within": 1.0}),
+    Row("reversal0.2", "adversaries by gradient reversal, 0.2, for the confusion", 1.0, "short", {"lam": 0.0, "reversal": 0.2}),
+    Row("reversal1", "adversaries by gradient reversal, 1, for the confusion", 1.0, "short", {"lam": 0.0, "reversal": 1.0}),
+    Row("intra", "+ intra-modal matching", 1.0, "short", {"intra": 1.0}),
+)
+# The log-mel of a track is normalised over the track, so that each window knows the average of all of them, words included.
+RAW = tuple(
+    Row(f"raw-{name}", f"input not normalised over the track, {what}", 1.0, "short", changes, model={"track_norm": False})
+    for name, what, changes in (
+        ("lam0", "content + identity", {"lam": 0.0}),
+        ("lam1", "+ disentanglement", {"lam": 1.0}),
+        ("within", "+ within-audio confusion", {"lam": 1.0, "within": 1.0}),
+    )
+)
+INVERSE = (
+    Row("inverse-lam0", "inverse distance, content + identity", 1.0, "short", {"similarity": "inverse_distance", "lam": 0.0}),
+    Row("inverse-lam1", "inverse distance, + disentanglement", 1.0, "short", {"similarity": "inverse_distance", "lam": 1.0}),
+)
+# The order is that of their worth: a stop at any moment leaves the best that could be had by then. Seeds go round robin
+# within a block, so that every row of it has its seed 0 first. What trains longest comes last.
+BLOCKS = (
+    _pair(1.0), (RANDOM, *NOTES), BEYOND, RAW, LAMBDAS, SCALES, _pair(0.5), EXTRAS, INVERSE,
+    _longer((*_pair(1.0), SCALES[1]), many=False), _longer(NOTES, many=True),
+)  # fmt: skip
+ROWS = {row.id: row for block in BLOCKS for row in block}
+
+
+def cells(schedule: Schedule, rows=None, seeds=None) -> list[tuple[Row, int]]:
+    """What is to be trained, best first. rows: ids to keep; seeds: numbers to keep. Raises BadInput for an unknown id."""
+    unknown = sorted(set(rows or ()) - set(ROWS))
+    if unknown:
+        raise BadInput(f"ablation: no row {unknown[0]!r}; there are {', '.join(ROWS)}")
+    found = []
+    for block in BLOCKS:
+        turns = [(seed, row) for row in block for seed in row.seeds(schedule)]
+        found += [(row, seed) for seed, row in sorted(turns, key=lambda turn: turn[0])]
+    return [(row, seed) for row, seed in found if row.id in (rows or ROWS) and (seeds is None or seed in seeds)]
+
+
+def key_of(found: dict) -> tuple[str, int, int]:
+    """(row, seed, step) of a row of results.csv."""
+    return found["row"], int(found["seed"]), int(found["step"])
+
+
+def read_results(path) -> list[dict]:
+    """The rows of results.csv (a file, or the folder it is in), numbers as float, missing figures left out; [] if none."""
+    path = Path(path) / "results.csv" if Path(path).is_dir() else Path(path)
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    text = ("row", "pair")
+    whole = ("seed", "step", "steps")
+    return [
+        {k: v if k in text else int(v) if k in whole else float(v) for k, v in row.items() if v not in ("", None)}
+        for row in rows
+    ]
+
+
+def final(results: list[dict]) -> list[dict]:
+    """The rows judged at the end of their training."""
+    return [found for found in results if found["step"] == found["steps"]]

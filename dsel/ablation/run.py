@@ -1,0 +1,270 @@
+"""The experiment: which terms, which scale, which lambda, on which corpus; several seeds each, paired, resumable.
+
+    ablation("runs/ablation", "laptop")      or      python -m dsel ablation --preset laptop --out runs/ablation
+
+A cell is one row of the experiment trained with one seed. It is judged on validation and test speakers and appended to
+results.csv; a finished cell is never done again, a begun one goes on from its checkpoint. Rows with the same seed share
+corpus, initial weights and batches (the column `pair` is their hash), so that differences are taken seed by seed.
+Choices are made on the columns validation_*; `confirm` freezes them before it draws new test speakers.
+
+    DIR/schedule.json  corpora/  runs/<row>-<seed>/{metrics.csv,model.pt}  results.csv  report-*.md  figures/
+    DIR/frozen.json    confirmed.csv  confirmed.md                                             (after `confirm`)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+from tqdm.auto import tqdm
+
+from dsel.ablation.judge import face_directions, judge, pair_hash
+from dsel.ablation.report import choose, report, write_report
+from dsel.ablation.rows import COLUMNS, SPLITS, Row, Schedule, cells, final, key_of, read_results
+from dsel.corpus.tracks import Corpus
+from dsel.corpus.tracks import open as open_corpus
+from dsel.train.released import _keep_networks, load_networks
+from dsel.train.trainer import Trainer
+from dsel.utils.errors import BadInput
+from dsel.utils.files import replace_text, write_csv
+
+
+def ablation(
+    out, preset: str = "laptop", *, rows=None, seeds=None, corpora: dict | None = None, progress: bool = True, **changes
+) -> list[dict]:
+    """Run the experiment, or go on with it; returns the rows of results.csv.
+
+    Args:
+        out: its folder.
+        preset: 'fast', 'laptop' or 'gpu'; changes: fields of `Schedule`.
+        rows, seeds: only these (ids of `ROWS`; numbers).
+        corpora: {entanglement: corpus} to use instead of made ones; the first judges all.
+    Several processes may share a folder: each takes the next cell that nobody else has.
+    Raises:
+        BadInput: an unknown row or preset, or a folder that holds another schedule.
+    """
+    out, schedule = Path(out), Schedule.named(preset, **changes)
+    _claim(out, schedule)
+    todo = cells(schedule, rows, seeds)
+    total = sum(row.steps(schedule) for row, _ in todo)
+    with tqdm(total=total, desc="ablation", unit="step", disable=not progress, smoothing=0.02) as bar:
+        for row, seed in todo:
+            with _alone(out / "runs" / f".{row.id}-{seed}.lock") as mine:
+                if not mine:  # another process is at it
+                    continue
+                if not _finished(out, row, seed, schedule):
+                    _cell(out, row, seed, schedule, corpora, bar)
+                else:
+                    bar.update(row.steps(schedule))
+    return read_results(out)
+
+
+def draw(out, *, pictures: bool = True) -> list[Path]:
+    """Draw all figures that results.csv allows into DIR/figures; with `pictures` .png too, where that can be made."""
+    from dsel.ablation import figures as ablationplots
+    from dsel.plots import style as plots
+
+    plots.use_template()
+    made = []
+    for name, figure in ablationplots.figures(read_results(out)).items():
+        for kind in ("html", "png") if pictures else ("html",):
+            path = Path(out) / "figures" / f"{name}.{kind}"
+            try:
+                plots.write_figure(figure, path)
+                made.append(path)
+            except BadInput:  # no kaleido or no browser here: the html is there
+                pictures = False
+    return made
+
+
+# --- After every choice -----------------------------------------------------------------------------------------------------
+
+
+def confirm(out, *, progress: bool = True) -> list[dict]:
+    """Freeze the choice, then draw new test speakers and judge the trained networks on them; returns confirmed.csv's rows.
+
+    DIR/frozen.json is written first: what was chosen, by which figures, the hashes of results and schedule; and the seed of
+    the new speakers, which is taken from those hashes, so that nobody picks it. Called again, it goes on; trainings finished
+    after the freeze are judged too, but can no longer change the choice. Voices alone are judged: the trials need no faces.
+    Raises BadInput where nothing can be chosen yet.
+    """
+    out, held = Path(out), Path(out) / "frozen.json"
+    schedule = Schedule(**{k: tuple(v) if isinstance(v, list) else v for k, v in _read_json(out / "schedule.json").items()})
+    if not held.is_file():
+        hashes = {name: hashlib.sha256((out / name).read_bytes()).hexdigest() for name in ("results.csv", "schedule.json")}
+        frozen = choose(read_results(out)) | {"sha256": hashes}
+        seed = int(hashlib.sha256(json.dumps(frozen, sort_keys=True).encode()).hexdigest()[:7], 16)
+        replace_text(held, json.dumps(frozen | {"seed": seed}, indent=1) + "\n")
+    frozen = _read_json(held)
+    if frozen["seed"] == schedule.corpus_seed:
+        raise BadInput(f"{held}: its seed is the one of the old speakers; the choice must be made again")
+    corpus = _make(
+        out / "corpora" / f"new-{frozen['seed']}", progress,
+        speakers=0, tracks=1, validation=0, test=schedule.new_speakers, test_tracks=schedule.test_tracks,
+        seconds=schedule.seconds, size=schedule.size, seed=frozen["seed"],
+    )  # fmt: skip
+    file, trained_on = out / "confirmed.csv", _corpus(out, schedule, 0.0, None, progress)
+    finished = [found for found in final(read_results(out)) if (_run_of(out, found) / "model.pt").is_file()]
+    for found in tqdm(finished, "judging on new speakers", disable=not progress, unit="network"):
+        with _alone(_run_of(out, found) / ".judged.lock") as mine:
+            if not mine or key_of(found) in {key_of(known) for known in read_results(file)}:
+                continue
+            model, similarity = load_networks(_run_of(out, found) / "model.pt")
+            directions = face_directions(model, trained_on)
+            figures = judge(model, corpus, "test", similarity, faces=False, directions=directions)
+            known = {k: v for k, v in found.items() if not k.startswith(SPLITS)}
+            _append(file, known | {f"test_{name}": value for name, value in figures.items()})
+    results = read_results(file)
+    when = (
+        f"Frozen before these {schedule.new_speakers} speakers were drawn (seed {frozen['seed']}): the row {frozen['chosen']}."
+    )
+    replace_text(out / "confirmed.md", when + "\n\n" + report(results, "test"))
+    return results
+
+
+def _run_of(out: Path, found: dict) -> Path:
+    return out / "runs" / f"{found['row']}-{found['seed']}"
+
+
+def _read_json(path: Path) -> dict:
+    if not path.is_file():
+        raise BadInput(f"{path}: missing; run 'dsel ablation --out {path.parent}' first")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+# --- One cell ---------------------------------------------------------------------------------------------------------------
+
+
+def _cell(out: Path, row: Row, seed: int, schedule: Schedule, corpora: dict | None, bar) -> None:
+    """Train one cell to each of its marks, judging it there; what is left are its networks and its curves."""
+    judged = _corpus(out, schedule, 0.0, corpora, not bar.disable)
+    data = judged if row.entanglement == 0.0 else _corpus(out, schedule, row.entanglement, corpora, not bar.disable)
+    run = out / "runs" / f"{row.id}-{seed}"
+    config, model = row.train_config(schedule, seed), row.model_config(schedule)
+    trainer = Trainer(data, model, config, run, resume=(run / "checkpoint.pt").is_file(), progress=False)
+    pair, at = pair_hash(trainer), [trainer.step]
+    bar.set_description(f"{row.id}, seed {seed}")
+    bar.update(trainer.step)
+
+    def advance(trainer, _row):
+        bar.update(trainer.step - at[0])
+        at[0] = trainer.step
+
+    for mark in row.marks(schedule):
+        begun = time.monotonic()
+        trainer.fit(advance, until=mark)
+        if trainer.step < mark:  # the trainer takes Ctrl-C, keeps what it has, and returns
+            raise KeyboardInterrupt
+        if trainer.step > mark or (row.id, seed, mark) in {key_of(known) for known in read_results(out)}:
+            continue  # judged before it was interrupted
+        known = {"row": row.id, "seed": seed, "step": mark, "steps": config.steps, "entanglement": row.entanglement}
+        found = known | {"pair": pair, **trainer.loss.scales()}
+        directions = face_directions(trainer.model, judged) if mark == config.steps else None
+        for split in SPLITS:
+            figures = judge(trainer.model, judged, split, config.similarity, faces=mark == config.steps, directions=directions)
+            found |= {f"{split}_{name}": value for name, value in figures.items()}
+        if mark == config.steps:
+            _keep_networks(trainer, run)
+        _append(out / "results.csv", found | {"seconds": time.monotonic() - begun})
+        write_report(read_results(out), out)
+        told = ", ".join(f"{n} {found[f'validation_eer_{n}']:.1f}" for n in ("free", "hard") if f"validation_eer_{n}" in found)
+        if not bar.disable:
+            tqdm.write(f"{row.id}, seed {seed}, step {mark}: EER on validation speakers: {told}")
+    for file in run.glob("checkpoint*"):  # nothing is left to be resumed
+        file.unlink()
+
+
+# --- What is kept on disk ---------------------------------------------------------------------------------------------------
+
+
+def _append(path: Path, found: dict) -> None:
+    """Add a row; at every moment the old file or the new one is there, and no process loses another's row."""
+    with _alone(path.with_name(f".{path.name}.lock"), wait=True):
+        rows = read_results(path)
+        fresh = {k: f"{v:.4f}" if isinstance(v, float) else v for k, v in found.items()}
+        kept = [row for row in rows if key_of(row) != key_of(found)]
+        kept = [{k: f"{v:.4f}" if isinstance(v, float) else v for k, v in row.items()} for row in kept]
+        write_csv(path, [{name: row.get(name, "") for name in COLUMNS} for row in [*kept, fresh]], COLUMNS)
+
+
+def _claim(out: Path, schedule: Schedule) -> None:
+    """Take the folder for this schedule, or say in what it differs from the one that is there."""
+    held, wanted = out / "schedule.json", json.loads(json.dumps(asdict(schedule)))
+    if held.is_file():
+        found = json.loads(held.read_text(encoding="utf-8"))
+        differ = [f"{k} {found.get(k)} there, {wanted[k]} asked" for k in wanted if found.get(k) != wanted[k]]
+        if differ:
+            raise BadInput(f"{out}: holds an ablation of another schedule ({', '.join(differ)}); choose another folder")
+    else:
+        out.mkdir(parents=True, exist_ok=True)
+        replace_text(held, json.dumps(wanted, indent=1) + "\n")
+    (out / "runs").mkdir(exist_ok=True)
+    _tidy(out)
+
+
+def _tidy(out: Path) -> None:
+    """Remove what killed processes left half written; others may be writing just now."""
+    for part in out.glob(".*.part"):
+        try:
+            os.kill(int(part.name.split(".")[-2]), 0)  # signal 0: only asks whether it is there
+        except ProcessLookupError:
+            part.unlink(missing_ok=True)
+        except (ValueError, OSError):  # not ours to judge
+            continue
+
+
+def _finished(out: Path, row: Row, seed: int, schedule: Schedule) -> bool:
+    known = {key_of(found) for found in read_results(out)}
+    return all((row.id, seed, mark) in known for mark in row.marks(schedule))
+
+
+def _corpus(out: Path, schedule: Schedule, entanglement: float, given: dict | None, progress: bool) -> Corpus:
+    """The corpus of that entanglement, made if it is not there. Only the one of 0 has speakers to judge by."""
+    if given:
+        return open_corpus(given[entanglement if entanglement in given else min(given)])
+    judges = not entanglement
+    return _make(
+        out / "corpora" / f"e{entanglement:g}", progress,
+        speakers=schedule.speakers, tracks=schedule.tracks, seed=schedule.corpus_seed, entanglement=entanglement,
+        validation=schedule.validation * judges, test=schedule.test * judges, test_tracks=schedule.test_tracks,
+        seconds=schedule.seconds, size=schedule.size,
+    )  # fmt: skip
+
+
+def _make(path: Path, progress: bool, **recipe) -> Corpus:
+    """A toy corpus, or what is there of the same recipe."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _alone(path.with_name(f".{path.name}.lock"), wait=True):
+        if not (path / "corpus.json").is_file():
+            from dsel.toy.make import toy
+
+            return toy(path, progress=progress, **recipe)
+        corpus = Corpus(path)
+        found = {**corpus.meta["recipe"], "seed": corpus.meta["seed"]}
+        differ = [f"{k} {found.get(k)} there, {v} asked" for k, v in recipe.items() if found.get(k) != v]
+        if differ:
+            raise BadInput(f"{path}: holds a corpus made otherwise ({', '.join(differ)}); move it away")
+        return corpus
+
+
+@contextmanager
+def _alone(path: Path, wait: bool = False):
+    """True inside if no other process is inside (with `wait`: once none is). The lock ends with the process."""
+    try:
+        import fcntl
+    except ImportError:  # no such locks on Windows: one process at a time there
+        yield True
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            yield False
+            return
+        yield True

@@ -1,0 +1,196 @@
+"""Decode tracks once into two flat files that a training reads from. The folder may be deleted at any time."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+import tempfile
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from dsel.corpus.shards import cache_folder
+from dsel.corpus.store import Track
+from dsel.timing import SAMPLES_PER_FRAME
+from dsel.utils.errors import BadInput
+
+
+class ClipSource(Protocol):
+    """Describe what the cache needs of a corpus. `dsel.corpus.tracks.Corpus` is one."""
+
+    path: Path
+    shards: object | None
+
+    def clip(self, track: Track) -> tuple[np.ndarray, np.ndarray]:
+        """Frames uint8 (T, H, W, 3) and waveform float32 (640 T,) of a track, in step."""
+
+    def stamp(self, track: Track) -> str:
+        """A text that changes when the clip of a track changes."""
+
+
+@dataclass(frozen=True)
+class Cache:
+    """Decoded tracks in two flat files: frames uint8 (F, size, size, 3) and sound int16 (640 F,), F = all frames.
+
+    `start[id]` is a track's first frame, `length[id]` its number of frames, sound and picture already in step.
+    """
+
+    frames: np.ndarray
+    sound: np.ndarray
+    start: dict[str, int]
+    length: dict[str, int]
+
+    @property
+    def size(self) -> int:
+        """Pixels of a face, height = width."""
+        return self.frames.shape[1]
+
+    def read(
+        self, track: Track, first: int = 0, count: int | None = None, seen: slice = slice(None)
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Frames [first, first + count) of a track, uint8 (count, size, size, 3), and their int16 (640 count,) samples.
+
+        seen: which of these frames are wanted; the sound is that of all of them.
+        """
+        count = self.length[track.id] - first if count is None else count
+        begin = self.start[track.id] + first
+        stop = begin + count
+        return self.frames[begin:stop][seen], self.sound[begin * SAMPLES_PER_FRAME : stop * SAMPLES_PER_FRAME]
+
+    @classmethod
+    def of(cls, corpus: ClipSource, size: int, tracks: Sequence[Track], progress: bool) -> Cache:
+        """Open the cache of these tracks, building it if it is missing or no longer fits the clips."""
+        tracks = list(tracks)
+        folder = cls.place(corpus, size, tracks)
+        if not (folder / "index.json").is_file():
+            _build_cache(corpus, size, tracks, folder, progress)
+        total = sum(track.usable for track in tracks)
+        starts = np.cumsum([0, *(track.usable for track in tracks)])
+        return cls(  # as plain arrays over the maps: slicing an np.memmap costs more than copying what one window needs
+            frames=np.asarray(np.memmap(folder / "frames.u8", np.uint8, "r", shape=(total, size, size, 3))),
+            sound=np.asarray(np.memmap(folder / "sound.i16", np.int16, "r", shape=(total * SAMPLES_PER_FRAME,))),
+            start={track.id: int(at) for track, at in zip(tracks, starts, strict=False)},
+            length={track.id: track.usable for track in tracks},
+        )
+
+    @classmethod
+    def place(cls, corpus: ClipSource, size: int, tracks: Sequence[Track]) -> Path:
+        """The folder in which the cache of these tracks lies, or would lie."""
+        return _cache_root(corpus) / f"{size}-{_fingerprint(corpus, tracks)}"
+
+    @staticmethod
+    def bytes_for(frames: int, size: int) -> int:
+        """How much disk a cache of so many frames takes."""
+        return frames * (size * size * 3 + 2 * SAMPLES_PER_FRAME)
+
+
+def resize(frames: np.ndarray, size: int) -> np.ndarray:
+    """uint8 (T, H, W, 3) -> uint8 (T, size, size, 3), antialiased bilinear."""
+    if frames.shape[1:3] == (size, size):
+        return frames
+    import torch
+    import torch.nn.functional as F
+
+    image = torch.from_numpy(np.array(frames)).permute(0, 3, 1, 2)  # (T, 3, H, W)
+    small = F.interpolate(image.float(), (size, size), mode="bilinear", antialias=True)
+    return small.round().clamp(0, 255).byte().permute(0, 2, 3, 1).contiguous().numpy()
+
+
+def to_int16(waveform: np.ndarray) -> np.ndarray:
+    """float32 in [-1, 1] -> int16, 32767 for 1."""
+    return np.round(np.clip(waveform, -1, 1) * 32767).astype(np.int16)
+
+
+def _build_cache(corpus: ClipSource, size: int, tracks: list[Track], folder: Path, progress: bool) -> None:
+    total = sum(track.usable for track in tracks)
+    if not total:
+        raise BadInput(f"{corpus.path}: no frames to decode; is the split empty?")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    need, free = Cache.bytes_for(total, size), shutil.disk_usage(folder.parent).free
+    if need > free:
+        raise BadInput(
+            f"{folder.parent}: the cache needs {need >> 20} MiB and {free >> 20} are free; set DSEL_CACHE to a larger disk"
+        )
+    _sweep(folder.parent)
+    part = Path(tempfile.mkdtemp(prefix=f".part-{platform.node()}-{os.getpid()}-", dir=folder.parent))
+    try:
+        frames = np.memmap(part / "frames.u8", np.uint8, "w+", shape=(total, size, size, 3))
+        sound = np.memmap(part / "sound.i16", np.int16, "w+", shape=(total * SAMPLES_PER_FRAME,))
+        at = 0
+        bar = tqdm(tracks, "decoding clips", disable=not progress, unit="track", leave=False)
+        for picture, waveform in _decoded(corpus, bar, size):
+            stop = at + len(picture)
+            frames[at:stop], sound[at * SAMPLES_PER_FRAME : stop * SAMPLES_PER_FRAME] = picture, waveform
+            at = stop
+        frames.flush()
+        sound.flush()
+        (part / "index.json").write_text(json.dumps({"size": size, "tracks": len(tracks), "frames": total}))
+        try:
+            os.replace(part, folder)
+        except OSError:  # another process built the same cache meanwhile: use that one
+            if not (folder / "index.json").is_file():
+                raise
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _decoded(corpus: ClipSource, tracks: Iterable[Track], size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Pictures at that size and int16 sound of the tracks in order, decoded on every core, some tracks ahead.
+
+    Shards are read by one thread: it may close a file that another reads.
+    """
+
+    def decode(track: Track) -> tuple[np.ndarray, np.ndarray]:
+        picture, waveform = corpus.clip(track)
+        return resize(picture, size), to_int16(waveform)
+
+    threads = 1 if corpus.shards is not None else os.cpu_count() or 1
+    with ThreadPoolExecutor(threads) as pool:
+        coming = deque()
+        try:
+            for track in tracks:
+                coming.append(pool.submit(decode, track))
+                if len(coming) > 2 * threads:
+                    yield coming.popleft().result()
+            while coming:
+                yield coming.popleft().result()
+        finally:  # interrupted, or a clip is broken: what has not begun is not begun
+            for waiting in coming:
+                waiting.cancel()
+
+
+def _sweep(root: Path) -> None:
+    """Remove half-built caches of processes of this machine that are no more."""
+    for part in root.glob(f".part-{platform.node()}-*"):
+        try:
+            os.kill(int(part.name.split("-")[-2]), 0)  # signal 0: only asks whether it is there
+        except ProcessLookupError:
+            shutil.rmtree(part, ignore_errors=True)
+        except (ValueError, OSError):  # not ours to judge
+            continue
+
+
+def _fingerprint(corpus: ClipSource, tracks: list[Track]) -> str:
+    """Changes when any of the clips, their offsets or their order changes."""
+    digest = hashlib.sha1()
+    for track in tracks:
+        digest.update(f"{track.id} {track.path} {track.frames} {track.offset} {corpus.stamp(track)}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def _cache_root(corpus: ClipSource) -> Path:
+    """DSEL_CACHE if set, the corpus' own folder if it can be written to, else the user's cache folder."""
+    if os.environ.get("DSEL_CACHE"):
+        return Path(os.environ["DSEL_CACHE"])
+    if os.access(corpus.path, os.W_OK):
+        return corpus.path / "cache"
+    return cache_folder()

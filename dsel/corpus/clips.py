@@ -1,0 +1,218 @@
+"""Read and write clips: a face track as an ordinary mp4 (H.264 + AAC) that anything plays.
+
+PyAV carries its own FFmpeg. It is imported inside the functions, so that the rest of dsel runs without it.
+A clip has exactly 25 frames and 16000 samples (mono) a second. Real video of any kind becomes one in `dsel.prepare`.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from dsel.timing import FPS, SAMPLE_RATE, samples_for
+from dsel.utils.errors import BadInput
+
+
+def write_clip(path, frames: np.ndarray, waveform: np.ndarray, *, crf: int = 23, audio_rate: int = 48_000) -> Path:
+    """Write a clip. The file appears under its name only when it is complete.
+
+    Args:
+        path: where to; the folder is made. The suffix chooses the container (.mp4).
+        frames: uint8 (T, H, W, 3), H and W even, 25 a second.
+        waveform: float32 (S,) in [-1, 1], 16 kHz; S = 640 T for sound as long as the picture.
+        crf: H.264 quality, smaller is better and larger on disk.
+        audio_rate: bits a second of the AAC sound.
+    Raises:
+        BadInput: shapes that are not those.
+    The encoders run in one thread, so that the same arrays give the same file. (Source: ours.)
+    """
+    import av
+    from av.video.reformatter import VideoReformatter
+
+    path = Path(path)
+    if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8 or frames.shape[1] % 2 or frames.shape[2] % 2:
+        raise BadInput(f"{path}: frames must be uint8 (T, H, W, 3) with even H and W, not {frames.dtype} {frames.shape}")
+    if waveform.ndim != 1:
+        raise BadInput(f"{path}: the waveform must be mono (S,), not {waveform.shape}")
+    with _whole(path) as part, av.open(str(part), "w") as container:
+        # x264's macroblock tree reads memory that nobody wrote: now and then the same picture gave another file.
+        options = {"crf": str(crf), "preset": "veryfast", "threads": "1", "x264-params": "mbtree=0"}
+        video = container.add_stream("libx264", rate=FPS, options=options)
+        video.width, video.height, video.pix_fmt = frames.shape[2], frames.shape[1], "yuv420p"
+        sound = _aac(container, audio_rate)
+        colours = VideoReformatter()
+        for image in frames:
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            container.mux(video.encode(colours.reformat(frame, format="yuv420p", threads=1)))
+        container.mux(video.encode())
+        _mux_sound(container, sound, waveform)
+    return path
+
+
+def shift_sound(waveform: np.ndarray, frames: int) -> np.ndarray:
+    """The sound moved by exactly 640 `frames` samples: late (to the right) for frames > 0, early for frames < 0.
+
+    waveform (S,) -> (S,), a new array; what moves out is lost, zeros come in. Sound that was in step is late by `frames`
+    afterwards: the offset k of which picture frame f belongs to sound frame f + k. (Source: ours.)
+    """
+    moved, n = np.zeros_like(waveform), samples_for(abs(frames))
+    if frames >= 0:
+        moved[n:] = waveform[: max(0, len(waveform) - n)]
+    else:
+        moved[: max(0, len(waveform) - n)] = waveform[n:]
+    return moved
+
+
+def remux_shifted(path, out, frames: int, *, audio_rate: int = 48_000) -> Path:
+    """Copy a clip with its sound moved by so many frames, see `shift_sound`. The picture's packets are copied bit by bit.
+
+    Args:
+        path: a clip that dsel wrote.
+        out: the new file; it appears under its name only when it is complete.
+        frames: k > 0 makes the sound late, k < 0 early.
+        audio_rate: bits a second of the AAC sound, which is coded anew.
+    Raises:
+        BadInput: as `read_clip`.
+    """
+    import av
+
+    waveform = shift_sound(read_clip(path)[1], frames)
+    with _whole(Path(out)) as part, av.open(str(path)) as source, av.open(str(part), "w") as container:
+        video = container.add_stream_from_template(source.streams.video[0])
+        sound = _aac(container, audio_rate)
+        for packet in source.demux(video=0):
+            if packet.dts is not None:  # the last one only says that there are no more
+                packet.stream = video
+                container.mux(packet)
+        _mux_sound(container, sound, waveform)
+    return Path(out)
+
+
+def read_clip(path) -> tuple[np.ndarray, np.ndarray]:
+    """Read a clip that dsel wrote: frames uint8 (T, H, W, 3) and waveform float32 (640 T,).
+
+    path: of the clip; or its bytes, after the name to call it by: (name, bytes).
+    The sound is cut or padded with zeros to the length of the picture (AAC pads its end by up to 1023 samples).
+
+    Raises:
+        BadInput: no such file, not a video, no sound, or another rate than 25 frames and 16000 samples a second.
+    """
+    import av
+    from av.video.reformatter import VideoReformatter
+
+    with _clip(path) as container:
+        images, blocks, colours = [], [], VideoReformatter()
+        for frame in container.decode(video=0, audio=0):
+            if isinstance(frame, av.VideoFrame):
+                images.append(colours.reformat(frame, format="rgb24", threads=1).to_ndarray())
+            else:
+                blocks.append(frame.to_ndarray().mean(axis=0))
+        if not images:
+            raise IndexError("no picture")
+    frames = np.stack(images)  # (T, H, W, 3)
+    return frames, _cut(blocks, 0, samples_for(len(frames)))
+
+
+def read_part(path, seen: range, heard: range, frames: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Part of a clip, the very bytes that `read_clip` gives there: frames uint8 (len(seen), H, W, 3), sound (640 len(heard),).
+
+    The picture is decoded from the last key frame before `seen` on, the sound from its beginning, since what AAC says depends
+    on all that it said before. Nothing after the part is decoded.
+
+    Args:
+        path: as for `read_clip`.
+        seen, heard: which frames of the picture, and the frames whose sound is wanted.
+        frames: how many the clip must have, where that is known.
+    Raises:
+        BadInput: as `read_clip`; or a clip that is shorter than that.
+    """
+    from av.video.reformatter import VideoReformatter
+
+    with _clip(path) as container:
+        video, name = container.streams.video[0], path if isinstance(path, str | os.PathLike) else path[0]
+        if frames is not None and video.frames not in (0, frames):
+            raise BadInput(f"{name}: {video.frames} frames, but tracks.csv says {frames}; make it again")
+        first, last = samples_for(heard.start), samples_for(heard.stop)
+        blocks, samples = [], 0
+        for frame in container.decode(audio=0):
+            blocks.append(frame.to_ndarray().mean(axis=0))
+            samples += len(blocks[-1])
+            if samples >= last:
+                break
+        sound = _cut(blocks, first, last)
+        begin, tick = video.start_time or 0, float(video.time_base) * FPS  # frames a unit of time
+        container.seek(begin + int(seen.start / tick), stream=video)
+        images, colours = [], VideoReformatter()
+        for frame in container.decode(video=0):
+            number = round((frame.pts - begin) * tick)
+            if number >= seen.start:
+                images.append(colours.reformat(frame, format="rgb24", threads=1).to_ndarray())
+            if len(images) == len(seen):
+                break
+    if len(images) < len(seen):
+        raise BadInput(f"{name}: breaks off before frame {seen.stop}; make it again")
+    return np.stack(images), sound
+
+
+@contextmanager
+def _clip(path) -> Iterator:
+    """An open av container of a clip that dsel wrote; whatever goes wrong while it is read is a BadInput that names it."""
+    import av
+
+    name, source = (path, str(path)) if isinstance(path, str | os.PathLike) else (path[0], io.BytesIO(path[1]))
+    if isinstance(source, str) and not Path(name).is_file():
+        raise BadInput(f"{name}: no such clip")
+    try:
+        with av.open(source) as container:
+            if not container.streams.video or not container.streams.audio:
+                raise BadInput(f"{name}: a clip needs picture and sound; run 'dsel prepare' on the source again")
+            rate, hz = container.streams.video[0].average_rate, container.streams.audio[0].sample_rate
+            if rate != FPS or hz != SAMPLE_RATE:
+                raise BadInput(f"{name}: {rate} frames/s and {hz} Hz, not {FPS} and {SAMPLE_RATE}; run 'dsel prepare' on it")
+            # Frames this small are not worth a second thread: on a busy machine they would wait for each other.
+            container.streams.video[0].codec_context.thread_count = 1
+            yield container
+    except (av.FFmpegError, IndexError, TypeError) as error:
+        raise BadInput(f"{name}: cannot be read as a clip ({error}); make it again") from error
+
+
+def _cut(blocks: list[np.ndarray], first: int, last: int) -> np.ndarray:
+    """Samples [first, last) of the blocks of sound, zeros where there are none."""
+    sound = np.concatenate([np.zeros(0, np.float32), *blocks])[first:last]
+    waveform = np.zeros(last - first, np.float32)
+    waveform[: len(sound)] = sound
+    return waveform
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[Path]:
+    """A name beside `path` to write to; what was written becomes `path` at the end, or vanishes if something goes wrong."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    try:
+        yield part
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _aac(container, rate: int):
+    """A new stream of 16 kHz mono AAC with so many bits a second."""
+    sound = container.add_stream("aac", rate=SAMPLE_RATE, layout="mono")
+    sound.bit_rate = rate
+    return sound
+
+
+def _mux_sound(container, sound, waveform: np.ndarray) -> None:
+    """Encode a waveform (S,) into its stream, from time 0 on."""
+    import av
+
+    block = av.AudioFrame.from_ndarray(np.ascontiguousarray(waveform[None], np.float32), "fltp", "mono")
+    block.sample_rate, block.pts = SAMPLE_RATE, 0
+    container.mux(sound.encode(block))
+    container.mux(sound.encode())

@@ -1,0 +1,94 @@
+"""Pack a corpus into WebDataset shards: `dsel shard`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from dsel.corpus.shards import clips_of, key_of, write_shard
+from dsel.corpus.store import SPLITS, Track
+from dsel.corpus.tracks import Corpus
+from dsel.corpus.tracks import open as open_corpus
+from dsel.utils.errors import BadInput
+from dsel.utils.files import replace_text
+
+
+def shard(data, out, *, megabytes: int = 256, seed: int = 0, progress: bool = True) -> Path:
+    """Pack the clips of the corpus `data` into WebDataset shards; `out` is a corpus too. See `dsel shard --help`.
+
+    OUT/shards/<split>-000000.tar ..., the tracks of a split in random order, so that what lies together is not alike;
+    OUT/shards/index.npz (which bytes are whose), tracks.csv, corpus.json, labels/ and trials/ as they were. Copy the folder
+    to a web server and train on its URL. A shard that is there, whole and younger than its clips is not written again.
+
+    Raises:
+        BadInput: `data` is no corpus of clips, or a clip is missing.
+    """
+    corpus, out = open_corpus(data), Path(out)
+    if corpus.shards is not None:
+        raise BadInput(f"{corpus.path}: lies in shards already")
+    if out.resolve() == corpus.path.resolve():
+        raise BadInput(f"{out}: the shards need a folder of their own; give another --out")
+    table, rng = corpus.tracks.table, np.random.default_rng(seed)
+    names, place = [], np.zeros((len(corpus), 3), np.int64)  # shard, first byte, bytes
+    (out / "shards" / "index.npz").unlink(missing_ok=True)  # it would not fit shards that are written anew
+    with tqdm(total=len(corpus), desc="packing clips", disable=not progress, unit="track") as bar:
+        for split in SPLITS:
+            rows = rng.permutation(corpus.split(split).rows)
+            for number, chosen in enumerate(_portions(corpus, rows, megabytes << 20)):
+                path = out / "shards" / f"{split}-{number:06d}.tar"
+                place[chosen, 0] = len(names)
+                place[chosen, 1:] = _packed(corpus, [table.track(int(k)) for k in chosen], path)
+                names.append(path.name)
+                bar.update(len(chosen))
+    part = out / "shards" / f".index.{os.getpid()}.npz"
+    np.savez(part, names=np.array(names), shard=place[:, 0].astype(np.int32), first=place[:, 1], size=place[:, 2])
+    os.replace(part, out / "shards" / "index.npz")
+    for name in ("labels", "trials"):
+        if (corpus.path / name).is_dir():
+            shutil.copytree(corpus.path / name, out / name, dirs_exist_ok=True)
+    for name in ("tracks.csv", "corpus.json"):  # last: with them it is a corpus
+        replace_text(out / name, (corpus.path / name).read_text(encoding="utf-8"))
+    return out
+
+
+def _portions(corpus: Corpus, rows: np.ndarray, most: int) -> Iterator[list[int]]:
+    """Rows in order, cut where their clips would fill more than so many bytes."""
+    chosen, filled = [], 0
+    for k in rows.tolist():
+        size = _stat(corpus, k).st_size
+        if chosen and filled + size > most:
+            yield chosen
+            chosen, filled = [], 0
+        chosen.append(k)
+        filled += size
+    if chosen:
+        yield chosen
+
+
+def _packed(corpus: Corpus, tracks: list[Track], path: Path) -> list[tuple[int, int]]:
+    """First byte and size of each track's clip in a shard, which is written unless it is there already."""
+    clips = [corpus.path / track.path for track in tracks]
+    if path.is_file() and path.stat().st_mtime_ns >= max(clip.stat().st_mtime_ns for clip in clips):
+        found = clips_of(path)
+        if [(key, size) for key, _, size in found] == [
+            (key_of(track.id), clip.stat().st_size) for track, clip in zip(tracks, clips, strict=True)
+        ]:
+            return [(first, size) for _, first, size in found]
+    return write_shard(path, ((t.id, clip.read_bytes(), _about(t)) for t, clip in zip(tracks, clips, strict=True)))
+
+
+def _about(track: Track) -> dict:
+    return {"id": track.id, "speaker": track.speaker, "frames": track.frames, "offset": track.offset, **track.factors}
+
+
+def _stat(corpus: Corpus, row: int):
+    path = corpus.path / corpus.tracks.table.path[row]
+    try:
+        return path.stat()
+    except OSError as error:
+        raise BadInput(f"{path}: the clip is missing; make the corpus again") from error

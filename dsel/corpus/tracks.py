@@ -1,0 +1,223 @@
+"""A corpus on disk: tracks with their factors, splits, labels, trials; and a decoded cache to train from.
+
+Every corpus has one shape, whether drawn (`dsel toy`) or filmed (`dsel prepare`)::
+
+    DIR/corpus.json                    format version, how it was made, seed, licence
+    DIR/tracks.csv                     one row a track: id, speaker, split, path, frames, offset, then every known factor
+    DIR/clips/<speaker>/<track>.mp4    the face crop, 25 fps, with its sound at 16 kHz
+    DIR/labels/<speaker>.csv           optional: track, start, end (s), phoneme, viseme, word
+    DIR/labels/<speaker>.npz           optional: one array a track, its mouth trajectory (frames, channels)
+    DIR/trials/<kind>.csv              optional: target (0/1), a, b (track ids), same_sex (0/1), group
+    DIR/shards/                        instead of clips/: the same clips in tar files, made by 'dsel shard'
+    DIR/cache/                         decoded once for training; may be deleted at any time
+
+`offset` says by how many frames the sound is late: picture frame f belongs to sound frame f + offset. Readers apply it,
+so everything above this file sees sound and picture in step. (Source of the layout: ours.)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from dsel.corpus.cache import Cache
+from dsel.corpus.clips import read_clip, read_part
+from dsel.corpus.shards import Shards, cache_folder, fetch, is_url
+from dsel.corpus.store import COLUMNS, FORMAT, SPLITS, Track, Tracks, _ById, _read_csv, _read_meta, _read_tracks
+from dsel.timing import SAMPLES_PER_FRAME
+from dsel.utils import package_data as shipped
+from dsel.utils.errors import BadInput
+from dsel.utils.files import replace_text, write_csv
+
+
+@dataclass(frozen=True)
+class Trials:
+    """Pairs of tracks to be judged 'same speaker?'. All arrays have one entry a trial."""
+
+    a: np.ndarray  # str, track ids
+    b: np.ndarray
+    target: np.ndarray  # bool: same speaker
+    same_sex: np.ndarray  # bool
+    group: np.ndarray  # str: what the trial list says about it, e.g. which kind of vocabulary
+
+    def __len__(self) -> int:
+        return len(self.target)
+
+    def only(self, keep: np.ndarray) -> Trials:
+        """The trials where `keep` (bool, one a trial) holds."""
+        return Trials(self.a[keep], self.b[keep], self.target[keep], self.same_sex[keep], self.group[keep])
+
+
+class Corpus:
+    """A corpus opened for reading.
+
+    Args:
+        path: its folder.
+        shards_at: folder or URL of its shards where they are not beside it.
+    Raises:
+        BadInput: no corpus there, one of another format version, or rows that cannot be used.
+    """
+
+    def __init__(self, path, shards_at=None):
+        self.path = Path(path)
+        self.meta = _read_meta(self.path)
+        self.tracks = _read_tracks(self.path)
+        self.by_id = _ById(self.tracks.table)
+        folder = self.path / "shards"
+        self.shards = Shards(folder, shards_at or folder) if (folder / "index.npz").is_file() else None
+        if self.shards is not None and len(self.shards) != len(self.tracks):
+            raise BadInput(
+                f"{folder}: index.npz knows {len(self.shards)} tracks, tracks.csv {len(self)}; run 'dsel shard' again"
+            )
+
+    def __len__(self) -> int:
+        return len(self.tracks)
+
+    def __repr__(self) -> str:
+        parts = ", ".join(f"{len(self.split(s))} {s}" for s in SPLITS if self.split(s))
+        return f"Corpus({self.path.name}: {len(self)} tracks ({parts}) of {len(self.speakers())} speakers)"
+
+    def split(self, name: str) -> Tracks:
+        """The tracks of one split, in the order of tracks.csv."""
+        return self.tracks.split(name)
+
+    def speakers(self, split: str | None = None) -> list[str]:
+        """Speaker names, sorted; of one split or of all."""
+        return (self.tracks if split is None else self.split(split)).speakers()
+
+    def clip(self, track: Track | str) -> tuple[np.ndarray, np.ndarray]:
+        """Picture uint8 (T, H, W, 3) and sound float32 (640 T,) of a track, in step, at full size."""
+        track = self._track(track)
+        frames, waveform = read_clip(self._source(track))
+        if len(frames) != track.frames:
+            raise BadInput(f"{self.path / track.path}: {len(frames)} frames, but tracks.csv says {track.frames}; make it again")
+        return _in_step(frames, waveform, track.offset)
+
+    def part(self, track: Track, first: int, count: int, seen: slice = slice(None)) -> tuple[np.ndarray, np.ndarray]:
+        """Frames [first, first + count) of `clip`, bit for bit, and their sound; little more than that is decoded.
+
+        seen: which of these frames are wanted; the sound is that of all of them.
+        """
+        picture = range(first, first + count)[seen]
+        ahead, late = max(0, -track.offset), max(0, track.offset)
+        shown = range(picture.start + ahead, picture.stop + ahead)
+        return read_part(self._source(track), shown, range(first + late, first + count + late), track.frames)
+
+    def labels(self, track: Track | str) -> list[dict]:
+        """Phonemes of a track in order: dicts with start, end (seconds), phoneme, viseme, word. Empty if unknown."""
+        track = self._track(track)
+        return self._labels_of(track.speaker).get(track.id, [])
+
+    def mouth(self, track: Track | str) -> np.ndarray | None:
+        """Mouth trajectory (T, channels) of a drawn track, None for a filmed one."""
+        track = self._track(track)
+        path = self.path / "labels" / f"{track.speaker}.npz"
+        if not path.is_file():
+            return None
+        with np.load(path) as arrays:
+            return arrays.get(track.id)
+
+    def trials(self, kind: str) -> Trials | None:
+        """The trial list of a kind ('free', 'hard', 'easy'), or None where the corpus brings none."""
+        path = self.path / "trials" / f"{kind}.csv"
+        if not path.is_file():
+            return None
+        rows = _read_csv(path)
+        unknown = {row[side] for row in rows for side in "ab"} - self.by_id.keys()
+        if unknown:
+            raise BadInput(f"{path}: names {len(unknown)} unknown tracks, e.g. {min(unknown)}; make the corpus again")
+        return Trials(
+            a=np.array([row["a"] for row in rows]),
+            b=np.array([row["b"] for row in rows]),
+            target=np.array([row["target"] == "1" for row in rows], bool),
+            same_sex=np.array([row.get("same_sex") == "1" for row in rows], bool),
+            group=np.array([row.get("group", "") for row in rows]),
+        )
+
+    def cache(self, size: int, *, tracks: Sequence[Track] | None = None, progress: bool = True) -> Cache:
+        """The decoded clips at `size` x `size` pixels, memory-mapped. Built on first use, rebuilt when clips change."""
+        return Cache.of(self, size, self.tracks if tracks is None else tracks, progress)
+
+    def _source(self, track: Track):
+        """What `read_clip` reads: the clip's path; or, from a shard, a name and bytes."""
+        path = self.path / track.path
+        if self.shards is None:
+            return path
+        return f"{self.shards.place}: {track.id}", self.shards.read(self.by_id.row(track.id))
+
+    def stamp(self, track: Track) -> str:
+        """Changes when a clip does, as far as that can be told without reading it."""
+        if self.shards is not None:
+            return self.shards.stamp(self.by_id.row(track.id))
+        try:
+            stat = (self.path / track.path).stat()
+        except OSError as error:
+            raise BadInput(f"{self.path / track.path}: the clip is missing; make the corpus again") from error
+        return f"{stat.st_size} {stat.st_mtime_ns}"
+
+    def _track(self, track: Track | str) -> Track:
+        if isinstance(track, str) and track not in self.by_id:
+            raise BadInput(f"{self.path / 'tracks.csv'}: no track {track!r}")
+        return self.by_id[track] if isinstance(track, str) else track
+
+    def _labels_of(self, speaker: str) -> dict[str, list[dict]]:
+        if speaker not in self._labels:
+            path, found = self.path / "labels" / f"{speaker}.csv", {}
+            for row in _read_csv(path) if path.is_file() else []:
+                entry = {**row, "start": float(row["start"]), "end": float(row["end"])}
+                found.setdefault(entry.pop("track"), []).append(entry)
+            self._labels[speaker] = found
+        return self._labels[speaker]
+
+    @cached_property
+    def _labels(self) -> dict:
+        return {}
+
+
+def open(name_or_path) -> Corpus:
+    """Open a corpus by path, by the URL of shards, or by the name of one that comes with the package (`data/`), e.g. 'mini'."""
+    if is_url(name_or_path):
+        return _open_url(str(name_or_path).rstrip("/"))
+    path = Path(name_or_path)
+    ours = shipped.folder() / str(name_or_path)
+    return Corpus(ours if not path.exists() and (ours / "corpus.json").is_file() else path)
+
+
+def _open_url(url: str) -> Corpus:
+    """A sharded corpus behind a URL: what says which tracks there are is fetched now, a clip when it is wanted."""
+    folder = cache_folder() / "remote" / hashlib.sha1(url.encode()).hexdigest()[:16]
+    (folder / "shards").mkdir(parents=True, exist_ok=True)
+    for name in ("corpus.json", "tracks.csv", "shards/index.npz"):
+        part = folder / f".{Path(name).name}.{os.getpid()}.part"
+        part.write_bytes(fetch(f"{url}/{name}"))
+        os.replace(part, folder / name)
+    return Corpus(folder, f"{url}/shards")
+
+
+def write_corpus(path, rows: list[dict], *, made_by: str, seed: int | None, licence: str, **recipe) -> Corpus:
+    """Write tracks.csv and corpus.json for clips that are already in place; both appear only when complete.
+
+    Args:
+        rows: one dict a track with the keys of COLUMNS and any further factors (the same keys in every row).
+        recipe: whatever else one needs to make this corpus again; must be JSON.
+    """
+    path = Path(path)
+    path.mkdir(parents=True, exist_ok=True)
+    write_csv(path / "tracks.csv", rows, COLUMNS)
+    meta = {"format": FORMAT, "made_by": made_by, "seed": seed, "licence": licence, "recipe": recipe}
+    replace_text(path / "corpus.json", json.dumps(meta, indent=1, sort_keys=True) + "\n")
+    return Corpus(path)
+
+
+def _in_step(frames: np.ndarray, waveform: np.ndarray, offset: int) -> tuple[np.ndarray, np.ndarray]:
+    """Take the offset out: keep the frames that have their own sound, and that sound."""
+    first, late = max(0, -offset), max(0, offset)
+    count = len(frames) - abs(offset)
+    return frames[first : first + count], waveform[late * SAMPLES_PER_FRAME :][: count * SAMPLES_PER_FRAME]

@@ -1,0 +1,57 @@
+"""Judge embeddings: matching tasks, verification, probes, audio-video offset."""
+
+from dsel.evaluate.embeddings import STREAMS, Embeddings, embed, embed_split, embed_tracks, free_speech, window_labels
+from dsel.evaluate.matching import CHOICES, content_accuracy, identity_accuracy
+from dsel.evaluate.report import evaluate, evaluate_model, probe, run_similarity, table
+from dsel.evaluate.sync import REACH, sync_accuracy, sync_offset
+from dsel.evaluate.verification import (
+    DetCurve,
+    Interval,
+    all_pairs,
+    confusable,
+    cosine_scores,
+    crop_scores,
+    det_curve,
+    eer_interval,
+    equal_error_rate,
+    error_rates,
+    min_dcf,
+    speaker_bootstrap,
+    trial_speakers,
+    verification_scores,
+)
+
+__all__ = [
+    "CHOICES",
+    "REACH",
+    "STREAMS",
+    "DetCurve",
+    "Embeddings",
+    "Interval",
+    "all_pairs",
+    "confusable",
+    "content_accuracy",
+    "cosine_scores",
+    "crop_scores",
+    "det_curve",
+    "eer_interval",
+    "embed",
+    "embed_split",
+    "embed_tracks",
+    "equal_error_rate",
+    "error_rates",
+    "evaluate",
+    "evaluate_model",
+    "free_speech",
+    "identity_accuracy",
+    "min_dcf",
+    "probe",
+    "run_similarity",
+    "speaker_bootstrap",
+    "sync_accuracy",
+    "sync_offset",
+    "table",
+    "trial_speakers",
+    "verification_scores",
+    "window_labels",
+]

@@ -1,0 +1,147 @@
+"""Every window of some tracks through both streams: vectors in order, and what is known of each window."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm.auto import tqdm
+
+from dsel.corpus.cache import Cache
+from dsel.corpus.store import Track
+from dsel.corpus.tracks import Corpus
+from dsel.corpus.tracks import open as open_corpus
+from dsel.model import HEADS, TwoStream
+from dsel.timing import FPS, WINDOW_FRAMES
+from dsel.train.released import load_model
+from dsel.utils.errors import BadInput
+
+STREAMS = ("face", "audio")
+TOGETHER = 16  # tracks that go through a stream at once
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """All windows of some tracks, W in all, in order. vectors[stream][head] is float32 (W, D)."""
+
+    tracks: list[Track]
+    track: np.ndarray  # (W,) index into tracks
+    window: np.ndarray  # (W,) t within the track; it begins with frame t
+    vectors: dict[str, dict[str, np.ndarray]]
+
+    def of(self, k: int, stream: str, head: str) -> np.ndarray:
+        """The windows of track number k: (N, D)."""
+        first, last = np.searchsorted(self.track, [k, k + 1])
+        return self.vectors[stream][head][first:last]
+
+    def means(self, stream: str, head: str) -> np.ndarray:
+        """One vector a track, the mean of its windows: (tracks, D)."""
+        return np.stack([self.of(k, stream, head).mean(axis=0) for k in range(len(self.tracks))])
+
+    def only(self, keep) -> Embeddings:
+        """The tracks for which `keep(track)` holds, in the same order."""
+        kept = [k for k, track in enumerate(self.tracks) if keep(track)]
+        rows = np.isin(self.track, kept)
+        vectors = {s: {head: x[rows] for head, x in heads.items()} for s, heads in self.vectors.items()}
+        return Embeddings([self.tracks[k] for k in kept], np.searchsorted(kept, self.track[rows]), self.window[rows], vectors)
+
+
+def free_speech(track: Track) -> bool:
+    """Whether a track was drawn from all words. Where four words recur, a window has several right answers in its track, and
+    the content task says little. True where the corpus does not know."""
+    return str(track.factors.get("vocabulary", "free")) == "free"
+
+
+def embed_tracks(
+    model: TwoStream, cache: Cache, tracks: list[Track], *, streams: tuple[str, ...] = STREAMS, progress: bool = True
+) -> Embeddings:
+    """Every window of every track through both streams, in evaluation mode. Tracks under 5 frames are left out.
+
+    streams: only these; one that is left out is not in `vectors`. Neighbours of the same length go through together.
+    """
+    device = next(model.parameters()).device
+    tracks = [track for track in tracks if track.usable >= WINDOW_FRAMES]
+    if not tracks:
+        raise BadInput("no tracks to embed: the split is empty, or every clip is shorter than 5 frames")
+    was_training = model.training
+    model.eval()
+    found = {stream: {head: [] for head in HEADS} for stream in streams}
+    bar = tqdm(total=len(tracks), desc="embedding", disable=not progress, unit="track", leave=False)
+    with torch.inference_mode(), bar:
+        for alike in _alike(tracks):
+            for stream in streams:
+                x = _input(stream, cache, alike).to(device)
+                for head, e in getattr(model, stream)(x).items():
+                    found[stream][head] += list(e.float().cpu().numpy())
+            bar.update(len(alike))
+    model.train(was_training)
+    lengths = [track.usable - WINDOW_FRAMES + 1 for track in tracks]
+    vectors = {stream: {head: np.concatenate(e) for head, e in heads.items()} for stream, heads in found.items()}
+    window = np.concatenate([np.arange(n) for n in lengths])
+    return Embeddings(tracks, np.repeat(np.arange(len(tracks)), lengths), window, vectors)
+
+
+def _alike(tracks: list[Track]) -> Iterator[list[Track]]:
+    """The tracks in order, in runs of the same length, at most TOGETHER of them."""
+    for _, run in itertools.groupby(tracks, key=lambda track: track.usable):
+        run = list(run)
+        yield from (run[k : k + TOGETHER] for k in range(0, len(run), TOGETHER))
+
+
+def _input(stream: str, cache: Cache, tracks: list[Track]) -> torch.Tensor:
+    """What a stream takes of tracks of one length: uint8 (B, T, H, W, 3), or float32 (B, 640 T)."""
+    read = [cache.read(track) for track in tracks]
+    if stream == "face":
+        return torch.from_numpy(np.stack([frames for frames, _ in read]))
+    return torch.from_numpy(np.stack([np.asarray(sound, np.float32) / 32767 for _, sound in read]))
+
+
+def embed_split(
+    model: TwoStream, corpus: Corpus, split: str, *, streams: tuple[str, ...] = STREAMS, progress: bool = True
+) -> Embeddings:
+    """`embed_tracks` for all tracks of a split. Raises BadInput for an empty one, and says which there are."""
+    tracks = corpus.split(split)
+    if not tracks:
+        known = ", ".join(sorted({t.split for t in corpus.tracks}))
+        raise BadInput(f"{corpus.path}: no tracks in the split {split!r}; it has {known}")
+    cache = corpus.cache(model.config.face_size, tracks=tracks, progress=progress)
+    return embed_tracks(model, cache, tracks, streams=streams, progress=progress)
+
+
+def embed(run, data, out, *, split: str = "test", progress: bool = True) -> Path:
+    """Write the embeddings of a split as .npz: <stream>_<head> float32 (W, D), and what is known of each window.
+
+    That is track, speaker, phoneme, viseme, word (W,) str and time (W,), the middle of the window in seconds.
+    """
+    model, corpus, out = load_model(run), open_corpus(data), Path(out)
+    e = embed_split(model, corpus, split, progress=progress)
+    vectors = {f"{stream}_{head}": e.vectors[stream][head] for stream in STREAMS for head in HEADS}
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with out.open("wb") as file:
+        np.savez_compressed(file, **vectors, **window_labels(corpus, e))
+    return out
+
+
+def window_labels(corpus: Corpus, e: Embeddings) -> dict[str, np.ndarray]:
+    """What is known of each window: track, speaker, time of its middle (s), and phoneme, viseme, word there ("" if unknown)."""
+    time = (e.window + WINDOW_FRAMES / 2) / FPS
+    known = {key: np.full(len(time), "", object) for key in ("phoneme", "viseme", "word")}
+    for k, track in enumerate(e.tracks):
+        first, last = np.searchsorted(e.track, [k, k + 1])
+        shift = max(0, -track.offset) / FPS  # windows count from the first frame in step
+        for label in corpus.labels(track):
+            inside = first + np.flatnonzero(
+                (time[first:last] + shift >= label["start"]) & (time[first:last] + shift < label["end"])
+            )
+            for key in known:
+                known[key][inside] = label[key]
+    return {
+        "track": np.array([e.tracks[k].id for k in e.track]),
+        "speaker": np.array([e.tracks[k].speaker for k in e.track]),
+        "time": time,
+        **{key: values.astype(str) for key, values in known.items()},
+    }

@@ -1,0 +1,280 @@
+"""Any video of talking people -> a corpus: one face each, cropped, 25 frames and 16000 samples a second, in step.
+
+Each source file goes through `make_clips`, by itself and in a process of its own::
+
+    look   decode once: time stamps of all frames, faces every 0.2 s, cuts               decode, face_tracks
+    hear   decode the sound to a file of bare 16 kHz samples, placed by its time stamps  decode
+    pick   tracks of one face each; where several are there at once, the one who talks
+    cut    decode again: crop, put on the grid of 25 a second, write clips with sound
+
+What has been done is noted in `parts/`, one small file a source, so that a second run goes on where the first one stopped.
+(Source: the paper's data are VoxCeleb2 crops; how other video becomes like them is ours.)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import multiprocessing
+import os
+import shutil
+import sys
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
+from pathlib import Path
+
+from tqdm.auto import tqdm
+
+from dsel.corpus.store import LABELS, SPLITS
+from dsel.corpus.tracks import Corpus, write_corpus
+from dsel.evaluate.sync import sync_of
+from dsel.prepare import face_tracks as faces
+from dsel.prepare.clips_from_video import Recipe, make_clips
+from dsel.prepare.sources import LAYOUTS, VIDEOS, Source, _source
+from dsel.utils.errors import BadInput
+from dsel.utils.files import replace_text, write_csv
+
+
+def prepare(
+    paths,
+    out,
+    *,
+    layout: str | None = None,
+    audio=None,
+    split: str = "test",
+    size: int = 96,
+    workers: int | None = None,
+    model=None,
+    detector: faces.Detector | None = None,
+    progress: bool = True,
+) -> Corpus:
+    """Turn videos into a corpus of face tracks with sound, and open it.
+
+    Args:
+        paths: a file or folder, or several; folders are searched through.
+        out: folder of the corpus; a corpus that an earlier run began is gone on with, what is done stays as it is.
+        layout: 'grid', 'voxceleb2' or 'lrs': where these corpora keep speaker, words and offset. None: by the look of
+            each path; otherwise the speaker is the name of the folder that the file lies in.
+        audio: a file with the sound of the (one) video, both beginning at the same instant.
+        split: 'train', 'validation', 'test', or 'auto': by speaker, 80/10/10, the same at every run.
+        size: pixels of the square crop, even.
+        workers: processes; None: one a core.
+        model: what tells whether a face is in step with the sound: the path of a trained run, the name of released
+            networks, networks, or a function from frames uint8 (T, H, W, 3) and waveform float32 (640 T,) to (frames by
+            which the sound is late, confidence).
+            With it the offset is estimated, and of several faces the talking one is taken; without it the largest one.
+        detector: see `dsel.prepare.face_tracks`; None: OpenCV's.
+        progress: draw a bar.
+    Raises:
+        BadInput: nothing usable came out, or arguments that cannot be. A single bad file is reported on stderr and in
+            skipped.csv, and left out.
+    """
+    out = Path(out)
+    if layout not in (None, *LAYOUTS):
+        raise BadInput(f"layout {layout!r} is none of {', '.join(LAYOUTS)}")
+    if split not in (*SPLITS, "auto"):
+        raise BadInput(f"split {split!r} is none of {', '.join(SPLITS)}, auto")
+    if size < 16 or size % 2:
+        raise BadInput(f"size {size}: must be even and at least 16")
+    _check_out(out, size)
+    paths = [Path(path) for path in ([paths] if isinstance(paths, (str, os.PathLike)) else paths)]
+    sources = plan(paths, out, layout=layout, audio=audio)
+    todo = [source for source in sources if not _finished(source, out, bool(model))]
+    workers = max(1, min(workers or os.cpu_count() or 1, len(todo)))
+    alone = workers == 1
+    recipe = Recipe(size, detector, sync_of(model), threads=0 if alone else 1, bars=progress and alone)
+    (out / "parts").mkdir(parents=True, exist_ok=True)
+    if len(todo) < len(sources) and progress:
+        tqdm.write(f"{len(sources) - len(todo)} of {len(sources)} files are done already", file=sys.stderr)
+    skipped, corpus = {}, None
+    try:
+        work = _each(todo, out, recipe, workers)
+        for source, reason in tqdm(work, "preparing", len(todo), unit="file", disable=not progress):
+            if reason:
+                skipped[source.path] = reason
+    finally:  # also when interrupted: what is done can be opened, and the next run goes on from there
+        for left in out.glob(".sound-*"):  # of a run that was killed
+            shutil.rmtree(left, ignore_errors=True)
+        corpus = _gather(out, split, size, skipped)
+    if corpus is None and len(skipped) == 1:
+        raise BadInput(*skipped.values())
+    _tell(skipped, [part for part in _parts(out) if part["path"] in {str(source.path.resolve()) for source in sources}])
+    if corpus is None:
+        raise BadInput(f"{out}: none of {len(sources)} files can be used; {out / 'skipped.csv'} says why")
+    return corpus
+
+
+def _tell(skipped: dict[Path, str], parts: list[dict]) -> None:
+    """One line on stderr for every file that was not used, or not in full, and one on faces that were left out."""
+    lines = [f"skipped: {reason}" for reason in skipped.values()]
+    lines += [f"partly used: {part['remark']}" for part in parts if part["remark"]]
+    crowded = sum(any(row["chosen"] == "largest" for row in part["rows"]) for part in parts)
+    if crowded:
+        lines.append(
+            f"{crowded} file(s) show several faces at once; the largest was taken (with --model RUN: the one who talks)"
+        )
+    for line in lines:
+        print(line, file=sys.stderr)
+
+
+def plan(paths: list[Path], out: Path, *, layout: str | None = None, audio=None) -> list[Source]:
+    """The sources among files and folders, sorted, with speaker, words and offset as their layout tells them.
+
+    Raises:
+        BadInput: a path that is not there, no video, or a sound track given for more than one video.
+    """
+    files = []
+    for path in paths:
+        if path.is_dir():
+            found = sorted(p for p in path.rglob("*") if p.suffix.lower() in VIDEOS and p.is_file())
+            inside = out.resolve()
+            files += [p for p in found if not p.resolve().is_relative_to(inside) and not p.name.startswith(".")]
+        elif path.exists():
+            files.append(path)
+        else:
+            raise BadInput(f"{path}: no such file or folder")
+    files = list({path.resolve(): path for path in files}.values())
+    if not files:
+        raise BadInput(f"{', '.join(map(str, paths))}: no video in it (looked for {' '.join(sorted(VIDEOS))})")
+    if audio is not None:
+        if len(files) != 1:
+            raise BadInput(f"{audio}: one sound track, but {len(files)} videos; prepare them one by one")
+        if not Path(audio).is_file():
+            raise BadInput(f"{audio}: no such sound file")
+    sources = [_source(path, layout, None if audio is None else Path(audio)) for path in files]
+    return _with_unique_names(sources, out)
+
+
+def _with_unique_names(sources: list[Source], out: Path) -> list[Source]:
+    """Where two files would get the same name, in this run or with an earlier one, a digest of the path tells them apart."""
+    taken: dict[str, Path] = {}
+    for part in _parts(out):
+        taken[part["name"]] = Path(part["path"])
+    unique = []
+    for source in sources:
+        path = source.path.resolve()
+        if taken.setdefault(source.name, path) != path:
+            source = replace(source, name=f"{source.name}-{hashlib.sha1(str(path).encode()).hexdigest()[:6]}")
+            taken[source.name] = path
+        unique.append(source)
+    return unique
+
+
+def _check_out(out: Path, size: int) -> None:
+    """A folder that `prepare` may write to: new, or of a corpus it began itself with the same size."""
+    if out.exists() and not out.is_dir():
+        raise BadInput(f"{out}: is a file; give a folder for the corpus")
+    if not (out / "corpus.json").is_file():
+        return
+    meta = Corpus(out).meta
+    if meta["made_by"] != "prepare" or meta["recipe"].get("size") != size:
+        raise BadInput(f"{out}: holds a corpus made by {meta['made_by']} {meta['recipe'].get('size', '')}; give another folder")
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Many files: processes, what is done already, the corpus.
+
+
+def _each(todo: list[Source], out: Path, recipe: Recipe, workers: int):
+    """(source, '' or the reason why it was skipped) of every source, as they get done."""
+    if workers == 1 or len(todo) < 2:
+        for source in todo:
+            yield source, _one(source, out, recipe)
+        return
+    # Fork where it is the custom: nothing is imported again, and it works from a notebook and from a script on stdin.
+    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+    left = {source.path: source for source in todo}
+    while left:
+        # A decoder that crashes takes its pool along; what was not finished goes on, alone, in a new one.
+        alone = len(left) < len(todo)
+        batch = list(left.values())[: 1 if alone else None]
+        with ProcessPoolExecutor(1 if alone else workers, context) as pool:
+            jobs = {pool.submit(_one, source, out, recipe): source for source in batch}
+            try:
+                for job in as_completed(jobs):
+                    reason = job.result()
+                    yield left.pop(jobs[job].path), reason
+            except BrokenProcessPool:
+                if alone:
+                    yield left.pop(batch[0].path), f"{batch[0].path}: the decoder crashed on it; convert it to another format"
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+
+def _one(source: Source, out: Path, recipe: Recipe) -> str:
+    """Prepare one source and note that it is done; '' or the reason why it cannot be used."""
+    try:
+        made = make_clips(source, out, recipe)
+    except BadInput as error:
+        return str(error)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        return f"{source.path}: cannot be read ({error.strerror}); check the file and its permissions"
+    part = {
+        "name": source.name,
+        "path": str(source.path.resolve()),
+        "print": _print_of(source, recipe.sync is not None),
+        **made,
+    }
+    replace_text(_part(source, out), json.dumps(part, ensure_ascii=False))
+    return ""
+
+
+def _print_of(source: Source, synced: bool) -> str:
+    """Changes when the source, its sound, its words or its place in the corpus change."""
+    digest = hashlib.sha1(repr((source.speaker, source.name, source.offset, source.cropped, synced)).encode())
+    for path in (source.path, source.sound, source.words):
+        stat = path.stat() if path else None
+        digest.update(repr((str(path and path.resolve()), stat and (stat.st_size, stat.st_mtime_ns))).encode())
+    return digest.hexdigest()
+
+
+def _part(source: Source, out: Path) -> Path:
+    return out / "parts" / f"{hashlib.sha1(source.name.encode()).hexdigest()[:20]}.json"
+
+
+def _parts(out: Path) -> list[dict]:
+    """What earlier runs finished, in order of name."""
+    found = []
+    for path in sorted((out / "parts").glob("*.json")):
+        with contextlib.suppress(json.JSONDecodeError):
+            found.append(json.loads(path.read_text(encoding="utf-8")))
+    return sorted(found, key=lambda part: part["name"])
+
+
+def _finished(source: Source, out: Path, synced: bool) -> bool:
+    """Whether an earlier run prepared this source as it is now, with a model or without, and its clips are still there."""
+    path = _part(source, out)
+    if not path.is_file():
+        return False
+    part = json.loads(path.read_text(encoding="utf-8"))
+    return part["print"] == _print_of(source, synced) and all((out / row["path"]).is_file() for row in part["rows"])
+
+
+def _gather(out: Path, split: str, size: int, skipped: dict[Path, str]) -> Corpus | None:
+    """tracks.csv, labels, corpus.json and skipped.csv from what is done; None if that is nothing."""
+    parts = _parts(out)
+    rows = [{**row, "split": split if split != "auto" else split_of(row["speaker"])} for part in parts for row in part["rows"]]
+    told = [{"file": str(path), "used": "no", "reason": reason} for path, reason in skipped.items()]
+    told += [{"file": part["path"], "used": "partly", "reason": part["remark"]} for part in parts if part["remark"]]
+    write_csv(out / "skipped.csv", told, ("file", "used", "reason"))
+    if not rows:
+        return None
+    by_speaker: dict[str, list] = {}
+    for part in parts:
+        for label in part["labels"]:
+            by_speaker.setdefault(part["rows"][0]["speaker"], []).append(label)
+    for speaker, labels in by_speaker.items():
+        write_csv(out / "labels" / f"{speaker}.csv", labels, LABELS)
+    return write_corpus(out, rows, made_by="prepare", seed=None, licence="that of the recordings", size=size)
+
+
+def split_of(speaker: str) -> str:
+    """'train', 'validation' or 'test' in 80/10/10 by the speaker's name alone, so that it stays whatever else is added."""
+    share = int(hashlib.sha1(speaker.encode()).hexdigest()[:8], 16) / 16**8
+    return "train" if share < 0.8 else "validation" if share < 0.9 else "test"

@@ -1,0 +1,1 @@
+"""What only the notebooks use: set-up, ledger of equations, exercises, widgets."""

@@ -1,0 +1,1 @@
+"""Synthetic speech: text, voices, espeak-ng, rooms; and real recordings in their place."""

@@ -1,0 +1,182 @@
+"""espeak-ng in a process of its own: text and a voice in, samples and phoneme times out, the same for the same input.
+
+Two facts of the library shape this file. It can be initialised once a process; and a repeated call in one process gives
+other samples, since the phase of its pitch flutter is a static variable that cannot be reset. So a small server (this
+file run as a program; nothing but the standard library) initialises it once and *forks for every utterance*: each
+starts from the same state, whatever was said before. Its noise generator, seeded by the clock, is seeded again.
+The library is GPL-3, comes with the optional package `espeakng-loader`, and is never linked into the caller.
+
+    caller -> server   one line of JSON    {"language", "voice" (text of a voice file), "text", "rate"}
+    server -> caller   one line of JSON    {"hz", "bytes", "events": [[kind, sample, name or position, length], ...]},
+                       then the int16 samples
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import weakref
+import zlib
+from pathlib import Path
+
+from dsel.utils.errors import BadInput
+
+SHARED_DATA = ("phondata", "phondata-manifest", "phonindex", "phontab", "intonations", "en_dict", "lang")
+SYNCHRONOUS, PHONEME_EVENTS, DONT_EXIT = 2, 1, 0x8000  # of espeak_Initialize
+WORD, PHONEME = 1, 7  # kinds of event
+RATE, VOLUME = 1, 2  # parameters
+HEADROOM = 50  # of a volume of 100, at which loud voices would clip
+UTF8 = 1
+
+
+class Espeak:
+    """A running server. Close it, or use it in a `with`; it also ends with the caller.
+
+    Raises:
+        BadInput: the package `espeakng-loader` is not installed.
+    """
+
+    def __init__(self):
+        if importlib.util.find_spec("espeakng_loader") is None:
+            raise BadInput("the toy corpus' voices need the package espeakng-loader: pip install 'dsel[speech]'")
+        root = str(Path(__file__).resolve().parents[3])
+        env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "dsel.toy.speech.espeak"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=env, start_new_session=True,
+        )  # fmt: skip
+        self._finalizer = weakref.finalize(self, _stop, self._process)
+
+    def say(self, text: str, *, language: str, voice: str, rate: int) -> tuple[int, bytes, list[tuple]]:
+        """Speak: the sampling rate, int16 samples as bytes, and events (kind, sample, name or position, length).
+
+        Args:
+            language: espeak's name of the accent, e.g. "en-us".
+            voice: the text of an espeak voice variant file.
+            rate: words a minute, 80..450.
+        """
+        request = {"language": language, "voice": voice, "text": text, "rate": int(rate)}
+        try:
+            self._process.stdin.write(json.dumps(request).encode() + b"\n")
+            self._process.stdin.flush()
+            header = json.loads(self._process.stdout.readline() or '{"error": "the server has ended"}')
+        except BrokenPipeError as error:
+            raise RuntimeError("espeak-ng: the server has ended") from error
+        if "error" in header:
+            raise RuntimeError(f"espeak-ng: {header['error']} (language {language}, text {text!r})")
+        return header["hz"], self._process.stdout.read(header["bytes"]), [tuple(event) for event in header["events"]]
+
+    def close(self) -> None:
+        self._finalizer()
+
+    def __enter__(self) -> Espeak:
+        return self
+
+    def __exit__(self, *error) -> None:
+        self.close()
+
+
+def overlay(folder: Path) -> None:
+    """Fill a folder with espeak's own data (by link) beside an empty voices/!v for voices of ours."""
+    import espeakng_loader
+
+    source = Path(espeakng_loader.get_data_path())
+    data = folder / "espeak-ng-data"
+    (data / "voices" / "!v").mkdir(parents=True)
+    for name in SHARED_DATA:
+        (data / name).symlink_to(source / name)
+
+
+def _stop(process: subprocess.Popen) -> None:
+    """Close its output, in case it waits to be read, and its input: the server then tidies up and ends."""
+    process.stdout.close()
+    process.stdin.close()
+    process.wait()
+
+
+class _Id(ctypes.Union):
+    _fields_ = [("number", ctypes.c_int), ("name", ctypes.c_char_p), ("string", ctypes.c_char * 8)]
+
+
+class _Event(ctypes.Structure):
+    _fields_ = [
+        ("type", ctypes.c_int), ("unique_identifier", ctypes.c_uint), ("text_position", ctypes.c_int),
+        ("length", ctypes.c_int), ("audio_position", ctypes.c_int), ("sample", ctypes.c_int),
+        ("user_data", ctypes.c_void_p), ("id", _Id),
+    ]  # fmt: skip
+
+
+_Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event))
+
+
+def _load(folder: str) -> tuple[ctypes.CDLL, int]:
+    import espeakng_loader
+
+    library = ctypes.CDLL(espeakng_loader.get_library_path())
+    hz = library.espeak_Initialize(SYNCHRONOUS, 0, folder.encode(), PHONEME_EVENTS | DONT_EXIT)
+    return library, hz
+
+
+def _speak(library: ctypes.CDLL, folder: str, request: dict) -> tuple[bytes, list]:
+    """One utterance, in a process that ends afterwards."""
+    samples, events = [], []
+
+    def collect(wave, count, event):
+        if wave and count > 0:
+            samples.append(ctypes.string_at(wave, 2 * count))
+        i = 0
+        while event[i].type:
+            e = event[i]
+            if e.type == PHONEME:
+                events.append((PHONEME, e.sample, e.id.string.decode("utf-8", "replace"), 0))
+            elif e.type == WORD:
+                events.append((WORD, e.sample, e.text_position - 1, e.length))
+            i += 1
+        return 0
+
+    callback = _Callback(collect)
+    library.espeak_SetSynthCallback(callback)
+    Path(folder, "espeak-ng-data", "voices", "!v", "own").write_text(request["voice"], encoding="utf-8")
+    if library.espeak_SetVoiceByName(f"{request['language']}+own".encode()):
+        raise ValueError("no such language")
+    library.espeak_ng_SetRandSeed(ctypes.c_long(zlib.crc32(json.dumps(request).encode())))  # else: the time of day
+    library.espeak_SetParameter(RATE, request["rate"], 0)
+    library.espeak_SetParameter(VOLUME, HEADROOM, 0)
+    text = request["text"].encode()
+    library.espeak_Synth(text, len(text) + 1, 0, 0, 0, UTF8, None, None)
+    return b"".join(samples), events
+
+
+def _reply(library: ctypes.CDLL, hz: int, folder: str, request: dict) -> None:
+    try:
+        samples, events = _speak(library, folder, request)
+        header = {"hz": hz, "bytes": len(samples), "events": events}
+    except ValueError as error:
+        samples, header = b"", {"error": str(error)}
+    sys.stdout.buffer.write(json.dumps(header).encode() + b"\n" + samples)
+    sys.stdout.buffer.flush()
+
+
+def serve(folder: str) -> None:
+    """Answer requests on standard input until it ends; each in a child process, so that all start from one state."""
+    overlay(Path(folder))
+    library, hz = _load(folder)
+    for line in sys.stdin.buffer:
+        child = os.fork()
+        if not child:
+            _reply(library, hz, folder, json.loads(line))
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+        if status:
+            sys.stdout.buffer.write(b'{"error": "the synthesiser crashed"}\n')
+            sys.stdout.buffer.flush()
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory(prefix="dsel-espeak-") as own_folder:
+        serve(own_folder)

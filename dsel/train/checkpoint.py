@@ -1,0 +1,133 @@
+"""Checkpoints on disk: written so that a kill at any moment leaves a good one, read so that a bad one costs a line.
+
+    RUN/checkpoint.pt             the newest: a hard link to the last of
+    RUN/checkpoint-0000400.pt     the last `keep` of them, by step
+    RUN/checkpoint-best.pt        the one with the lowest matching loss (see `Trainer.save`)
+
+A checkpoint is written beside, brought to the disk (fsync) and renamed. Only tensors and plain values are ever read from one
+(`weights_only=True`), so a file from a stranger runs no code.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import shutil
+from pathlib import Path
+
+import torch
+from tqdm.auto import tqdm
+
+from dsel.utils.errors import BadInput
+
+NEWEST, BEST = "checkpoint.pt", "checkpoint-best.pt"
+FREE = {  # fields that may differ between a run and its resumption: they leave the weights alone
+    *("device", "log_every", "save_every", "keep", "compile", "tensorboard", "loader", "workers"),
+}
+
+
+def write_checkpoint(run, state: dict, *, keep: int, best: bool) -> None:
+    """Write RUN/checkpoint.pt and its numbered twin; drop what is older than the last `keep`; if `best`, name it so too."""
+    run = Path(run)
+    path = run / f"checkpoint-{state['step']:07d}.pt"
+    part = run / f".{path.name}.{os.getpid()}.part"
+    with part.open("wb") as file:
+        torch.save(state, file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(part, path)
+    for name in (NEWEST, BEST) if best else (NEWEST,):
+        _link(path, run / name)
+    sync_folder(run)
+    for old in numbered(run)[keep:]:
+        old.unlink(missing_ok=True)
+
+
+def read_checkpoint(run) -> dict:
+    """RUN/checkpoint.pt as a dict, or the newest one before it that can be read, which a line on the screen says.
+
+    Raises BadInput where there is none, or none that can be read.
+    """
+    newest = Path(run) / NEWEST
+    if not newest.is_file():
+        raise BadInput(f"{newest}: no checkpoint; train one with 'dsel train --data DIR --out {run}'")
+    state, why = _read(newest)
+    for earlier in [] if state else numbered(run):
+        state, _ = _read(earlier)
+        if state:
+            tqdm.write(f"{newest}: cannot be read ({why}); going back to {earlier.name}, step {state['step']}")
+            break
+    if not state:
+        raise BadInput(f"{newest}: not a dsel checkpoint ({why}); train again")
+    return state
+
+
+def numbered(run) -> list[Path]:
+    """The checkpoints of a run by step, newest first."""
+    return sorted(Path(run).glob("checkpoint-[0-9]*.pt"), reverse=True)
+
+
+def clean(run) -> None:
+    """Remove what a killed process left half written in a run folder."""
+    for part in Path(run).glob(".*.part"):
+        part.unlink(missing_ok=True)
+
+
+def same_config(saved: dict, wanted: dict, out: Path, worlds: tuple[int, int] = (1, 1)) -> None:
+    """Raise BadInput that names every field in which two configurations differ, if it matters.
+
+    worlds: how many processes then and now. The batch may be shared out anew: B and extra of all processes together, or of
+    each process, must be what they were.
+    """
+    flat = [{f"{part}.{key}": value for part in c for key, value in c[part].items()} for c in (saved, wanted)]
+    old, new = (json.loads(json.dumps(c)) for c in flat)
+    differ = [key for key in new if old.get(key) != new[key] and key.split(".")[1] not in FREE]
+    if worlds[0] != worlds[1]:
+        batch = ("train.B", "train.extra")
+        if all(old[key] * worlds[0] == new[key] * worlds[1] for key in batch):
+            differ = [key for key in differ if key not in batch]
+        elif not set(batch) & set(differ):
+            whole = " and ".join(f"{key.split('.')[1]} {old[key] * worlds[0]}, now {new[key] * worlds[1]}" for key in batch)
+            tqdm.write(f"{out}: begun by {worlds[0]} processes, now {worlds[1]}; over all of them a step had {whole}")
+    if differ:
+        what = "; ".join(f"{key} was {_short(old.get(key))}, now {_short(new[key])}" for key in differ)
+        raise BadInput(f"{out}: the checkpoint has another configuration: {what}")
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring a folder's names to the disk, where the system can."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _read(path: Path) -> tuple[dict | None, str]:
+    """A checkpoint, or None and why."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, ValueError, KeyError, OSError, pickle.UnpicklingError) as error:
+        return None, type(error).__name__
+    known = isinstance(state, dict) and {"step", "model", "config"} <= state.keys()
+    return (state, "") if known else (None, "its entries are missing")
+
+
+def _link(path: Path, name: Path) -> None:
+    """Let `name` be the same file as `path`, in one move; a copy where the file system has no hard links."""
+    part = name.with_name(f".{name.name}.{os.getpid()}.part")
+    part.unlink(missing_ok=True)
+    try:
+        os.link(path, part)
+    except OSError:
+        shutil.copyfile(path, part)
+    os.replace(part, name)
+
+
+def _short(value) -> str:
+    text = str(value)
+    return text if len(text) < 40 else text[:37] + "..."

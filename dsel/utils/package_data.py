@@ -1,0 +1,19 @@
+"""Where the small corpus and the released networks lie: the folder `data` of a checkout, or inside an installed package.
+
+A wheel carries the same files as the package `dsel._data` (pyproject.toml), so that a bare notebook on Colab finds them too.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parents[1]
+
+
+def folder() -> Path:
+    """The folder that holds mini/ and models/."""
+    checkout = PACKAGE.parent / "data"
+    return checkout if (PACKAGE.parent / "pyproject.toml").is_file() else PACKAGE / "_data"
+
+
+EMERGENCE = folder() / "emergence.npz"  # made by tools/emergence.py

@@ -1,0 +1,284 @@
+"""The shape that every notebook keeps, so that a reader can rely on it. What the cells compute is checked by running them.
+
+Each rule is a function from a notebook to a list of complaints, and `test_every_rule_can_fail` breaks a good notebook once for
+each, so that no rule is asleep.
+"""
+
+import copy
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
+NOTEBOOKS = sorted(FOLDER.glob("[0-9][0-9]_*.ipynb"))
+LINES = 25  # a cell; the one cell of imports not counted
+CELLS = 50  # Colab's not counted
+LONGER = {"05_disentanglement_loss": 60, "09_ablation": 60}  # two formulas, experiments on the scale; every group of rows
+BYTES = 1_500_000
+EXERCISES = tuple(f"{number:02d}" for number in range(1, 12))  # the notebooks with exercises: all but 00
+PLOTLY = "application/vnd.plotly.v1+json"
+HANGUL = re.compile("[가-힣]")
+# Whatever leaves the page: shells, pip, downloads, remote pictures and scripts. (Links are for reading and are fine.)
+NETWORK_CODE = re.compile(r"\b(?:urllib|requests|httpx|wget|curl|gdown|hf_hub|snapshot_download)\b|^\s*[!%]\s*\w", re.M)
+NETWORK_PICTURE = re.compile(
+    r"!\[[^\]]*\]\(\s*(?:https?:)?//|<(?:img|script|video|audio|iframe|link)\b[^>]*(?:src|href)=\"?(?:https?:)?//"
+)
+NO_ALT = re.compile(r"!\[\s*\]\(|<img(?![^>]*\balt=\"[^\"]+\")[^>]*>")
+MACHINE = re.compile(r"(?:/work/|/root/|/home/(?!jovyan)\w|/Users/\w|/tmp/\w|[A-Z]:\\\\Users)")
+MEASURED = re.compile(r"\d+\.\d+\s*(?:%|percent)")
+
+
+def source(cell) -> str:
+    return "".join(cell["source"])
+
+
+def cells_of(nb, kind):
+    return [cell for cell in nb["cells"] if cell["cell_type"] == kind]
+
+
+def tags(cell):
+    return cell["metadata"].get("tags", [])
+
+
+def on_colab(cell) -> bool:
+    """The one cell that may install: it finds out itself whether it is on Colab."""
+    return "google.colab" in source(cell)
+
+
+def head_says_what_to_expect(nb, name):
+    """Number and English title, Korean title, a Korean paragraph; what one will be able to do, what one needs, minutes."""
+    head = source(nb["cells"][0]) if nb["cells"][0]["cell_type"] == "markdown" else ""
+    lines = [line for line in head.splitlines() if line.strip()] or [""]
+    if not re.match(rf"# {name[:2]}\b.*[A-Za-z]", lines[0]):
+        yield "the first line must be '# NN · title', with the number of the file"
+    if not any(line.startswith("#") and HANGUL.search(line) for line in lines[:3]):
+        yield "no Korean title under the English one"
+    if sum(len(HANGUL.findall(line)) for line in lines if not line.startswith("#")) < 60:
+        yield "no Korean summary paragraph"
+    for what, pattern in (
+        ("what one can do afterwards", r"able to|you can|you will"),
+        ("what one needs", r"need"),
+        ("minutes", r"minute"),
+    ):
+        if not re.search(pattern, head, re.I):
+            yield f"the head does not say {what}"
+
+
+def first_code_cell_imports_everything(nb, name):
+    """`notebook.start()` in the first code cell (after Colab's), and all imports there."""
+    code = [cell for cell in cells_of(nb, "code") if not on_colab(cell)]
+    if not re.search(r"notebook\.start\(\)", source(code[0])):
+        yield "the first code cell must call notebook.start()"
+    for number, cell in enumerate(code[1:], start=2):
+        if re.search(r"^(?:import|from)\s+\w", source(cell), re.M):
+            yield f"code cell {number} imports; all imports stand in the first"
+
+
+def small_cells(nb, name):
+    """At most 25 lines of code a cell, and about 40 cells, or 50 where headings have cells of their own."""
+    cells = [cell for cell in nb["cells"] if not on_colab(cell)]
+    if len(cells) > LONGER.get(name, CELLS):
+        yield f"{len(cells)} cells; at most {LONGER.get(name, CELLS)}"
+    for number, cell in enumerate(cells_of(nb, "code")):
+        lines = source(cell).splitlines()
+        if len(lines) > LINES and not (number <= 1 and re.search(r"notebook\.start\(\)", source(cell))):
+            yield f"a cell of {len(lines)} lines: {lines[0]!r}"
+
+
+def asserts_something(nb, name):
+    """An assert at all; in the notebooks of the formulas also assert_close, on a value and on a gradient."""
+    code = "\n".join(source(cell) for cell in cells_of(nb, "code"))
+    if not re.search(r"^\s*assert ", code, re.M):
+        yield "no assert"
+    if name[:2] in ("02", "03", "04", "05") and not (re.search("assert_close", code) and re.search("grad", code)):
+        yield "no assert_close on a gradient"
+
+
+def stays_offline(nb, name):
+    for cell in cells_of(nb, "code"):
+        if not on_colab(cell) and NETWORK_CODE.search(source(cell)):
+            yield f"leaves the machine: {NETWORK_CODE.search(source(cell)).group().strip()!r}"
+    shown = [json.dumps(cell.get("outputs", [])).replace('\\"', '"') for cell in nb["cells"]]
+    for text in [*map(source, cells_of(nb, "markdown")), *shown]:
+        if NETWORK_PICTURE.search(text):
+            yield f"a remote picture or script: {NETWORK_PICTURE.search(text).group()[:80]!r}"
+
+
+def pictures_have_words(nb, name):
+    for cell in cells_of(nb, "markdown"):
+        if NO_ALT.search(source(cell)):
+            yield f"a picture without alt text: {NO_ALT.search(source(cell)).group()[:60]!r}"
+
+
+def solutions_are_folded(nb, name):
+    """Solutions stand inside <details>, or in a code cell tagged 'solution' whose source is hidden; hints unfold too."""
+    text = "\n".join(source(cell) for cell in cells_of(nb, "markdown"))
+    if name[:2] in EXERCISES and not re.search(r"exercise|your turn", text, re.I):
+        yield "no exercise"
+    if text.count("<details") != text.count("</details>"):
+        yield "a <details> that is not closed"
+    open_text = re.sub(r"<details.*?</details>", "", text, flags=re.S)
+    if re.search(r"^\W*(?:The )?(?:solution|answer)\b\s*:?\W*$", open_text, re.M | re.I):
+        yield "a solution in the open"
+    if name[:2] in EXERCISES and not re.search(r"<summary>[^<]*(?:solution|answer)", text, re.I):
+        yield "no folded solution"
+    if name[:2] in EXERCISES and not re.search(r"<summary>[^<]*hint", text, re.I):
+        yield "no hint that unfolds"
+    for cell in cells_of(nb, "code"):
+        if "solution" in tags(cell) and not cell["metadata"].get("jupyter", {}).get("source_hidden"):
+            yield "a code cell tagged 'solution' whose source is not hidden"
+
+
+def was_run_and_ran_well(nb, name):
+    """Committed with outputs, from one run from top to bottom, with no error and nothing on stderr."""
+    code = [cell for cell in cells_of(nb, "code") if source(cell).strip()]
+    counts = [cell.get("execution_count") for cell in code]
+    if counts != list(range(1, len(code) + 1)):
+        yield f"not one run from top to bottom: execution counts {counts[:6]}..."
+    for cell in code:
+        for output in cell["outputs"]:
+            if output["output_type"] == "error":
+                yield f"committed with an error: {output['ename']}: {output['evalue'][:60]}"
+            if output.get("name") == "stderr":
+                yield f"committed with a warning: {''.join(output['text'])[:60]!r}"
+
+
+def clean_file(nb, name):
+    """python3, nothing about this machine or the time of the run, small enough for GitHub's viewer."""
+    if nb["metadata"].get("kernelspec", {}).get("name") != "python3":
+        yield "kernelspec must be python3"
+    if "widgets" in nb["metadata"]:
+        yield "widget state is stored"
+    for cell in nb["cells"]:
+        wrong = {"execution", "ExecuteTime", "vscode", "colab", "collapsed", "pycharm"} & cell["metadata"].keys()
+        if wrong:
+            yield f"metadata {sorted(wrong)}"
+    text = json.dumps(nb)
+    if MACHINE.search(text):
+        yield f"a path of one machine: {text[MACHINE.search(text).start() :][:60]!r}"
+    if len(text) > BYTES:
+        yield f"{len(text):,} bytes"
+
+
+def prose_types_no_measurements(nb, name):
+    for cell in cells_of(nb, "markdown"):
+        found = MEASURED.search(source(cell))
+        if found:
+            yield f"{found.group()!r} is typed into the prose; print it from a variable"
+
+
+def readable_on_dark_pages(nb, name):
+    """A figure brings its own light paper under its dark letters; our html takes the colours of the page, or sets both."""
+    for output in (output for cell in nb["cells"] for output in cell.get("outputs", [])):
+        data = output.get("data", {})
+        layout = data.get(PLOTLY, {}).get("layout", {})
+        paper = layout.get("paper_bgcolor") or layout.get("template", {}).get("layout", {}).get("paper_bgcolor")
+        if PLOTLY in data and paper not in ("white", "#fff", "#ffffff"):
+            yield f"a figure on {paper or 'no paper'}: does notebook.start() set the template?"
+        for style in re.findall(r'style="([^"]*)"', "".join(data.get("text/html", ""))):
+            if re.search(r"(?:^|;)\s*color\s*:", style) and "background" not in style:
+                yield f"letters of a fixed colour on whatever the page has: {style!r}"
+
+
+RULES = (
+    head_says_what_to_expect,
+    first_code_cell_imports_everything,
+    small_cells,
+    asserts_something,
+    stays_offline,
+    pictures_have_words,
+    solutions_are_folded,
+    was_run_and_ran_well,
+    clean_file,
+    prose_types_no_measurements,
+    readable_on_dark_pages,
+)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebook(path, rule):
+    nb = json.loads(path.read_text(encoding="utf-8"))
+    assert not list(rule(nb, path.stem))
+
+
+def test_names_are_numbered_without_gaps_or_twins():
+    numbers = [path.stem[:2] for path in NOTEBOOKS]
+    assert numbers == sorted(set(numbers))
+
+
+def test_readme_lists_every_notebook_in_order_with_minutes():
+    text = (FOLDER / "README.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| \[(\d\d)[^\]]*\]\(([^)]+)\) \|.*\| *(\d+) *\|$", text, re.M)
+    assert [link for _, link, _ in listed] == [path.name for path in NOTEBOOKS]  # no row without a notebook, none without a row
+    assert all(link.startswith(number) and 0 < int(minutes) <= 90 for number, link, minutes in listed)
+
+
+GOOD = {
+    "metadata": {"kernelspec": {"name": "python3"}},
+    "cells": [
+        {
+            "cell_type": "markdown",
+            "metadata": {},
+            "source": "# 03 · A title\n### 한국어 제목\n\n"
+            + "가나다라마바사아자차" * 7
+            + "\n\nYou will be able to; you need; 5 minutes.",
+        },
+        {
+            "cell_type": "code",
+            "metadata": {},
+            "execution_count": 1,
+            "outputs": [],
+            "source": "from dsel import notebook\ntier = notebook.start()\nassert True\nassert_close(grad, grad)",
+        },
+        {
+            "cell_type": "markdown",
+            "metadata": {},
+            "source": "An exercise\n" + "".join(f"<details><summary>{s}</summary>x</details>\n" for s in ("Hint", "Solution")),
+        },
+        {"cell_type": "code", "metadata": {"tags": ["exercise"]}, "execution_count": 2, "outputs": [], "source": "x = 1"},
+    ],
+}
+BREAK = {
+    "title": ("head_says_what_to_expect", 0, lambda cell: cell.update(source=cell["source"].replace("# 03", "# 04"))),
+    "korean": ("head_says_what_to_expect", 0, lambda cell: cell.update(source=HANGUL.sub("x", cell["source"]))),
+    "minutes": ("head_says_what_to_expect", 0, lambda cell: cell.update(source=cell["source"].replace("minutes", ""))),
+    "start": ("first_code_cell_imports_everything", 1, lambda cell: cell.update(source="assert assert_close(grad)")),
+    "import": ("first_code_cell_imports_everything", 3, lambda cell: cell.update(source="import os")),
+    "long": ("small_cells", 3, lambda cell: cell.update(source="x = 1\n" * 26)),
+    "no assert": ("asserts_something", 1, lambda cell: cell.update(source="notebook.start()")),
+    "pip": ("stays_offline", 3, lambda cell: cell.update(source="%pip install x")),
+    "picture": ("stays_offline", 2, lambda cell: cell.update(source=cell["source"] + "![a](https://x.org/a.png)")),
+    "script": ("stays_offline", 3, lambda cell: cell.update(outputs=[
+        {"output_type": "display_data", "data": {"text/html": '<script src="https://cdn.plot.ly/p.js">'}}])),
+    "alt": ("pictures_have_words", 2, lambda cell: cell.update(source=cell["source"] + '<img src="a.png">')),
+    "open": ("solutions_are_folded", 2, lambda cell: cell.update(source=cell["source"] + "\n## Solution\n")),
+    "unclosed": ("solutions_are_folded", 2, lambda cell: cell.update(source=cell["source"] + "<details>")),
+    "shown": ("solutions_are_folded", 3, lambda cell: cell["metadata"].update(tags=["solution"])),
+    "error": ("was_run_and_ran_well", 3, lambda cell: cell.update(outputs=[
+        {"output_type": "error", "ename": "E", "evalue": "v", "traceback": []}])),
+    "not run": ("was_run_and_ran_well", 3, lambda cell: cell.update(execution_count=None)),
+    "time stamps": ("clean_file", 3, lambda cell: cell["metadata"].update(execution={"start": "1"})),
+    "path": ("clean_file", 3, lambda cell: cell.update(outputs=[
+        {"output_type": "stream", "name": "stdout", "text": "/home/me/x"}])),
+    "paper": ("readable_on_dark_pages", 3, lambda cell: cell.update(outputs=[
+        {"output_type": "display_data", "data": {PLOTLY: {"data": [], "layout": {"paper_bgcolor": "rgba(0,0,0,0)"}}}}])),
+    "letters": ("readable_on_dark_pages", 3, lambda cell: cell.update(outputs=[
+        {"output_type": "display_data", "data": {"text/html": '<p style="color:#222">x</p>'}}])),
+    "measured": ("prose_types_no_measurements", 2, lambda cell: cell.update(source=cell["source"] + " reaches 28.5 %")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("how", BREAK)
+def test_every_rule_can_fail(how):
+    rule, number, damage = BREAK[how]
+    nb = copy.deepcopy(GOOD)
+    assert not [said for each in RULES for said in each(nb, "03_x")]
+    damage(nb["cells"][number])
+    assert [each.__name__ for each in RULES if list(each(nb, "03_x"))] == [rule]
+
+
+def test_every_rule_is_shown_to_fail():
+    assert {rule for rule, _, _ in BREAK.values()} == {rule.__name__ for rule in RULES}

@@ -1,0 +1,147 @@
+"""The ledger is green for dsel.losses, red for wrong formulas, and its links lead to the lines they name."""
+
+import math
+import re
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from dsel import losses
+from dsel.teaching import ledger as book
+from dsel.utils.errors import BadInput
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def entries():
+    return book.ledger(cases=12)
+
+
+def test_every_formula_equals_its_loops(entries):
+    assert [e.key for e in entries] == list(book.KEYS)
+    for e in entries:
+        assert e.verdict == "equal", e
+        assert 0 <= e.value_error <= book.VALUE_TOLERANCE, e
+        assert 0 <= e.gradient_error <= book.GRADIENT_TOLERANCE, e
+        assert e.gradient_error > 0, e  # two ways of computing never agree to the last bit everywhere: they are two ways
+
+
+def wrong(**functions):
+    """dsel.losses with some functions replaced; what calls them inside DisentangledLoss is replaced as well."""
+    return SimpleNamespace(**{**vars(losses), **functions})
+
+
+WRONG = {
+    "sign": ("content", {"matching_loss": lambda logits: -losses.matching_loss(logits)}),
+    "sum instead of mean": ("identity", {"matching_loss": lambda z: losses.matching_loss(z) * z.shape[-1]}),
+    "no mean at all": ("content", {"matching_loss": lambda z: -z.log_softmax(-1).diagonal(dim1=-2, dim2=-1)}),
+    "columns instead of rows": ("content", {"matching_loss": lambda z: losses.matching_loss(z.mT)}),
+    "match instead of uniform": ("confusion_cs", {"confusion_loss": losses.matching_loss}),
+    "entropy instead of cross-entropy": (
+        "confusion_sc",
+        {"confusion_loss": lambda z: -(z.softmax(-1) * z.log_softmax(-1)).mean()},
+    ),
+    "right value, no gradient": ("confusion_sc", {"confusion_loss": lambda z: losses.confusion_loss(z).detach()}),
+    "right value, half the gradient": ("content", {"matching_loss": lambda z: losses.matching_loss((z + z.detach()) / 2)}),
+    "audio as the anchor": ("content_logits", {"content_logits": lambda v, a, sim: sim(a, v)}),
+    "picked audio": ("identity_logits", {"identity_logits": lambda v, a, sim, r: sim(v[torch.arange(len(v)), r], a[:, 0])}),
+    "squared distance": ("inverse_distance", {"inverse_distance": lambda x, y, eps: losses.inverse_distance(x, y, eps) ** 2}),
+    "no floor": ("inverse_distance", {"inverse_distance": lambda x, y, eps: losses.inverse_distance(x, y, 1e-9)}),
+    "no b": ("scaled_cosine", {"scaled_cosine": lambda x, y, w, b: losses.scaled_cosine(x, y, w, 0 * b)}),
+    "a nan": ("content", {"matching_loss": lambda z: losses.matching_loss(z) * math.nan}),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_formula_is_named_different(name):
+    key, functions = WRONG[name]
+    (entry,) = book.ledger([key], cases=6, module=wrong(**functions))
+    assert entry.verdict == "DIFFERENT"
+
+
+class Forgetful(losses.DisentangledLoss):
+    """A scale that the confusion terms should train or not, got wrong in each variant."""
+
+    def _confuse(self, similarity):
+        return {"detached": similarity, "trained": losses.frozen(similarity), "fixed": self._fixed}[self.confusion_scale]
+
+
+def test_a_wrong_gradient_of_the_scale_alone_is_seen_in_the_total():
+    (entry,) = book.ledger(["total"], cases=12, module=wrong(DisentangledLoss=Forgetful))
+    assert entry.value_error <= book.VALUE_TOLERANCE  # nothing but the gradient gives it away
+    assert entry.verdict == "DIFFERENT"
+
+
+def test_cases_cover_both_similarities_all_scales_and_unequal_sizes():
+    cases = [book.draw_case(0, number) for number in range(24)]
+    assert {(c.similarity, c.confusion_scale) for c in cases} == {
+        (s, k) for s in ("cosine", "inverse_distance") for k in ("detached", "trained", "fixed")
+    }
+    shapes = {c.face["content"].shape for c in cases}
+    assert any(B != N for B, N, _ in shapes)
+    assert any(B == 1 for B, _, _ in shapes)
+    assert any(N == 1 for _, N, _ in shapes)
+    np.testing.assert_array_equal(book.draw_case(3, 4).face["identity"], book.draw_case(3, 4).face["identity"])
+
+
+def test_error_is_relative_above_one_absolute_below_and_infinite_for_another_shape():
+    assert book.error([100.0], [200.0]) == 0.5
+    assert book.error([0.25], [0.5]) == 0.25
+    assert book.error([1.0, 1.0], [1.0]) == math.inf
+    assert math.isnan(book.error([math.nan], [1.0]))
+
+
+def test_unknown_row_is_refused():
+    with pytest.raises(BadInput, match="no row contents"):
+        book.ledger(["contents"])
+
+
+LINK = re.compile(r"\[`([\w.]+)`\]\(\./([\w/]+\.py)#L(\d+)\)")
+
+
+@pytest.mark.parametrize("table", ["ledger", "deviations"])
+def test_links_hit_the_definition_they_name(entries, table):
+    text = book.to_markdown(entries, root=".") if table == "ledger" else book.deviations_markdown(root=".")
+    rows = text.splitlines()[2:]
+    assert len(rows) == len(entries if table == "ledger" else book.DEVIATIONS)
+    for row in rows:
+        found = LINK.findall(row)
+        assert found, row
+        for name, file, number in found:
+            line = (ROOT / file).read_text().splitlines()[int(number) - 1]
+            assert re.match(rf"\s*(def|class) {name.split('.')[-1]}\b", line), (row, line)
+
+
+def test_tables_have_as_many_cells_in_every_row(entries):
+    """A | inside a formula would break a Markdown table."""
+    for text in (book.to_markdown(entries), book.deviations_markdown()):
+        assert len({row.count("|") for row in text.splitlines()}) == 1
+
+
+def test_a_link_to_nothing_is_refused():
+    with pytest.raises(BadInput, match="defines no no_such_function"):
+        book.line_of("dsel/losses.py", "no_such_function")
+    with pytest.raises(BadInput, match=r"dsel/lost\.py"):
+        book.line_of("dsel/lost.py", "matching_loss")
+
+
+def test_stamp_replaces_what_stands_between_the_marks_and_is_idempotent():
+    text = "before\n<!-- ledger -->\nold\nrows\n<!-- /ledger -->\nafter\n"
+    once = book.stamp(text, "ledger", r"| $\frac{1}{2}$ |")
+    assert once == "before\n<!-- ledger -->\n| $\\frac{1}{2}$ |\n<!-- /ledger -->\nafter\n"
+    assert book.stamp(once, "ledger", r"| $\frac{1}{2}$ |") == once
+    assert book.stamp(once, "deviations", "x") == once
+
+
+def test_main_stamps_a_file_in_place_and_names_a_missing_one(tmp_path, capsys):
+    page = tmp_path / "page.md"
+    page.write_text("# Title\n<!-- deviations -->\n<!-- /deviations -->\n")
+    assert book.main([str(page)]) == 0
+    assert book.deviations_markdown(root=".") in page.read_text()
+    assert list(tmp_path.iterdir()) == [page]
+    assert book.main([str(tmp_path / "none.md")]) == 2
+    assert "none.md: no such file" in capsys.readouterr().err

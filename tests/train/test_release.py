@@ -1,0 +1,60 @@
+"""Released networks: small, loadable by name, and as good as their card says."""
+
+import hashlib
+import json
+
+import numpy as np
+import pytest
+import torch
+
+import dsel
+from dsel import corpus as corpora
+from dsel.evaluate import evaluate, evaluate_model
+from dsel.model import ModelConfig
+from dsel.train import RELEASED, load_model, load_released, release, train
+from dsel.utils.errors import BadInput
+
+
+def test_release_keeps_the_networks_and_tells_where_they_come_from(noise_corpus, tmp_path, monkeypatch):
+    run = tmp_path / "run"
+    train(noise_corpus.path, run, progress=False, B=3, N=6, extra=2, steps=2, device="cpu", precision="float32")
+    with pytest.raises(BadInput, match="a released model needs its figures"):
+        release(run, tmp_path / "small.pt")
+    rows = evaluate(run, noise_corpus.path, progress=False)
+    path = release(run, tmp_path / "small.pt")
+    card = json.loads(path.with_suffix(".json").read_text())
+    assert card["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert card["evaluation"]["rows"] == rows
+    assert card["evaluation"]["corpus"] == noise_corpus.meta
+    assert card["train"]["B"] == 3
+    monkeypatch.setattr("dsel.train.released.RELEASED", tmp_path)
+    small, whole = load_released("small"), load_model(run, "cpu")
+    assert not small.training
+    for name, value in whole.state_dict().items():
+        torch.testing.assert_close(small.state_dict()[name], value, rtol=1e-3, atol=1e-6)
+    with pytest.raises(BadInput, match="no such released model; known are small"):
+        load_released("huge")
+
+
+@pytest.mark.parametrize("name", ["laptop", "notes", "gpu"])
+def test_a_released_model_is_what_its_card_says(name):
+    """Its hash, and its verification on the people of data/mini it has never met: far from chance, identity above content."""
+    card = json.loads((RELEASED / f"{name}.json").read_text())
+    assert hashlib.sha256((RELEASED / f"{name}.pt").read_bytes()).hexdigest() == card["sha256"]
+    assert (RELEASED / f"{name}.pt").stat().st_size < 4_000_000
+    assert (card["train"]["within"] == 0) == (name == "notes")  # the notes' four terms, or the trainer's default
+    model = dsel.load(name)
+    assert model.config == ModelConfig.laptop()
+    told = {row["figure"]: row["value"] for row in card["evaluation"]["rows"]}
+    found = {row["figure"]: row["value"] for row in evaluate_model(model, corpora.open("mini"), progress=False)}
+    content = "content task, content head: top-1 of 30 windows"
+    assert found[content] == pytest.approx(told[content], rel=0.25)  # another 108 tracks, drawn the same way
+    eer = [found[f"EER, {head} head, free trials"] for head in ("identity", "content")]
+    assert eer[0] < eer[1]
+    # 36 target pairs: four standard errors around the card's figure
+    share = told["EER, identity head, free trials"] / 100
+    assert eer[0] / 100 == pytest.approx(share, abs=4 * np.sqrt(share * (1 - share) / 36))
+
+
+def test_all_that_is_released_is_small():
+    assert sum(path.stat().st_size for path in RELEASED.iterdir()) < 10_000_000
