@@ -46,10 +46,10 @@ stills: $(VENV)/.test
 	$(BIN)/python tools/stills.py
 
 browser: $(VENV)/.test
-	DSEL_BROWSER=all OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/test_browser.py -x
+	DSEL_BROWSER=all OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/notebooks/test_browser.py -x
 
 colab: $(VENV)/.test
-	$(BIN)/python -m pytest tests/test_colab.py -m slow
+	$(BIN)/python -m pytest tests/notebooks/test_colab.py -m slow
 
 $(VENV)/.uv:
 	$(PYTHON) -m venv $(VENV)

@@ -2,7 +2,7 @@
 
     python benchmarks/click.py
 
-Films are those of tests/test_prepare.py (which refuses an error of 1 ms). Prints one table, container x codecs x frames a
+Films are those of tests/prepare/test_prepare.py (which refuses an error of 1 ms). Prints one table, container x codecs x frames a
 second -> error in ms, and writes benchmarks/click.md. (Source: ours.)
 """
 

@@ -123,9 +123,9 @@ def _watched(now, count, wanted: int) -> None:
 
         setattr(owner, name, told)
 
-    watch(corpus, "_build_cache", "cache")
+    watch(corpus.cache, "_build_cache", "cache")
     watch(train.Trainer, "train_step", "step")
-    watch(train, "write_checkpoint", "checkpoint")
+    watch(train.trainer, "write_checkpoint", "checkpoint")
 
 
 def _same(a, b) -> bool:

@@ -296,7 +296,7 @@ def warm_up() -> None:
 
 
 def run_tests(_) -> str:
-    """tests/test_losses.py up to its first failure: what failed, or '' if nothing did."""
+    """tests/method/test_losses.py up to its first failure: what failed, or '' if nothing did."""
     import pytest
     from hypothesis import Phase, settings
 

@@ -1,11 +1,13 @@
 """dsel: disentangled speech embeddings from talking faces, taught formula by formula.
 
-Nothing is imported here, so that ``import dsel`` costs nothing; take what you need::
+Nothing heavy is imported here, so that ``import dsel`` costs nothing; take what you need::
 
     from dsel import losses, model, corpus
 """
 
-__version__ = "0.1.0"
+from dsel.utils.version import VERSION as __version__
+
+__all__ = ["__version__", "load"]
 
 
 def load(name: str = "laptop"):

@@ -10,8 +10,8 @@ import sys
 from dataclasses import fields
 from pathlib import Path
 
-from dsel import __version__
 from dsel.utils.errors import BadInput
+from dsel.utils.version import VERSION
 
 WIDTH = argparse.ArgumentDefaultsHelpFormatter
 
@@ -147,7 +147,7 @@ def _typed(text: str, like):
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("dsel", description="Disentangled speech embeddings from talking faces.")
-    parser.add_argument("--version", action="version", version=f"dsel {__version__}")
+    parser.add_argument("--version", action="version", version=f"dsel {VERSION}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
     def command(name: str, function, text: str, more: str = ""):

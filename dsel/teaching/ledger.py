@@ -6,8 +6,10 @@
 One function makes the table that the notebooks, the README and the tests show. Beside it stands the other table of the kind
 "what is claimed, and where": the notes say / the authors' code does / we do / why, each row with the line of our code.
 
-    python -m dsel.teaching.ledger FILE.md ...      rewrite both tables in a file, between the marks <!-- ledger --> ... <!-- /ledger -->
-                                           and <!-- deviations --> ... <!-- /deviations -->
+    python -m dsel.teaching.ledger FILE.md ...
+
+rewrites both tables in a file, between the marks <!-- ledger --> ... <!-- /ledger -->
+and <!-- deviations --> ... <!-- /deviations -->.
 """
 
 from __future__ import annotations
@@ -320,7 +322,7 @@ def ledger(only=KEYS, *, cases: int = 24, seed: int = 0, module=losses) -> list[
         module: where the functions are taken from: `dsel.losses`, or something with the same names (a wrong one, in tests).
     Raises:
         BadInput: an unknown key.
-    (Source: ours. The gradients of the loops were derived by hand; `tests/test_losses.py` checks those by differences.)
+    (Source: ours. The gradients of the loops were derived by hand; `tests/method/test_losses.py` checks those by differences.)
     """
     rows = {row[0]: row for row in ROWS}
     unknown = [key for key in only if key not in rows]
@@ -478,7 +480,7 @@ DEVIATIONS = (
         "SGD with momentum, the rate falling by a constant factor each epoch",
         "the same as `paper`; AdamW, warm-up and cosine as `laptop`",
         "a common choice for few steps; the two were not compared",
-        ("dsel/train/trainer.py", "make_optimiser"),
+        ("dsel/train/optimiser.py", "make_optimiser"),
     ),
 )
 

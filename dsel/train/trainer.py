@@ -25,7 +25,6 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-import dsel
 from dsel.corpus.tracks import Corpus
 from dsel.corpus.tracks import open as open_corpus
 from dsel.losses import content_logits, identity_logits, top1
@@ -42,6 +41,7 @@ from dsel.train.objective import Objective, make_loss
 from dsel.train.optimiser import compile_, make_optimiser
 from dsel.utils.errors import BadInput
 from dsel.utils.files import replace_text
+from dsel.utils.version import VERSION
 
 AHEAD = 2  # batches read while a step is computed
 CONE, SPREAD = 0.99, 1e-3  # beyond these the embeddings count as collapsed
@@ -179,7 +179,7 @@ class Trainer:
             "running": self.running.state_dict(),
             "best": self.best,
             "config": {"model": self.model.config.to_dict(), "train": asdict(self.config)},
-            "versions": {"dsel": dsel.__version__, "torch": str(torch.__version__), "python": platform.python_version()},
+            "versions": {"dsel": VERSION, "torch": str(torch.__version__), "python": platform.python_version()},
         }
         write_checkpoint(self.out, state, keep=self.config.keep, best=best)
 

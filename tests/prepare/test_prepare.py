@@ -613,7 +613,7 @@ def test_another_corpus_is_not_written_over(tmp_path):
 
 MEMORY = """
 import sys
-sys.path.insert(0, {tests!r})
+sys.path[:0] = [{tests!r}, {tests!r} + "/prepare"]
 from test_prepare import fixed
 from dsel.prepare import prepare
 prepare({path!r}, {out!r}, detector=fixed, progress=False, workers=1)

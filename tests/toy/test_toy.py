@@ -24,7 +24,7 @@ pytest.importorskip("av", reason="clips need PyAV")
 from dsel.toy import make, seeds
 from dsel.toy.face import draw_scene, face_of, render
 from dsel.toy.live import LiveFaces
-from dsel.toy.plan import Recipe
+from dsel.toy.plan import Recipe, vocabulary_of
 from dsel.toy.plan import plan as plan_cast
 from dsel.toy.speaker import draw_speaker
 
