@@ -33,7 +33,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 LOSSES = ROOT / "dsel" / "losses.py"
-TESTS = ROOT / "tests" / "test_losses.py"
+TESTS = ROOT / "tests" / "method" / "test_losses.py"
 REPORT = Path(__file__).with_suffix(".md")
 # What a losses notebook brings along; imported once, before the forks. Nothing of dsel: each fork imports that afresh.
 WARM = ("torch", "numpy", "pytest", "hypothesis", "plotly.graph_objects", "plotly.subplots", "IPython.display", "ipywidgets")
