@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dsel.utils.errors import BadInput
 from dsel.timing import MEL_HOP, MEL_LENGTH, SAMPLE_RATE
+from dsel.utils.errors import BadInput
 
 N_MELS = 40  # mel bands, 0 to 8000 Hz (authors' code)
 N_FFT = 512  # (authors' code)

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dsel.audio import FRONT_ENDS, OVERHANG, front_end, import_torchaudio, instance_norm, log_mel
-from dsel.utils.errors import BadInput
 from dsel.timing import FPS, mels_for, samples_for
+from dsel.utils.errors import BadInput
 
 # torchaudio's wheel is built for CUDA and cannot load its compiled part beside every torch. What is compared is written in
 # Python, so the compiled part is replaced by a stub; in a process of its own, where nothing else sees the stub.
