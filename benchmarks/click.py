@@ -2,8 +2,8 @@
 
     python benchmarks/click.py
 
-Films are those of tests/prepare/test_prepare.py (which refuses an error of 1 ms). Prints one table, container x codecs x frames a
-second -> error in ms, and writes benchmarks/click.md. (Source: ours.)
+Films are those of tests/prepare/test_prepare.py (which refuses an error of 1 ms). Prints one table, container x codecs x frames
+a second -> error in ms, and writes benchmarks/click.md. (Source: ours.)
 """
 
 from __future__ import annotations
