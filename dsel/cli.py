@@ -58,7 +58,7 @@ def _train(settings: list[str], networks: list[str], **arguments) -> None:
     shape = vars(ModelConfig.named(arguments["config"]))
     shape = {name: value for name, value in shape.items() if isinstance(value, bool | int | str) and name != "name"}
     shape["track_norm"] = True  # the old name of front_end=track or none
-    defaults = {field.name: field.default for field in fields(TrainConfig)}
+    defaults = {field.name: field.default for field in fields(TrainConfig)} | {"leave_out": 0}  # a number, or none
     changed = _settings("--net", networks, shape)
     trainer = train(**arguments, networks=changed, **_settings("--set", settings, defaults))
     if trainer.ranks.first:
@@ -260,11 +260,18 @@ def _parser() -> argparse.ArgumentParser:
         "Train every variant of the method with several seeds, judge them, and tabulate with intervals",
         "Best first, resumable at any moment; several processes may share DIR. Results in DIR/results.csv and report-*.md.",
     )
-    sub.add_argument("--preset", default="laptop", choices=("fast", "laptop", "gpu"), help="seconds, hours, hours on a GPU")
+    sub.add_argument("--preset", default="laptop", choices=("fast", "laptop", "gpu", "grid"),
+                     help="seconds, hours, hours on a GPU; grid: the laptop's, judged at the end alone")  # fmt: skip
     sub.add_argument("--out", required=True, type=Path, help="folder of the experiment; its corpora are made there")
     sub.add_argument(
-        "--rows", nargs="+", default=None, metavar="ROW", help="only these rows, e.g. e1-lam0 e1-lam1 (default: all)"
+        "--rows",
+        nargs="+",
+        default=None,
+        metavar="ROW",
+        help="rows, e.g. e1-lam0 e1-lam1, or groups of them: terms (the default), grid, singles, long, random",
     )
+    sub.add_argument("--halving", dest="halved", action="store_true",
+                     help="the grid by successive halving on validation speakers; then --rows, if any")  # fmt: skip
     sub.add_argument("--seeds", nargs="+", type=int, default=None, metavar="N", help="only these seeds (default: the preset's)")
     step = sub.add_mutually_exclusive_group()
     step.add_argument("--confirm", dest="do", action="store_const", const="confirm", default="train",

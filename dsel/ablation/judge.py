@@ -62,10 +62,15 @@ def judge(
     return found | (_matching(e, similarity) if faces else {})
 
 
+def face_tracks(corpus: Corpus) -> list:
+    """The training tracks that `face_directions` looks at, evenly spread."""
+    tracks = [track for track in corpus.split("train") if track.usable >= WINDOW_FRAMES]
+    return tracks[:: max(1, len(tracks) // FACES)][:FACES]
+
+
 def face_directions(model: TwoStream, corpus: Corpus) -> np.ndarray:
     """`main_directions` of the faces of some training tracks, by the identity head: (d, D)."""
-    tracks = [track for track in corpus.split("train") if track.usable >= WINDOW_FRAMES]
-    tracks = tracks[:: max(1, len(tracks) // FACES)][:FACES]
+    tracks = face_tracks(corpus)
     cache = corpus.cache(model.config.face_size, tracks=tracks, progress=False)
     return main_directions(embed_tracks(model, cache, tracks, streams=("face",), progress=False).means("face", "identity"))
 

@@ -47,7 +47,8 @@ class Schedule:
     speakers, tracks: for training, in each corpus; validation, test: speakers to judge by, of `test_tracks` tracks each.
     corpus_seed: of the corpora. new_speakers: test speakers that `confirm` draws afresh.
     short, long: training steps of a row; each is also judged at its marks. idle: steps of the random network, which learns
-    nothing in them but the statistics of its BatchNorm. most_seeds: of the paired rows and the notes' rows; few_seeds: of
+    nothing in them but the statistics of its BatchNorm. long_speakers: for training in the long rows; None: as many as in the
+    short ones. most_seeds: of the paired rows and the notes' rows; few_seeds: of
     the others.
     B, N, extra, lam_warmup: see `dsel.train.TrainConfig`. config: the networks, 'laptop' or 'paper'.
     """
@@ -68,6 +69,7 @@ class Schedule:
     idle: int = 30
     most_seeds: int = 5
     few_seeds: int = 3
+    long_speakers: int | None = None
     config: str = "laptop"
     B: int = 16
     N: int = 16
@@ -76,7 +78,8 @@ class Schedule:
 
     @classmethod
     def named(cls, name: str, **changes) -> Schedule:
-        """'fast' (seconds), 'laptop' (hours on two cores) or 'gpu', with changes. Raises BadInput for anything unknown."""
+        """'fast' (seconds), 'laptop' (hours on two cores), 'gpu', or 'grid' (the laptop's, judged at the end alone, with long
+        trainings on more speakers), with changes. Raises BadInput for anything unknown."""
         if name not in PRESETS:
             raise BadInput(f"preset {name!r}: must be one of {', '.join(PRESETS)}")
         known = {f.name for f in fields(cls)}
@@ -105,6 +108,7 @@ PRESETS = {
         **{"B": 4, "N": 6, "extra": 4, "lam_warmup": 2},
     },
     "laptop": {},
+    "grid": {"short_marks": (), "long_marks": (), "few_seeds": 5, "long": 2500, "long_speakers": 3000},
     "gpu": {
         **{"speakers": 4000, "tracks": 3, "test": 200, "new_speakers": 400, "short": 2000, "long": 10_000},
         **{"short_marks": (500, 1000), "long_marks": (2000, 5000), "few_seeds": 5, "B": 30, "N": 30, "extra": 128},
@@ -126,6 +130,10 @@ class Row:
 
     def steps(self, schedule: Schedule) -> int:
         return getattr(schedule, self.length)
+
+    def speakers(self, schedule: Schedule) -> int:
+        """How many training speakers its corpus has."""
+        return (self.length == "long" and schedule.long_speakers) or schedule.speakers
 
     def marks(self, schedule: Schedule) -> list[int]:
         """The steps at which it is judged, the last one included."""
@@ -196,7 +204,7 @@ BEYOND = (
 )
 # The log-mel of a track is normalised over the track, so that each window knows the average of all of them, words included.
 RAW = tuple(
-    Row(f"raw-{name}", f"input not normalised over the track, {what}", 1.0, "short", changes, model={"track_norm": False})
+    Row(f"raw-{name}", f"input not normalised over the track, {what}", 1.0, "short", changes, model={"front_end": "none"})
     for name, what, changes in (
         ("lam0", "content + identity", {"lam": 0.0}),
         ("lam1", "+ disentanglement", {"lam": 1.0}),
@@ -213,19 +221,108 @@ BLOCKS = (
     _pair(1.0), (RANDOM, *NOTES), BEYOND, RAW, LAMBDAS, SCALES, _pair(0.5), EXTRAS, INVERSE,
     _longer((*_pair(1.0), SCALES[1]), many=False), _longer(NOTES, many=True),
 )  # fmt: skip
-ROWS = {row.id: row for block in BLOCKS for row in block}
+
+
+# --- The grid: front end x lambda x within, on both corpora -------------------------------------
+
+FRONTS = ("none", "track", "level")
+GRID_LAMBDAS = (0.0, 1.0, 3.0, 10.0)
+# Cells of the grid that are rows above: the same training under the id that results.csv knows.
+KNOWN_CELLS = {
+    **{(1.0, "track", x, 0.0): name for x, name in ((0.0, "e1-lam0"), (1.0, "e1-lam1"), (3.0, "lam3"), (10.0, "lam10"))},
+    **{(1.0, "track", 0.0, 1.0): "within-alone", (1.0, "track", 1.0, 1.0): "within"},
+    **{(1.0, "none", 0.0, 0.0): "raw-lam0", (1.0, "none", 1.0, 0.0): "raw-lam1", (1.0, "none", 1.0, 1.0): "raw-within"},
+    **{(0.0, "track", 0.0, 0.0): "both", (0.0, "track", 1.0, 0.0): "full", (0.0, "track", 1.0, 1.0): "full-within"},
+}
+_BY_ID = {row.id: row for block in BLOCKS for row in block}
+
+
+def grid_id(entanglement: float, front_end: str, lam: float, within: float) -> str:
+    """The row of a cell of the grid."""
+    name = f"e{entanglement:g}-{front_end}-lam{lam:g}" + ("-within" if within else "")
+    return KNOWN_CELLS.get((entanglement, front_end, lam, within), name)
+
+
+def _grid_row(entanglement: float, front_end: str, lam: float, within: float) -> Row:
+    name = grid_id(entanglement, front_end, lam, within)
+    label = f"entanglement {entanglement:g}, input {front_end}, λ = {lam:g}" + (", + within-audio confusion" if within else "")
+    changes = {"lam": lam, "within": within}
+    return _BY_ID.get(name) or Row(name, label, entanglement, "short", changes, model={"front_end": front_end})
+
+
+def _variant(front_end: str, name: str, what: str, changes: dict, length: str = "short") -> Row:
+    """A further row at entanglement 1."""
+    prefix = "e1" if front_end == "track" else f"e1-{front_end}"
+    label = f"entanglement 1, input {front_end}, {what}"
+    return Row(f"{prefix}-{name}", label, 1.0, length, changes, model={"front_end": front_end})
+
+
+GRID = tuple(
+    tuple(_grid_row(e, front, lam, within) for within in (0.0, 1.0) for front in FRONTS for lam in GRID_LAMBDAS)
+    for e in (1.0, 0.0)
+)
+SINGLE = tuple(
+    _variant(front, name, f"{name} only", {alpha: 0.0, **NO_CONFUSION})
+    for front in ("track", "none")
+    for name, alpha in (("identity", "alpha_c"), ("content", "alpha_s"))
+)
+NO_EXTRAS = tuple(
+    _variant(front, f"extra0-lam{lam:g}", f"no extra tracks, λ = {lam:g}", {"extra": 0, "lam": lam})
+    for front, lams in (("track", (0.0, 1.0)), ("none", (0.0, 1.0, 3.0)))
+    for lam in lams
+)
+LEAVE_OUT = tuple(
+    _variant(front, f"leaveout-lam{lam:g}", f"mean voice without the picked moment, λ = {lam:g}", {"leave_out": 4, "lam": lam})
+    for front, lams in (("track", (0.0, 1.0)), ("none", (0.0, 3.0)))
+    for lam in lams
+)
+
+
+def _long_grid(front_end: str) -> tuple[Row, ...]:
+    """Long trainings of a front end: the lambdas, the fifth term, and no bound on w."""
+    rows = [(f"lam{lam:g}", f"λ = {lam:g}", {"lam": lam}) for lam in GRID_LAMBDAS]
+    rows += [("within", "λ = 1, + within-audio confusion", {"lam": 1.0, "within": 1.0})]
+    rows += [("unbounded", "λ = 1, w unbounded", {"lam": 1.0, "w_max": None})]
+    known = {"e1-lam0-long", "e1-lam1-long", "scale-unbounded-long"}
+    found = []
+    for name, what, changes in rows:
+        row = _variant(front_end, f"{name}-long", f"{what}, long", changes, "long")
+        old = "scale-unbounded-long" if row.id == "e1-unbounded-long" else row.id
+        found.append(_BY_ID[old] if old in known else row)
+    return tuple(found)
+
+
+LONG = ((*_long_grid("none"), *_long_grid("track")),)
+# What `dsel ablation --rows` takes beside single ids: named groups of blocks, each in the order of its worth.
+EXPERIMENTS = {
+    "terms": BLOCKS,
+    "grid": GRID,
+    "singles": (SINGLE, LEAVE_OUT, NO_EXTRAS),
+    "long": LONG,
+    "random": ((RANDOM,),),
+}
+ROWS = {row.id: row for blocks in EXPERIMENTS.values() for block in blocks for row in block}
 
 
 def cells(schedule: Schedule, rows=None, seeds=None) -> list[tuple[Row, int]]:
-    """What is to be trained, best first. rows: ids to keep; seeds: numbers to keep. Raises BadInput for an unknown id."""
-    unknown = sorted(set(rows or ()) - set(ROWS))
+    """What is to be trained, best first, each once.
+
+    rows: names of `EXPERIMENTS`, which come in the order given, and ids of rows, which come in the order of the blocks;
+    None: the experiment 'terms'. seeds: numbers to keep. Raises BadInput for an unknown name.
+    """
+    unknown = sorted(set(rows or ()) - set(ROWS) - set(EXPERIMENTS))
     if unknown:
-        raise BadInput(f"ablation: no row {unknown[0]!r}; there are {', '.join(ROWS)}")
-    found = []
-    for block in BLOCKS:
+        raise BadInput(f"ablation: no row {unknown[0]!r}; there are {', '.join(ROWS)}; and groups {', '.join(EXPERIMENTS)}")
+    names = ["terms"] if rows is None else [name for name in rows if name in EXPERIMENTS]
+    blocks = [block for name in names for block in EXPERIMENTS[name]]
+    single = set(rows or ()) - set(EXPERIMENTS)
+    everything = (block for group in EXPERIMENTS.values() for block in group)
+    blocks += [tuple(row for row in block if row.id in single) for block in everything]
+    found = {}
+    for block in blocks:
         turns = [(seed, row) for row in block for seed in row.seeds(schedule)]
-        found += [(row, seed) for seed, row in sorted(turns, key=lambda turn: turn[0])]
-    return [(row, seed) for row, seed in found if row.id in (rows or ROWS) and (seeds is None or seed in seeds)]
+        found |= {(row.id, seed): row for seed, row in sorted(turns, key=lambda turn: turn[0]) if (row.id, seed) not in found}
+    return [(row, seed) for (_, seed), row in found.items() if seeds is None or seed in seeds]
 
 
 def key_of(found: dict) -> tuple[str, int, int]:

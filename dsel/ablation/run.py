@@ -23,11 +23,13 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
-from dsel.ablation.judge import face_directions, judge, pair_hash
+from dsel.ablation.halving import chosen_by_the_grid, halving
+from dsel.ablation.judge import face_directions, face_tracks, judge, pair_hash
 from dsel.ablation.report import choose, report, write_report
 from dsel.ablation.rows import COLUMNS, SPLITS, Row, Schedule, cells, final, key_of, read_results
 from dsel.corpus.tracks import Corpus
 from dsel.corpus.tracks import open as open_corpus
+from dsel.model import ModelConfig
 from dsel.train.released import _keep_networks, load_networks
 from dsel.train.trainer import Trainer
 from dsel.utils.errors import BadInput
@@ -35,14 +37,16 @@ from dsel.utils.files import replace_text, write_csv
 
 
 def ablation(
-    out, preset: str = "laptop", *, rows=None, seeds=None, corpora: dict | None = None, progress: bool = True, **changes
-) -> list[dict]:
+    out, preset: str = "laptop", *, rows=None, seeds=None, halved: bool = False, corpora: dict | None = None,
+    progress: bool = True, **changes,
+) -> list[dict]:  # fmt: skip
     """Run the experiment, or go on with it; returns the rows of results.csv.
 
     Args:
         out: its folder.
-        preset: 'fast', 'laptop' or 'gpu'; changes: fields of `Schedule`.
-        rows, seeds: only these (ids of `ROWS`; numbers).
+        preset: 'fast', 'laptop', 'gpu' or 'grid'; changes: fields of `Schedule`.
+        rows, seeds: only these (ids of `ROWS` or names of `EXPERIMENTS`; numbers).
+        halved: first the grid by successive halving (`dsel.ablation.halving`), then `rows`, if any.
         corpora: {entanglement: corpus} to use instead of made ones; the first judges all.
     Several processes may share a folder: each takes the next cell that nobody else has.
     Raises:
@@ -50,18 +54,34 @@ def ablation(
     """
     out, schedule = Path(out), Schedule.named(preset, **changes)
     _claim(out, schedule)
-    todo = cells(schedule, rows, seeds)
-    total = sum(row.steps(schedule) for row, _ in todo)
-    with tqdm(total=total, desc="ablation", unit="step", disable=not progress, smoothing=0.02) as bar:
-        for row, seed in todo:
-            with _alone(out / "runs" / f".{row.id}-{seed}.lock") as mine:
-                if not mine:  # another process is at it
-                    continue
-                if not _finished(out, row, seed, schedule):
-                    _cell(out, row, seed, schedule, corpora, bar)
-                else:
-                    bar.update(row.steps(schedule))
-    return read_results(out)
+    with tqdm(desc="ablation", unit="step", disable=not progress, smoothing=0.02) as bar:
+        while True:
+            todo = _agenda(out, schedule, rows, seeds, halved)
+            left = _unfinished(out, todo, schedule)
+            bar.total = sum(row.steps(schedule) for row, _ in todo)
+            bar.n = bar.total - sum(row.steps(schedule) for row, _ in left)
+            if not any(_take(out, row, seed, schedule, corpora, bar) for row, seed in left):
+                if not (halved and left):  # nothing is left, or others are at it
+                    return read_results(out)
+                time.sleep(1)  # what others finish may call for more cells
+
+
+def _agenda(out: Path, schedule: Schedule, rows, seeds, halved: bool) -> list[tuple[Row, int]]:
+    """What is to be trained as far as the results tell, those that are done included."""
+    if not halved:
+        return cells(schedule, rows, seeds)
+    further = cells(schedule, rows, seeds) if rows else []
+    found = {(row.id, seed): row for row, seed in [*halving(read_results(out), schedule), *further]}
+    return [(row, seed) for (_, seed), row in found.items()]
+
+
+def _take(out: Path, row: Row, seed: int, schedule: Schedule, corpora: dict | None, bar) -> bool:
+    """Train a cell unless another process is at it or has finished it. Returns whether it was trained."""
+    with _alone(out / "runs" / f".{row.id}-{seed}.lock") as mine:
+        if not mine or not _unfinished(out, [(row, seed)], schedule):
+            return False
+        _cell(out, row, seed, schedule, corpora, bar)
+        return True
 
 
 def draw(out, *, pictures: bool = True) -> list[Path]:
@@ -85,22 +105,33 @@ def draw(out, *, pictures: bool = True) -> list[Path]:
 # --- After every choice -----------------------------------------------------------------------------------------------------
 
 
+def freeze(out) -> dict:
+    """Write DIR/frozen.json, unless it is there: what is chosen, by which metrics, and the seed of new test speakers.
+
+    The seed is taken from the hashes of results and schedule, so that nobody picks it. Where the grid is far enough,
+    `grid` holds the front end and lambda that it chooses, see `dsel.ablation.halving`. Raises BadInput where nothing can be
+    chosen yet.
+    """
+    out, held = Path(out), Path(out) / "frozen.json"
+    if not held.is_file():
+        results = read_results(out)
+        hashes = {name: hashlib.sha256((out / name).read_bytes()).hexdigest() for name in ("results.csv", "schedule.json")}
+        frozen = choose(results) | chosen_by_the_grid(results) | {"sha256": hashes}
+        seed = int(hashlib.sha256(json.dumps(frozen, sort_keys=True).encode()).hexdigest()[:7], 16)
+        replace_text(held, json.dumps(frozen | {"seed": seed}, indent=1) + "\n")
+    return _read_json(held)
+
+
 def confirm(out, *, progress: bool = True) -> list[dict]:
     """Freeze the choice, then draw new test speakers and judge the trained networks on them; returns confirmed.csv's rows.
 
-    DIR/frozen.json is written first: what was chosen, by which figures, the hashes of results and schedule; and the seed of
-    the new speakers, which is taken from those hashes, so that nobody picks it. Called again, it goes on; trainings finished
-    after the freeze are judged too, but can no longer change the choice. Voices alone are judged: the trials need no faces.
+    DIR/frozen.json is written first, see `freeze`. Called again, it goes on; trainings finished after the freeze are judged
+    too, but can no longer change the choice. Voices alone are judged: the trials need no faces.
     Raises BadInput where nothing can be chosen yet.
     """
     out, held = Path(out), Path(out) / "frozen.json"
     schedule = Schedule(**{k: tuple(v) if isinstance(v, list) else v for k, v in _read_json(out / "schedule.json").items()})
-    if not held.is_file():
-        hashes = {name: hashlib.sha256((out / name).read_bytes()).hexdigest() for name in ("results.csv", "schedule.json")}
-        frozen = choose(read_results(out)) | {"sha256": hashes}
-        seed = int(hashlib.sha256(json.dumps(frozen, sort_keys=True).encode()).hexdigest()[:7], 16)
-        replace_text(held, json.dumps(frozen | {"seed": seed}, indent=1) + "\n")
-    frozen = _read_json(held)
+    frozen = freeze(out)
     if frozen["seed"] == schedule.corpus_seed:
         raise BadInput(f"{held}: its seed is the one of the old speakers; the choice must be made again")
     corpus = _make(
@@ -142,8 +173,7 @@ def _read_json(path: Path) -> dict:
 
 def _cell(out: Path, row: Row, seed: int, schedule: Schedule, corpora: dict | None, bar) -> None:
     """Train one cell to each of its marks, judging it there; what is left are its networks and its curves."""
-    judged = _corpus(out, schedule, 0.0, corpora, not bar.disable)
-    data = judged if row.entanglement == 0.0 else _corpus(out, schedule, row.entanglement, corpora, not bar.disable)
+    data = _corpus(out, schedule, row.entanglement, corpora, not bar.disable, row.speakers(schedule))
     run = out / "runs" / f"{row.id}-{seed}"
     config, model = row.train_config(schedule, seed), row.model_config(schedule)
     trainer = Trainer(data, model, config, run, resume=(run / "checkpoint.pt").is_file(), progress=False)
@@ -162,6 +192,7 @@ def _cell(out: Path, row: Row, seed: int, schedule: Schedule, corpora: dict | No
             raise KeyboardInterrupt
         if trainer.step > mark or (row.id, seed, mark) in {key_of(known) for known in read_results(out)}:
             continue  # judged before it was interrupted
+        judged = _corpus(out, schedule, 0.0, corpora, not bar.disable)
         known = {"row": row.id, "seed": seed, "step": mark, "steps": config.steps, "entanglement": row.entanglement}
         found = known | {"pair": pair, **trainer.loss.scales()}
         directions = face_directions(trainer.model, judged) if mark == config.steps else None
@@ -218,37 +249,57 @@ def _tidy(out: Path) -> None:
             continue
 
 
-def _finished(out: Path, row: Row, seed: int, schedule: Schedule) -> bool:
+def _unfinished(out: Path, todo: list[tuple[Row, int]], schedule: Schedule) -> list[tuple[Row, int]]:
+    """Those of the cells that lack the result of one of their marks."""
     known = {key_of(found) for found in read_results(out)}
-    return all((row.id, seed, mark) in known for mark in row.marks(schedule))
+    return [(row, seed) for row, seed in todo if any((row.id, seed, m) not in known for m in row.marks(schedule))]
 
 
-def _corpus(out: Path, schedule: Schedule, entanglement: float, given: dict | None, progress: bool) -> Corpus:
-    """The corpus of that entanglement, made if it is not there. Only the one of 0 has speakers to judge by."""
+def prepare_corpus(out, preset: str, entanglement: float, *, train_speakers=None, workers=None, **changes) -> Corpus:
+    """Make one of the corpora of an experiment, and the caches that its cells read, before the cells start.
+
+    train_speakers: None: as many as the short rows have. workers: processes; None: one a core. Processes that want
+    this corpus meanwhile wait for it. Raises BadInput as `ablation`.
+    """
+    out, schedule = Path(out), Schedule.named(preset, **changes)
+    _claim(out, schedule)
+    size = ModelConfig.named(schedule.config).face_size
+    return _corpus(out, schedule, entanglement, None, False, train_speakers, workers=workers, cache_at=size)
+
+
+def _corpus(
+    out: Path, schedule: Schedule, entanglement: float, given: dict | None, progress: bool, speakers: int | None = None, **how
+) -> Corpus:
+    """The corpus of that entanglement, made if it is not there. Only the first one of 0 has speakers to judge by."""
     if given:
         return open_corpus(given[entanglement if entanglement in given else min(given)])
-    judges = not entanglement
+    speakers = speakers or schedule.speakers
+    usual = speakers == schedule.speakers
+    judges = usual and not entanglement
     return _make(
-        out / "corpora" / f"e{entanglement:g}", progress,
-        speakers=schedule.speakers, tracks=schedule.tracks, seed=schedule.corpus_seed, entanglement=entanglement,
+        out / "corpora" / (f"e{entanglement:g}" if usual else f"e{entanglement:g}-{speakers}"), progress, **how,
+        speakers=speakers, tracks=schedule.tracks, seed=schedule.corpus_seed, entanglement=entanglement,
         validation=schedule.validation * judges, test=schedule.test * judges, test_tracks=schedule.test_tracks,
         seconds=schedule.seconds, size=schedule.size,
     )  # fmt: skip
 
 
-def _make(path: Path, progress: bool, **recipe) -> Corpus:
-    """A toy corpus, or what is there of the same recipe."""
+def _make(path: Path, progress: bool, workers: int | None = None, cache_at: int | None = None, **recipe) -> Corpus:
+    """A toy corpus, or what is there of the same recipe. cache_at: also decode what the cells read, at so many pixels."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with _alone(path.with_name(f".{path.name}.lock"), wait=True):
         if not (path / "corpus.json").is_file():
             from dsel.toy.make import toy
 
-            return toy(path, progress=progress, **recipe)
+            toy(path, progress=progress, workers=workers, **recipe)
         corpus = Corpus(path)
         found = {**corpus.meta["recipe"], "seed": corpus.meta["seed"]}
         differ = [f"{k} {found.get(k)} there, {v} asked" for k, v in recipe.items() if found.get(k) != v]
         if differ:
             raise BadInput(f"{path}: holds a corpus made otherwise ({', '.join(differ)}); move it away")
+        read = [corpus.split(split) for split in ("train", *SPLITS)] + [face_tracks(corpus)] if cache_at else []
+        for tracks in filter(len, read):
+            corpus.cache(cache_at, tracks=tracks, progress=False)
         return corpus
 
 

@@ -29,6 +29,7 @@ class Batch:
     sound: Tensor  # int16 (B + E, 640 T)
     extra_faces: Tensor  # uint8 (E, 5, H, W, 3): one window each
     pick: Tensor  # (B,) window that stands for the face in the identity task
+    extra_pick: Tensor  # (E,) the window that extra_faces shows
 
 
 class Batches:
@@ -78,8 +79,8 @@ class Batches:
         """`arrays` as a `Batch`."""
         return Batch([self.track(k) for k in numbers], *map(torch.from_numpy, arrays))
 
-    def arrays(self, step: int) -> tuple[list[int], np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """What a `Batch` is made of: numbers of the tracks, faces, sound, extra faces, pick."""
+    def arrays(self, step: int) -> tuple:
+        """What a `Batch` is made of: numbers of the tracks, faces, sound, extra faces, both picks."""
         B, E, T, size = self.config.B, self.config.extra, frames_for(self.config.N), self.source.size
         rng = np.random.default_rng([self.config.seed, 1, step])
         drawn = self._draw(step, rng)  # (world (B + E),)
@@ -93,7 +94,7 @@ class Batches:
             number, (picture, sound[place]) = self._read(int(drawn[k]), first[k], seen, spare)
             (faces if place < B else extra)[place if place < B else place - B] = picture
             numbers.append(number)
-        return numbers, faces, sound, extra, pick[mine[:B]]
+        return numbers, faces, sound, extra, pick[mine[:B]], pick[mine[B:]]
 
     def track(self, k: int) -> Track:
         """Number k of the tracks that are long enough."""

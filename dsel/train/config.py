@@ -17,6 +17,7 @@ class TrainConfig:
     alpha_c, alpha_s, lam, similarity, confusion_scale, w0, w_max: see `dsel.losses.DisentangledLoss`; lam is reached
     linearly over the first `lam_warmup` steps, since confusion from the start keeps the heads from learning anything.
     within, reversal, intra: weights of the terms beyond the notes, see `dsel.losses.BeyondLoss`; within = 0: the notes alone.
+    leave_out: the mean voice leaves out the windows within so many of the picked one, see `dsel.losses.mean_voice`; None: none.
     optimiser 'adamw' (`warmup` steps, then a cosine down to 0) or 'sgd' (the authors': momentum 0.9, lr times 0.95 an epoch).
     distinct_speakers: no two tracks of one speaker in a batch, where speakers are known. The method does not know them.
     precision: 'float32', 'bfloat16' (autocast; distances and losses stay float32) or 'auto'.
@@ -47,6 +48,7 @@ class TrainConfig:
     within: float = 1.0
     reversal: float = 0.0
     intra: float = 0.0
+    leave_out: int | None = None
     augment: float = 0.5
     distinct_speakers: bool = False
     seed: int = 0
@@ -103,6 +105,11 @@ class TrainConfig:
             raise BadInput("training config: BatchNorm needs two windows at least; raise B, N or extra (which may also be 0)")
         if config.within and config.N < 2:
             raise BadInput("training config: within compares the windows of a track; raise N, or set within=0")
+        if config.leave_out is not None and not 0 <= config.leave_out <= config.N // 2 - 1:
+            raise BadInput(
+                f"training config: leave_out {config.leave_out} must lie between 0 and N / 2 - 1 = {config.N // 2 - 1}, "
+                "so that windows are left; raise N, or set leave_out=none"
+            )
         if config.optimiser not in ("adamw", "sgd"):
             raise BadInput(f"training config: optimiser {config.optimiser!r} must be adamw or sgd")
         if config.precision not in ("auto", "float32", "bfloat16"):

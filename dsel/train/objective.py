@@ -28,4 +28,6 @@ def make_loss(settings: dict, D: int) -> DisentangledLoss:
     names = ("alpha_c", "alpha_s", "lam", "similarity", "confusion_scale", "w0", "w_max")
     options = {name: settings[name] for name in names}
     further = {name: settings[name] for name in ("within", "reversal", "intra") if settings.get(name)}
+    if settings.get("leave_out") is not None:  # 0 leaves out the picked window alone; older settings have no such field
+        further["leave_out"] = settings["leave_out"]
     return BeyondLoss(**further, D=D, **options) if further else DisentangledLoss(**options)

@@ -27,7 +27,7 @@ from tqdm.auto import tqdm
 
 from dsel.corpus.tracks import Corpus
 from dsel.corpus.tracks import open as open_corpus
-from dsel.losses import content_logits, identity_logits, top1
+from dsel.losses import content_logits, identity_logits, mean_voice, top1
 from dsel.model import HEADS, ModelConfig, TwoStream
 from dsel.train.augment import augment_faces, augment_sound
 from dsel.train.batches import Batch, Batches
@@ -149,7 +149,9 @@ class Trainer:
                 extra = self.model.face(extra_faces, ("identity",))["identity"]
         face, audio = ({head: e[head].float() for head in HEADS} for e in (face, audio))
         if E:
-            extra = extra[:, 0].float(), audio["identity"][B:].mean(dim=1)  # one face window against the mean audio
+            extra_pick = batch.extra_pick.to(self.device, non_blocking=True)
+            mean = mean_voice(audio["identity"][B:], extra_pick, self.config.leave_out)
+            extra = extra[:, 0].float(), mean  # one face window against the mean audio
         return face, {head: e[:B] for head, e in audio.items()}, pick, extra
 
     def save(self) -> None:
@@ -219,7 +221,8 @@ class Trainer:
         if resume:
             state = read_checkpoint(self.out)
             before = state.get("position", {}).get("processes", 1)
-            same_config(state["config"], wanted, self.out, (before, self.ranks.world))
+            shape = ModelConfig.from_dict(state["config"]["model"]).to_dict()  # an older one in today's words
+            same_config({**state["config"], "model": shape}, wanted, self.out, (before, self.ranks.world))
         if not self.ranks.first:
             return
         self.out.mkdir(parents=True, exist_ok=True)
