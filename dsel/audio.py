@@ -1,6 +1,6 @@
 """The audio front end: log-mel and MFCC in a few lines of torch, on the grid of `dsel.timing`.
 
-torchaudio computes the same numbers to the last bit (tests/method/test_audio.py proves it) and is not needed for them: its wheels
+torchaudio computes the same numbers to the last bit (tests/method/test_audio.py proves it) and is not needed: its wheels
 cannot be imported beside every torch. Where it offers more, e.g. its corpora, `import_torchaudio()` gives it or None.
 """
 

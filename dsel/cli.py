@@ -268,7 +268,7 @@ def _parser() -> argparse.ArgumentParser:
         nargs="+",
         default=None,
         metavar="ROW",
-        help="rows, e.g. e1-lam0 e1-lam1, or groups of them: terms (the default), grid, singles, long, random",
+        help="rows, e.g. e1-lam0 e1-lam1, or groups of them: terms (the default), grid, singles, long",
     )
     sub.add_argument("--halving", dest="halved", action="store_true",
                      help="the grid by successive halving on validation speakers; then --rows, if any")  # fmt: skip

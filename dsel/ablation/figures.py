@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from dsel.ablation.report import GROUPS, PAIRS, TRIALS, growth, label, mean, paired, values
+from dsel.ablation.report import GRID_GROUPS, GROUPS, PAIRS, TRIALS, growth, label, mean, paired, present, values
 from dsel.evaluate.intervals import interval
 from dsel.plots.style import PALETTE, slider
 
@@ -17,7 +17,8 @@ def figures(results: list[dict], split: str = "test") -> dict:
     """{name: figure} of all groups that have results, the effect of the confusion loss, and its growth with training."""
     found = {}
     for name, (rows, _) in GROUPS.items():
-        if any(values(results, row, f"{split}_eer_free") for row in rows):
+        there = any(values(results, row, f"{split}_eer_free") for row in rows)
+        if there and (name not in GRID_GROUPS or present(results, name)):
             found[name.lower().replace(" ", "-")] = group_figure(results, name, split)
     if any(paired(results, *pair, f"{split}_eer_free").seeds for pair in PAIRS.values()):
         found["effect"] = effect_figure(results, split)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from dsel.ablation.rows import CHOSEN_BY, ROWS, final
+from dsel.ablation.rows import CHOSEN_BY, GRID, KNOWN_CELLS, LEAVE_OUT, LONG, NO_EXTRAS, ROWS, SINGLE, Schedule, final
 from dsel.evaluate.intervals import Interval, interval
 from dsel.utils.errors import BadInput
 from dsel.utils.files import replace_text
@@ -56,6 +56,23 @@ GROUPS = {
     "The rows of the notes, longer": (("content-long", "identity-long", "both-long", "full-long"), "both-long"),
     "Entangled, longer": (("e1-lam0-long", "e1-lam1-long", "scale-unbounded-long"), "e1-lam1-long"),
 }
+# The same for the grid and what goes with it.
+GRID_GROUPS = {
+    **{
+        f"The grid, entanglement {e:g}, {text}": (
+            tuple(row.id for row in block if bool(row.train_config(Schedule(), 0).within) == within),
+            reference,
+        )
+        for e, block, reference in zip((1.0, 0.0), GRID, ("e1-lam0", "both"), strict=True)
+        for within, text in ((False, "four terms"), (True, "and within audio"))
+    },
+    "One task alone, entanglement 1": (tuple(row.id for row in SINGLE), None),
+    "The mean voice without the picked moment": (tuple(row.id for row in LEAVE_OUT), None),
+    "No extra tracks, entanglement 1": (tuple(row.id for row in NO_EXTRAS), None),
+    "Long, more speakers": (tuple(row.id for row in LONG[0]), None),
+}
+_IN_OTHERS = {row for rows, _ in GROUPS.values() for row in rows} | set(KNOWN_CELLS.values())
+GROUPS |= GRID_GROUPS
 # How a row is called in a table where it stands for one value among others.
 CALLED = {
     ENTANGLEMENT: {"both": "entanglement 0, content + identity", "full": "entanglement 0, + disentanglement"},
@@ -183,8 +200,9 @@ def effect_table(results: list[dict], split: str = "test") -> str:
 
 
 def present(results: list[dict], name: str) -> bool:
-    """Whether a group has results that the table of entanglement does not show already."""
-    rows = set(GROUPS[name][0]) - (set() if name == ENTANGLEMENT else set(GROUPS[ENTANGLEMENT][0]))
+    """Whether a group has results that other tables do not show already."""
+    elsewhere = _IN_OTHERS if name in GRID_GROUPS else set() if name == ENTANGLEMENT else set(GROUPS[ENTANGLEMENT][0])
+    rows = set(GROUPS[name][0]) - elsewhere
     return any(found["row"] in rows for found in final(results))
 
 

@@ -297,9 +297,8 @@ LONG = ((*_long_grid("none"), *_long_grid("track")),)
 EXPERIMENTS = {
     "terms": BLOCKS,
     "grid": GRID,
-    "singles": (SINGLE, LEAVE_OUT, NO_EXTRAS),
+    "singles": ((RANDOM,), SINGLE, LEAVE_OUT, NO_EXTRAS),
     "long": LONG,
-    "random": ((RANDOM,),),
 }
 ROWS = {row.id: row for blocks in EXPERIMENTS.values() for block in blocks for row in block}
 

@@ -20,7 +20,7 @@ from dsel import ablation as experiment
 from dsel.ablation import ablation, confirm, draw, judge, load_networks
 from dsel.ablation import figures as ablationplots
 from dsel.ablation import report as ablationreport
-from dsel.ablation.rows import BLOCKS, COLUMNS, ROWS, SHIPPED, SPLITS, Schedule, cells, read_results
+from dsel.ablation.rows import BLOCKS, COLUMNS, EXPERIMENTS, GRID, ROWS, SHIPPED, SPLITS, Schedule, cells, read_results
 from dsel.ablation.run import _alone
 from dsel.corpus import Corpus
 from dsel.evaluate.intervals import interval, t_quantile
@@ -195,7 +195,7 @@ def test_a_folder_keeps_its_schedule_and_unknown_things_are_refused(finished, co
         small(finished, corpora, ["bth"])
     with pytest.raises(BadInput, match="unknown key 'step'"):
         Schedule.named("laptop", step=3)
-    with pytest.raises(BadInput, match="must be one of fast, laptop, gpu"):
+    with pytest.raises(BadInput, match="must be one of fast, laptop, grid, gpu"):
         Schedule.named("huge")
     with pytest.raises(BadInput, match="at least 1"):
         Schedule.named("fast", short=0)
@@ -213,7 +213,9 @@ def test_the_most_valuable_cells_come_first_and_each_once():
     schedule = Schedule.named("laptop")
     order = [(row.id, seed) for row, seed in cells(schedule)]
     assert len(set(order)) == len(order)
-    assert {row for row, _ in order} == set(ROWS) == {row.id for block in BLOCKS for row in block}
+    assert {row for row, _ in order} == {row.id for block in BLOCKS for row in block}
+    assert set(ROWS) == {row.id for name in EXPERIMENTS for row, _ in cells(schedule, [name])}
+    assert [row.id for row, _ in cells(schedule, ["lam3", "grid"], seeds=[0])] == [row.id for block in GRID for row in block]
     assert order[:4] == [("e1-lam0", 0), ("e1-lam1", 0), ("e1-lam0", 1), ("e1-lam1", 1)]
     notes = [cell for cell in order if cell[0] in ("random", "content", "identity", "both", "full")]
     assert [seed for _, seed in notes] == sorted(seed for _, seed in notes)
