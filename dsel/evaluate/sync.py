@@ -94,7 +94,6 @@ class InStep:
         import torch
 
         from dsel.corpus.cache import resize
-        pass
 
         if multiprocessing.parent_process() is not None:
             torch.set_num_threads(1)  # the files are spread over the cores already

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-pass
 
 def partner_rank(face: np.ndarray, audio: np.ndarray) -> float:
     """How near its own voice is to a face, among all voices: 0 the nearest, 0.5 chance, 1 the farthest; mean over P faces."""
@@ -21,8 +20,6 @@ def invented_clusters(plane: np.ndarray, count: int, *, seed: int = 0) -> np.nda
     found = KMeans(count, n_init=4, random_state=seed).fit_predict(plane)
     return np.array([f"clump {k + 1}" for k in found])
 
-
-pass
 
 def neighbour_purity(vectors: np.ndarray, labels: np.ndarray, groups: np.ndarray, k: int = 10) -> float:
     """Share of the k nearest neighbours by cosine, taken from *other* groups, that carry a point's own label.
@@ -60,8 +57,6 @@ def main_directions(vectors: np.ndarray, share: float = 0.8) -> np.ndarray:
     held = np.cumsum(s**2) / np.sum(s**2)
     return directions[: int(np.searchsorted(held, share)) + 1]
 
-
-pass
 
 def nearest(query: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Rows of `known` (K, D) by their cosine with `query` (D,), nearest first: their numbers (K,) and cosines (K,)."""
