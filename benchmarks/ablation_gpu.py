@@ -21,11 +21,14 @@ grid.tar.gz (tables, logs, curves), released.tar, cells.tar and kept-*.tar (netw
 from __future__ import annotations
 
 import argparse
+import csv
 import io
+import itertools
 import json
 import os
 import shutil
 import signal
+import statistics
 import subprocess
 import sys
 import tarfile
@@ -95,8 +98,8 @@ def start_mps(env: dict) -> dict:
     product = "import torch; x = torch.ones(64, 64, device='cuda'); print((x @ x)[0, 0].item())"
     probe = [sys.executable, "-c", product]
     try:
-        subprocess.run([control, "-d"], env=env | needs, check=True, timeout=20)
-        told = subprocess.run(probe, env=env | needs, check=True, timeout=45, capture_output=True, text=True)
+        subprocess.run([control, "-d"], env=env | needs, check=True, timeout=10)
+        told = subprocess.run(probe, env=env | needs, check=True, timeout=30, capture_output=True, text=True)
         if told.stdout.split()[-1:] == ["64.0"]:
             return needs
     except (subprocess.SubprocessError, OSError) as error:
@@ -124,6 +127,8 @@ def job(options, changes: dict) -> None:
 
     if options.job == "corpus":
         speakers = options.speakers or None
+        if speakers:
+            grow(options.out / "corpora" / "e1", options.out / "corpora" / f"e1-{speakers}", speakers)
         how = {"train_speakers": speakers, "workers": options.cores}
         prepare_corpus(options.out, options.preset, options.entanglement, **how, **changes)
     elif options.job == "cells":
@@ -131,6 +136,48 @@ def job(options, changes: dict) -> None:
         ablation(options.out, options.preset, rows=rows, seeds=(0, 1), halved=True, progress=False, **changes)
     elif options.job == "confirm":
         confirm(options.out, progress=False)
+
+
+def grow(small: Path, large: Path, speakers: int) -> None:
+    """Begin a corpus of more speakers with those of a smaller one of the same seed, as if `dsel toy` had been stopped.
+
+    A speaker depends on the seed and its own name alone, so they are the same people saying the same.
+    """
+    if large.is_dir() or not (small / "corpus.json").is_file():
+        return
+    meta = json.loads((small / "corpus.json").read_text())
+    recipe = {**meta["recipe"], "seed": meta["seed"], "speakers": speakers}
+    begun = large.with_name(f".{large.name}.begun")
+    shutil.rmtree(begun, ignore_errors=True)
+    for folder in ("clips", "labels"):
+        shutil.copytree(small / folder, begun / folder, copy_function=os.link, dirs_exist_ok=True)
+    rows: dict[str, list[dict]] = {}
+    with (small / "tracks.csv").open(newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            rows.setdefault(row["speaker"], []).append(row)
+    (begun / ".parts").mkdir(exist_ok=True)
+    for speaker, tracks in rows.items():
+        (begun / ".parts" / f"{speaker}.json").write_text(json.dumps(tracks))
+    (begun / ".parts" / "recipe.json").write_text(json.dumps(recipe))
+    begun.rename(large)
+
+
+def seconds_a_step(out: Path) -> float:
+    """Median time of a step of the cells so far, from their curves; 0.1 where there are none."""
+    found = []
+    for path in out.glob("runs/*/metrics.csv"):
+        with path.open(newline="") as file:
+            at = [(int(row["step"]), float(row["time"])) for row in csv.DictReader(file)]
+        found += [(t1 - t0) / (s1 - s0) for (s0, t0), (s1, t1) in itertools.pairwise(at) if s1 > s0]
+    return statistics.median(found) if found else 0.1
+
+
+def steps_for(options) -> int:
+    """Steps of the networks to release: as given, or what fits `--release-seconds`, if a step takes twice one of a cell."""
+    if options.release_steps:
+        return options.release_steps
+    fits = 0.9 * options.release_seconds / (2 * seconds_a_step(options.out))
+    return int(min(10_000, max(2000, fits // 500 * 500)))
 
 
 def release_commands(options, changes: dict) -> dict[str, list]:
@@ -145,7 +192,7 @@ def release_commands(options, changes: dict) -> dict[str, list]:
         except LookupError:
             return {}
         held.parent.mkdir(parents=True, exist_ok=True)
-        held.write_text(json.dumps({"front_end": front_end, "lam": lam, "steps": options.release_steps}) + "\n")
+        held.write_text(json.dumps({"front_end": front_end, "lam": lam, "steps": steps_for(options)}) + "\n")
     chosen = json.loads(held.read_text())
     schedule = Schedule.named(options.preset, **changes)
     corpora = options.out / "corpora"
@@ -264,8 +311,8 @@ def run(options, changes: dict, pairs: list[str]) -> None:
                 cells(options.workers)
             if crew.finished("corpus-e0") and "corpus-long" not in crew.running:
                 say("corpus of entanglement 0 is there")
-                corpus("corpus-long", 1.0, 15, schedule.long_speakers)
-            if crew.finished("corpus-long") and not releasing and options.release_steps:
+                corpus("corpus-long", 1.0, 5, schedule.long_speakers)
+            if crew.finished("corpus-long") and not releasing and options.release_seconds:
                 commands = release_commands(options, changes)
                 releasing = bool(commands)
                 if releasing:
@@ -284,7 +331,8 @@ def run(options, changes: dict, pairs: list[str]) -> None:
                 told = now
                 busy = {what: len(crew.busy(what)) for what in ("corpus", "cells", "release", "confirm")}
                 say(f"{len(read_results(options.out))} trainings done; busy {busy}; failed {crew.failed()}")
-            if started and not crew.busy() and (releasing or not options.release_steps) and (confirming or not options.confirm):
+            done = (releasing or not options.release_seconds) and (confirming or not options.confirm)
+            if started and done and not crew.busy():
                 break
     finally:
         crew.stop(crew.busy())
@@ -314,8 +362,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=540, help="time in all; copying takes about ten more")
     parser.add_argument("--confirm", type=float, default=0, help="seconds of it for judging on new speakers; 0: none")
     parser.add_argument("--workers", type=int, default=14, help="processes that train cells")
-    parser.add_argument("--room", type=int, default=3, help="how many of these end when the networks to release begin")
-    parser.add_argument("--release-steps", type=int, default=6000, help="steps of the networks to release; 0: none")
+    parser.add_argument("--room", type=int, default=4, help="how many of these end when the networks to release begin")
+    parser.add_argument("--release-seconds", type=float, default=380, help="time for the networks to release; 0: none")
+    parser.add_argument("--release-steps", type=int, default=0, help="their steps; 0: what fits this time")
     parser.add_argument("--release-set", nargs="*", default=["B=32", "extra=128"], metavar="KEY=VALUE", help="of TrainConfig")
     parser.add_argument("--preset", default="grid", help="of the schedule")
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="whole numbers of the schedule")

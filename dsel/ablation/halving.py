@@ -57,12 +57,12 @@ def halving(results: list[dict], schedule: Schedule, grid=GRID) -> list[tuple[Ro
 
 
 def best_front_end_and_lambda(results: list[dict]) -> tuple[str, float]:
-    """Front end and lambda of the best row of the grid at entanglement 1 with the paper's four terms.
+    """Front end and lambda of the best row of the grid at entanglement 1 with the paper's four terms, lambda > 0.
 
     By the criterion over the seeds of the first rung, which all rows have; ('none', 3.0) for example. Raises LookupError
     while one of them is missing.
     """
-    rows = [row for row in GRID[0] if not row.changes.get("within")]
+    rows = [row for row in GRID[0] if row.changes["lam"] and not row.changes.get("within")]
     best = survivors(results, [row.id for row in rows], RUNGS[0])
     if best is None:
         raise LookupError("the first rung of the grid at entanglement 1 is not complete")
