@@ -82,7 +82,9 @@ def choose(people: corpus.Corpus) -> list[Voice]:
     """The first test speakers of each sex who have a track made of WORDS, in the order of SEXES."""
     tracks = [t for t in people.split("test") if t.factors.get("vocabulary") == WORDS]
     first = {track.speaker: track for track in reversed(tracks)}
-    waiting = {sex: [t for _, t in sorted(first.items()) if t.factors["sex"] == sex] for sex in set(SEXES)}
+    waiting = {
+        sex: [t for _, t in sorted(first.items()) if t.factors["sex"] == sex] for sex in set(SEXES)
+    }
     found = []
     for letter, sex, colour in zip("ABCD", SEXES, COLOURS, strict=True):
         track = waiting[sex].pop(0)
@@ -107,10 +109,20 @@ def faces(people: corpus.Corpus, voice: Voice, size: int) -> np.ndarray:
     from dsel.toy.face.scene import draw_scene
     from dsel.toy.speaker import draw_speaker
 
-    speaker = draw_speaker(people.meta["seed"], voice.track.speaker, people.meta["recipe"]["coupling"])
+    speaker = draw_speaker(
+        people.meta["seed"], voice.track.speaker, people.meta["recipe"]["coupling"]
+    )
     mouth = people.mouth(voice.track)
     scene = draw_scene(np.random.default_rng(5), len(mouth))
-    light = {"exposure": 1.35, "light": 0.3, "light_y": 0.8, "warmth": 0.0, "noise": 0.0, "shift_y": -0.11, "zoom": 1.2}
+    light = {
+        "exposure": 1.35,
+        "light": 0.3,
+        "light_y": 0.8,
+        "warmth": 0.0,
+        "noise": 0.0,
+        "shift_y": -0.11,
+        "zoom": 1.2,
+    }
     pale = tuple(0.72 + 0.28 * value for value in rgb(voice.colour))
     scene = replace(scene, background="plain", background_colours=(pale, pale), **light)
     return render(face_of(speaker), mouth, scene, size)
@@ -124,7 +136,9 @@ def rgb(colour: str) -> tuple[float, float, float]:
 # --- The two maps ---------------------------------------------------------------------------------
 
 
-def make_maps(people: corpus.Corpus, network: str, voices: list[Voice]) -> tuple[dict[str, Map], dict]:
+def make_maps(
+    people: corpus.Corpus, network: str, voices: list[Voice]
+) -> tuple[dict[str, Map], dict]:
     """The identity and the content map of the four people, and what is measured in the space behind them."""
     names = [voice.track.speaker for voice in voices]
     tracks = [t for t in people.split("test") if t.speaker in names]
@@ -141,10 +155,17 @@ def make_maps(people: corpus.Corpus, network: str, voices: list[Voice]) -> tuple
             vectors, middles = vectors[heard], middles[heard]
         track = e.track[middles]
         who = np.array([names.index(e.tracks[k].speaker) for k in track])
-        spread = {"neighbours": 25, "min_dist": 0.8} if head == "identity" else {"neighbours": 15, "min_dist": 0.3}
+        spread = (
+            {"neighbours": 25, "min_dist": 0.8}
+            if head == "identity"
+            else {"neighbours": 15, "min_dist": 0.3}
+        )
         plane = fit(umap_2d(vectors, seed=0, **spread))
         journeys = [
-            journey(e, [t.id for t in e.tracks].index(voice.track.id), head, span, vectors, track, plane) for voice in voices
+            journey(
+                e, [t.id for t in e.tracks].index(voice.track.id), head, span, vectors, track, plane
+            )
+            for voice in voices
         ]
         maps[head] = Map(plane, who, journeys)
         labels = who.astype(str)
@@ -164,7 +185,9 @@ def means_of(e: Embeddings, head: str, span: int, step: int) -> tuple[np.ndarray
     return np.array(vectors), np.array(middles)
 
 
-def journey(e: Embeddings, k: int, head: str, span: int, vectors, track, plane, nearest: int = 3) -> np.ndarray:
+def journey(
+    e: Embeddings, k: int, head: str, span: int, vectors, track, plane, nearest: int = 3
+) -> np.ndarray:
     """Where track number k is on a map at each of its frames: (T, 2); nan before half of `span` windows were heard."""
     x = unit(e.of(k, "audio", head))
     last = [x[max(0, t + 1 - span) : t + 1].mean(axis=0) for t in range(len(x))]
@@ -176,7 +199,9 @@ def journey(e: Embeddings, k: int, head: str, span: int, vectors, track, plane, 
     padded = np.pad(places, ((1, 1), (0, 0)), mode="edge")
     places = (padded[:-2] + 2 * padded[1:-1] + padded[2:]) / 4
     places[: span // 2] = np.nan
-    return np.concatenate([np.repeat(places[:1], 2, axis=0), places, np.repeat(places[-1:], 2, axis=0)])  # windows -> frames
+    return np.concatenate(
+        [np.repeat(places[:1], 2, axis=0), places, np.repeat(places[-1:], 2, axis=0)]
+    )  # windows -> frames
 
 
 def fit(plane: np.ndarray) -> np.ndarray:
@@ -208,14 +233,24 @@ class Canvas:
 
     def card(self, x, y, width, height, colour=CARD, outline=None, line=0):
         box = [SCALE * v for v in (x, y, x + width, y + height)]
-        self.pen.rounded_rectangle(box, SCALE * 10, fill=colour, outline=outline, width=SCALE * line)
+        self.pen.rounded_rectangle(
+            box, SCALE * 10, fill=colour, outline=outline, width=SCALE * line
+        )
 
     def text(self, x, y, words: str, size: int, colour=INK, anchor="lm", weight: float = 0.0):
         from PIL import ImageFont
 
         font = ImageFont.load_default(SCALE * size)
         stroke = round(SCALE * weight)
-        self.pen.text((SCALE * x, SCALE * y), words, colour, font, anchor, stroke_width=stroke, stroke_fill=colour)
+        self.pen.text(
+            (SCALE * x, SCALE * y),
+            words,
+            colour,
+            font,
+            anchor,
+            stroke_width=stroke,
+            stroke_fill=colour,
+        )
 
     def dot(self, x, y, radius, colour, outline=None, line=0):
         box = [SCALE * v for v in (x - radius, y - radius, x + radius, y + radius)]
@@ -223,14 +258,23 @@ class Canvas:
 
     def path(self, points: np.ndarray, colour, width: float):
         if len(points) > 1:
-            self.pen.line([tuple(SCALE * p) for p in points], fill=colour, width=round(SCALE * width), joint="curve")
+            self.pen.line(
+                [tuple(SCALE * p) for p in points],
+                fill=colour,
+                width=round(SCALE * width),
+                joint="curve",
+            )
 
     def picture(self, pixels: np.ndarray, x, y, size):
         from PIL import Image, ImageDraw
 
-        shown = Image.fromarray(pixels).resize((SCALE * size, SCALE * size), Image.Resampling.LANCZOS)
+        shown = Image.fromarray(pixels).resize(
+            (SCALE * size, SCALE * size), Image.Resampling.LANCZOS
+        )
         mask = Image.new("L", shown.size, 0)
-        ImageDraw.Draw(mask).rounded_rectangle([0, 0, *(v - 1 for v in shown.size)], SCALE * 10, fill=255)
+        ImageDraw.Draw(mask).rounded_rectangle(
+            [0, 0, *(v - 1 for v in shown.size)], SCALE * 10, fill=255
+        )
         self.image.paste(shown, (round(SCALE * x), round(SCALE * y)), mask)
 
     def shown(self):
@@ -270,13 +314,22 @@ def draw_page(voices: list[Voice], maps: dict[str, Map]) -> Canvas:
     return page
 
 
-def draw_faces(page: Canvas, voices: list[Voice], films: list[np.ndarray], now: int | None, frame: int) -> None:
+def draw_faces(
+    page: Canvas, voices: list[Voice], films: list[np.ndarray], now: int | None, frame: int
+) -> None:
     """The row of faces; the one that speaks has a frame and its word."""
     for k, voice in enumerate(voices):
         x, speaks = 12 + 246 * k, k == now
         said = now is None or k <= now
-        page.card(x, TOP, 238, FACE + 62, CARD if speaks else PAPER, voice.colour if speaks else None, 4)
-        page.picture(films[k][frame if speaks else (len(films[k]) - 1 if said else 0)], x + 14, TOP + 12, FACE)
+        page.card(
+            x, TOP, 238, FACE + 62, CARD if speaks else PAPER, voice.colour if speaks else None, 4
+        )
+        page.picture(
+            films[k][frame if speaks else (len(films[k]) - 1 if said else 0)],
+            x + 14,
+            TOP + 12,
+            FACE,
+        )
         page.text(x + FACE + 51, TOP + 12 + FACE / 2, voice.letter, 72, voice.colour, "mm", 1)
         word = f"“{voice.words[frame]}”" if speaks and voice.words[frame] else ""
         if speaks:
@@ -295,7 +348,9 @@ def smooth(points: np.ndarray) -> np.ndarray:
     return CubicSpline(at, points)(np.linspace(0, len(points) - 1, 4 * len(points) - 3))
 
 
-def draw_journeys(page: Canvas, voices: list[Voice], maps: dict[str, Map], now: int | None, frame: int) -> None:
+def draw_journeys(
+    page: Canvas, voices: list[Voice], maps: dict[str, Map], now: int | None, frame: int
+) -> None:
     """The ways of those who have spoken, the way so far of the one who speaks, and its dot."""
     last = len(voices) if now is None else now
     for head, map_ in maps.items():
@@ -304,7 +359,11 @@ def draw_journeys(page: Canvas, voices: list[Voice], maps: dict[str, Map], now: 
             way = on_page(head, way[~np.isnan(way).any(axis=1)])
             if not len(way):
                 continue
-            page.path(smooth(way), voices[k].colour if k == now or now is None else faded(voices[k].colour, 0.75), 3.5)
+            page.path(
+                smooth(way),
+                voices[k].colour if k == now or now is None else faded(voices[k].colour, 0.75),
+                3.5,
+            )
             if k == now or head == "identity" or now is None:
                 page.dot(*way[-1], 15, voices[k].colour, "#ffffff", 3)
                 page.text(*way[-1], voices[k].letter, 20, "#ffffff", "mm", 0.5)
@@ -315,7 +374,9 @@ def draw_frames(people: corpus.Corpus, voices: list[Voice], maps: dict[str, Map]
     films = [faces(people, voice, 2 * FACE) for voice in voices]
     still = draw_page(voices, maps)
     frames = []
-    moments = [(k, frame) for k, voice in enumerate(voices) for frame in range(0, voice.track.frames, 2)]
+    moments = [
+        (k, frame) for k, voice in enumerate(voices) for frame in range(0, voice.track.frames, 2)
+    ]
     for now, frame in [*moments, (None, 0)]:
         page = still.copy()
         draw_faces(page, voices, films, now, frame)
@@ -337,11 +398,21 @@ def write_gif(frames: list, path: Path) -> None:
     palette = sample.quantize(160, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     flat = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
     times = [round(1000 / FPS)] * (len(flat) - 1) + [round(1000 * HOLD)]
-    flat[0].save(path, save_all=True, append_images=flat[1:], duration=times, loop=0, optimize=True, disposal=1)
+    flat[0].save(
+        path,
+        save_all=True,
+        append_images=flat[1:],
+        duration=times,
+        loop=0,
+        optimize=True,
+        disposal=1,
+    )
 
 
 def main(argv=None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--model", default="gpu", help="a released network (default: gpu)")
     parser.add_argument("--out", type=Path, default=OUT)
     parser.add_argument("--frames", type=Path, help="write every frame into this folder too")
@@ -359,7 +430,9 @@ def main(argv=None) -> int:
         "network": options.model,
         "tracks": [voice.track.id for voice in voices],
         "words": sorted({word for voice in voices for word in voice.words if word}),
-        "nearest_points_of_the_same_voice": {name: round(value, 4) for name, value in measured.items()},
+        "nearest_points_of_the_same_voice": {
+            name: round(value, 4) for name, value in measured.items()
+        },
     }
     options.out.with_suffix(".json").write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
     print(f"{options.out}: {len(frames)} frames, {options.out.stat().st_size:,} bytes; {card}")

@@ -1,7 +1,6 @@
-"""The results table of the README, from the files that the measurements left: nobody types a number.
+"""The tables of docs/results.md, from the files that the measurements left: nobody types a number.
 
-    python tools/results.py            stamp README.md between <!-- results --> and <!-- /results -->
-    python tools/results.py --check    change nothing; exit code 1 if the README is out of step
+`python tools/docs.py` writes them into the page.
 
 data/models/*.json are the cards of the released networks (`dsel train`, `dsel evaluate`); data/toy.md has what simple
 listeners reach on the same trials (`tools.toy_difficulty`), data/ablation every training of the ablation (`dsel ablation`).
@@ -9,7 +8,6 @@ listeners reach on the same trials (`tools.toy_difficulty`), data/ablation every
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
 import sys
@@ -22,7 +20,6 @@ if __package__ in (None, ""):  # run as a file
 from dsel.ablation.report import GROUPS, effect_table, group_table, sentences  # noqa: E402
 from dsel.ablation.rows import final, read_results  # noqa: E402
 from dsel.corpus import TRIALS  # noqa: E402
-from dsel.teaching.ledger import stamp  # noqa: E402
 
 CARD, LARGER = (ROOT / "data" / "models" / f"{name}.json" for name in ("laptop", "gpu"))
 LISTENERS = ROOT / "data" / "toy.md"
@@ -73,13 +70,18 @@ def released(card: dict) -> str:
     return f"{text}\n\n{first}\n\n{second}{machine}"
 
 
+def listener(page: str, name: str) -> dict[str, float]:
+    """{kind of trial: EER in %} of one line of data/toy.md, whose cells hold 'all trials / same sex'."""
+    line = next(line for line in page.splitlines() if line.startswith(f"| {name} |"))
+    told = dict(zip(TRIALS, (pair.split("/") for pair in line.split("|")[2:-1]), strict=True))
+    return {kind + same: float(pair[k]) for kind, pair in told.items() for k, same in enumerate(("", ", same sex"))}
+
+
 def larger(card: dict, page: str) -> str:
     """A network trained longer on more speakers, beside a listener who was told the speakers' names."""
     recipe, train = card["evaluation"]["corpus"]["recipe"], card["train"]
     _, errors = judged(card)
-    line = next(line for line in page.splitlines() if line.startswith(f"| {SUPERVISED} |"))
-    told = dict(zip(TRIALS, (pair.split("/") for pair in line.split("|")[2:-1]), strict=True))
-    theirs = {kind + same: float(pair[k]) for kind, pair in told.items() for k, same in enumerate(("", ", same sex"))}
+    theirs = listener(page, SUPERVISED)
     (speakers,) = re.findall(r"speakers (\d+)", page)
     text = (
         f'**A larger one** (`data/models/gpu.pt`, `dsel.load("gpu")`; {recipe["speakers"]} training speakers, {train["steps"]} '
@@ -110,7 +112,7 @@ def ablation(results: list[dict], confirmed: list[dict]) -> str:
         parts += ["The same networks on speakers drawn after every choice was frozen:", effect_table(confirmed)]
     parts += ["**In five sentences.**", "\n".join(f"{k}. {text}" for k, text in enumerate(sentences(results), start=1))]
     time = f"{len(final(results))} trainings, {hours:.1f} hours, added up over the processes that shared a GPU"
-    parts += [f"{time}; `data/ablation/results.csv` has every one, [data/README.md](data/README.md#ablation) says how."]
+    parts += [f"{time}; `data/ablation/results.csv` has every one, [data/README.md](../data/README.md#ablation) says how."]
     return "\n\n".join(parts)
 
 
@@ -118,27 +120,9 @@ def render(card: Path = CARD, results: Path = ABLATION, beside: Path = LARGER) -
     """What stands between the marks."""
     commands = (
         "Made by `dsel train` and `dsel evaluate` (the card beside the network holds every setting) and by `dsel ablation`; "
-        "printed here by `python tools/results.py`."
+        "written here by `make docs`."
     )
     rows = ablation(read_results(results / "results.csv"), read_results(results / "confirmed.csv"))
     cards = [json.loads(path.read_text(encoding="utf-8")) for path in (card, beside)]
     networks = [released(cards[0]), larger(cards[1], LISTENERS.read_text(encoding="utf-8"))]
     return "\n\n".join([*networks, rows, commands])
-
-
-def main(argv=None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true", help="change nothing; exit code 1 if the README is out of step")
-    options = parser.parse_args(argv)
-    readme = ROOT / "README.md"
-    text = readme.read_text(encoding="utf-8")
-    wanted = stamp(text, "results", render())
-    if wanted != text and not options.check:
-        readme.write_text(wanted, encoding="utf-8")
-    if wanted != text:
-        print("out of step: README.md" if options.check else "stamped: README.md")
-    return 1 if options.check and wanted != text else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

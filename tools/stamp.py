@@ -1,11 +1,11 @@
-"""Stamp into every notebook what is the same in all: the Colab link, the cell that installs on Colab, the slides; and the map
-of the course from notebooks/README.md into README.md.
+"""Write into every notebook what is the same in all: the Colab link, the cell that installs on Colab, the slide types.
 
-    python tools/stamp.py            all of notebooks/, and README.md
-    python tools/stamp.py --check    change nothing; exit code 1 and the names of those that are out of step
+    python tools/stamp.py            all of notebooks/ (`make docs` does this too)
+    python tools/stamp.py --check    change nothing; name the notebooks that are out of date, and exit with 1
 
-The repository's address stands in one place, `[project.urls]` of pyproject.toml: change it there and run this once.
-Text cells are split where a `##` begins inside. No other cell and no output is touched, and a second time changes nothing.
+The repository's address stands in one place, `[project.urls]` of pyproject.toml. As long as OWNER stands there, it is taken from
+`git remote get-url origin`, if that is on GitHub. Text cells are split where a `##` begins inside. No other cell and no output is
+touched, and a second time changes nothing.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import hashlib
 import json
 import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -40,7 +41,44 @@ def address() -> str:
 
 
 def is_placeholder(repository: str) -> bool:
+    """Whether nobody has set the owner yet."""
     return "/OWNER/" in repository
+
+
+def github_address(remote: str) -> str | None:
+    """The web address of a remote on GitHub, given as https, ssh or git@; None for any other remote."""
+    found = re.fullmatch(r"(?:https://(?:[^@/]+@)?|ssh://git@|git@)github\.com[/:]([\w.-]+)/([\w.-]+?)(?:\.git)?/?", remote.strip())
+    return f"https://github.com/{found[1]}/{found[2]}" if found else None
+
+
+def origin() -> str | None:
+    """The GitHub address of the remote `origin`; None without git, without a remote, or elsewhere than on GitHub."""
+    command = ["git", "-C", str(ROOT), "remote", "get-url", "origin"]
+    try:
+        told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return github_address(told)
+
+
+def adopt(repository: str | None) -> None:
+    """Put an address into pyproject.toml in place of the placeholder. An address that somebody has set stays."""
+    if repository and is_placeholder(address()):
+        path = ROOT / "pyproject.toml"
+        text = path.read_text(encoding="utf-8")
+        replace(path, text.replace(f'"{address()}"', f'"{repository}"', 1))
+
+
+def colab() -> str:
+    """How README.md says to open the course on Colab: by a link once the address is known, else by Colab's own menu."""
+    repository = address()
+    if is_placeholder(repository):
+        return (
+            "- **In the browser, nothing to install:** in [Google Colab](https://colab.research.google.com) choose *File, Open "
+            "notebook, GitHub*, enter the address of this repository and take notebook 00."
+        )
+    link = badge("00_start_here.ipynb", repository).strip("*")
+    return f"- **In the browser, nothing to install:** {link} and run its first cell."
 
 
 def badge(name: str, repository: str) -> str:
@@ -140,32 +178,25 @@ def replace(path: Path, text: str) -> None:
     os.replace(part, path)
 
 
-def map_of_the_course() -> str:
-    """The README with the table of notebooks/README.md between its marks, links pointing into the folder."""
-    text = (NOTEBOOKS / "README.md").read_text(encoding="utf-8")
-    rows = re.search(r"^\| notebook \|.*?(?=\n\n)", text, re.M | re.S).group()
-    rows = re.sub(r"\]\((?=\d\d_)", "](notebooks/", rows)
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    return re.sub(r"(<!-- notebooks -->\n).*?(<!-- /notebooks -->)", lambda m: f"{m[1]}{rows}\n{m[2]}", readme, flags=re.S)
-
-
 def main(argv=None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true", help="change nothing; exit code 1 if a notebook is out of step")
+    parser.add_argument("--check", action="store_true", help="change nothing; exit with 1 if a notebook is out of date")
     options = parser.parse_args(argv)
+    if not options.check:
+        adopt(origin())
     repository = address()
     if is_placeholder(repository):
-        print(f"note: {repository} is a placeholder; set Repository in [project.urls] of pyproject.toml, then run this again")
+        print(f"note: {repository} is a placeholder: add the remote 'origin' on GitHub, or set Repository in pyproject.toml")
     behind = []
-    for path in [*sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb")), ROOT / "README.md"]:
-        wanted = stamped(path, repository) if path.suffix == ".ipynb" else map_of_the_course()
-        if wanted == path.read_text(encoding="utf-8"):
+    for path in sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb")):
+        text = stamped(path, repository)
+        if text == path.read_text(encoding="utf-8"):
             continue
         behind.append(path.name)
         if not options.check:
-            replace(path, wanted)
+            replace(path, text)
     if behind:
-        print(("out of step: " if options.check else "stamped: ") + ", ".join(behind))
+        print(("out of date: " if options.check else "stamped: ") + ", ".join(behind))
     return 1 if options.check and behind else 0
 
 

@@ -1,23 +1,15 @@
-"""The equation ledger: every formula of the method, run against its loops, with the largest error in value and gradient.
+"""The equation ledger: compare every formula of the method with its loops, in value and gradient.
 
     from dsel.teaching.ledger import ledger, to_markdown
     print(to_markdown(ledger()))
 
-One function makes the table that the notebooks, the README and the tests show. Beside it stands the other table of the kind
-"what is claimed, and where": the notes say / the authors' code does / we do / why, each row with the line of our code.
-
-    python -m dsel.teaching.ledger FILE.md ...
-
-rewrites both tables in a file, between the marks <!-- ledger --> ... <!-- /ledger -->
-and <!-- deviations --> ... <!-- /deviations -->.
+The notebooks, docs/equations.md and the tests show the same table.
 """
 
 from __future__ import annotations
 
 import ast
 import math
-import re
-import sys
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -346,145 +338,6 @@ def to_markdown(entries: list[Entry], *, root: str = "..") -> str:
     return "\n".join([head, *rows])
 
 
-# --- The notes say / the authors' code does / we do / why -------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Deviation:
-    """One choice. `where` is the file and the definition that carries it out."""
-
-    topic: str
-    notes: str
-    code: str
-    ours: str
-    why: str
-    where: tuple[str, str]
-
-
-DEVIATIONS = (
-    Deviation(
-        "similarity l(x, y)",
-        "inverse of the Euclidean distance",
-        "w cos + b, with w and b learnt",
-        "both; w cos + b unless told otherwise",
-        "the plain inverse distance trained more slowly in our trials, most of all for identity",
-        ("dsel/losses.py", "DisentangledLoss.__init__"),
-    ),
-    Deviation(
-        "distance 0",
-        "silent",
-        "does not arise",
-        "the distance is at least eps",
-        "1/d and its gradient have no value at 0",
-        ("dsel/losses.py", "inverse_distance"),
-    ),
-    Deviation(
-        "w > 0",
-        "no w",
-        "calls `torch.clamp(w, 1e-6)` and drops the result",
-        "learns log w",
-        "a clamp whose result nobody keeps bounds nothing; an exponential is positive whatever the optimiser does",
-        ("dsel/losses.py", "ScaledCosine"),
-    ),
-    Deviation(
-        "anchors of the content task",
-        "one video window against N audio windows",
-        "each of the N windows in turn, averaged",
-        "as the code",
-        "N anchors for the price of one forward pass",
-        ("dsel/losses.py", "content_logits"),
-    ),
-    Deviation(
-        "the random face window r",
-        "one, picked at random",
-        "one draw for the whole batch",
-        "one draw a track",
-        "the notes' sentence read track by track; windows of different tracks have no common time",
-        ("dsel/losses.py", "draw_pick"),
-    ),
-    Deviation(
-        "disentanglement loss",
-        "in words: both ways, against the uniform distribution",
-        "absent",
-        "the two formulas L_{c->s} and L_{s->c}, weight λ",
-        "this is what the notes missed",
-        ("dsel/losses.py", "confusion_loss"),
-    ),
-    Deviation(
-        "who is confused",
-        "refer to Alvi et al., who train a classifier in turn with the network",
-        "absent",
-        "no second player: the softmax over similarities is the classifier",
-        "the tasks have no parameters but w and b, so there is nothing to train in turn",
-        ("dsel/losses.py", "DisentangledLoss.forward"),
-    ),
-    Deviation(
-        "w in the confusion terms",
-        "no w",
-        "absent",
-        "a constant there (detached)",
-        "otherwise w gives way instead of the embeddings (it does; whether that costs anything, notebook 09 measures)",
-        ("dsel/losses.py", "DisentangledLoss._confuse"),
-    ),
-    Deviation(
-        "bound on w",
-        "no w",
-        "none that works",
-        "clamped in place after each step, as CLIP does",
-        "otherwise w may grow without end in a long training; short ones do not reach the bound (notebook 09)",
-        ("dsel/losses.py", "ScaledCosine.limit_"),
-    ),
-    Deviation(
-        "confusion within the audio stream",
-        "silent: both terms compare a face with a sound",
-        "absent",
-        "a third term, L_within, in the laptop configuration; 0 in `paper` and in the notes' rows of the ablation",
-        "what voices know of each other, words above all, is out of the faces' sight; measured in notebook 09",
-        ("dsel/losses.py", "within_loss"),
-    ),
-    Deviation(
-        "negatives of the identity task",
-        "the other tracks of the batch",
-        "the other tracks of the batch",
-        "those, and further tracks if given",
-        "identity needs one face window a track, so further tracks cost little",
-        ("dsel/losses.py", "DisentangledLoss.forward"),
-    ),
-    Deviation(
-        "frames of a track",
-        "N + 4 consecutive frames, windows one frame apart",
-        "30 to 50 frames, one or two frames apart",
-        "as the notes",
-        "one time grid for every notebook",
-        ("dsel/timing.py", "frames_for"),
-    ),
-    Deviation(
-        "where a mel frame lies",
-        "silent",
-        "its window begins where its 10 ms begin; the first and the last frame are dropped",
-        "its window is centred on its 10 ms; none is dropped",
-        "four mel frames a video frame, exactly, and a picture in step with its sound",
-        ("dsel/audio.py", "log_mel"),
-    ),
-    Deviation(
-        "trunks",
-        "five convolutional layers, VGG-M family",
-        "those, for faces of 224 x 224 pixels in colour",
-        "the same as `paper`; five small layers, 48 x 48 pixels in grey, as `laptop`",
-        "two cores without a GPU must do",
-        ("dsel/model.py", "ModelConfig.laptop"),
-    ),
-    Deviation(
-        "optimiser",
-        "silent",
-        "SGD with momentum, the rate falling by a constant factor each epoch",
-        "the same as `paper`; AdamW, warm-up and cosine as `laptop`",
-        "a common choice for few steps; the two were not compared",
-        ("dsel/train/optimiser.py", "make_optimiser"),
-    ),
-)
-
-
 def line_of(file: str, name: str) -> int:
     """The line where `name` ('function', 'Class' or 'Class.method') is defined in a file of the repository.
 
@@ -493,14 +346,14 @@ def line_of(file: str, name: str) -> int:
     """
     path = ROOT / file
     if not path.is_file():
-        raise BadInput(f"{file}: not there; run from a checkout of the repository, or mend the link to {name}")
+        raise BadInput(f"{file}: not found; run from a checkout of the repository, or correct the link to {name}")
     body: list = ast.parse(path.read_text(encoding="utf-8")).body
     node = None
     for part in name.split("."):
         kinds = (ast.FunctionDef, ast.ClassDef)
         node = next((n for n in body if isinstance(n, kinds) and n.name == part), None)
         if node is None:
-            raise BadInput(f"{file}: defines no {name}; mend the link in dsel/teaching/ledger.py")
+            raise BadInput(f"{file}: defines no {name}; correct the link to it")
         body = node.body
     return node.lineno
 
@@ -513,38 +366,3 @@ def link(file: str, name: str, root: str = "..") -> str:
         if (ROOT / file).is_file():
             raise
         return f"`{name}`"
-
-
-def deviations_markdown(*, root: str = "..") -> str:
-    """'The notes say / the authors' code does / we do / why' as a Markdown table, each row linked to the line of our code."""
-    head = "| | the notes say | the authors' code does | we do | why | where |\n|---|---|---|---|---|---|"
-    rows = (f"| {d.topic} | {d.notes} | {d.code} | {d.ours} | {d.why} | {link(*d.where, root)} |" for d in DEVIATIONS)
-    return "\n".join([head, *rows])
-
-
-def stamp(text: str, mark: str, table: str) -> str:
-    """text with what stands between <!-- mark --> and <!-- /mark --> replaced by the table; unchanged without the marks."""
-    pattern = re.compile(rf"(<!-- {mark} -->\n).*?(<!-- /{mark} -->)", re.DOTALL)
-    return pattern.sub(lambda m: f"{m[1]}{table}\n{m[2]}", text)
-
-
-def main(files: list[str]) -> int:
-    """Stamp both tables into files, or print them."""
-    tables = {"ledger": to_markdown(ledger(), root="."), "deviations": deviations_markdown(root=".")}
-    if not files:
-        print("\n\n".join(tables.values()))
-    for file in map(Path, files):
-        if not file.is_file():
-            print(f"{file}: no such file", file=sys.stderr)
-            return 2
-        text = file.read_text(encoding="utf-8")
-        for mark, table in tables.items():
-            text = stamp(text, mark, table)
-        beside = file.with_suffix(file.suffix + ".new")
-        beside.write_text(text, encoding="utf-8")
-        beside.replace(file)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

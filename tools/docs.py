@@ -1,0 +1,140 @@
+"""Write every generated piece of the pages, from the files that the measurements left. `make docs` runs this.
+
+    python tools/docs.py            write all pieces; stamp the notebooks (tools/stamp.py)
+    python tools/docs.py --check    change nothing; name what is out of date, and exit with 1
+
+A piece stands in a page between <!-- name --> and <!-- /name -->; PIECES says which function writes it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+if __package__ in (None, ""):  # run as a file
+    sys.path.insert(0, str(ROOT))
+
+from dsel.teaching.ledger import ledger, to_markdown  # noqa: E402
+from tools import front_page, results, stamp  # noqa: E402
+
+# The benchmarks of benchmarks/README.md: what is measured, against what, page, the pattern of the ratio, the agreement.
+BENCHMARKS = (
+    (
+        "training step, laptop model",
+        "plain step",
+        "step",
+        r"^\| laptop .*\*\*([\d.]+)\*\*",
+        "loss to 1e-6 in float32",
+    ),
+    (
+        "training step, paper model, small batch",
+        "plain step",
+        "step",
+        r"^\| paper .*\*\*([\d.]+)\*\*",
+        "loss to 3e-6",
+    ),
+    (
+        "batch of 80 tracks from the cache",
+        "decode whole clips",
+        "loader",
+        r"^\| cache .* ([\d.]+) \|$",
+        "every byte",
+    ),
+    (
+        "the same batch decoded in part",
+        "decode whole clips",
+        "loader",
+        r"^\| decode, one .* ([\d.]+) \|$",
+        "every byte",
+    ),
+    (
+        "scoring 37,720 trials",
+        "a loop over trials",
+        "scoring",
+        r"^\| all at once .* ([\d.]+) \|$",
+        "scores to 2e-7",
+    ),
+    (
+        "drawing the toy corpus, 2 processes",
+        "its playing time",
+        "toy",
+        r"^\| 2 \| \d+ \| [\d.]+ \| ([\d.]+) ",
+        "",
+    ),
+)
+NOISE = re.compile(r"\d\.\de[-+]\d\d")  # rounding errors, which another processor rounds otherwise
+
+
+def equations() -> str:
+    """The ledger without line numbers, so that the page does not age with every line of code."""
+    return re.sub(r"#L\d+", "", to_markdown(ledger(), root=".."))
+
+
+def benchmarks() -> str:
+    """The ratio of every benchmark, read from its own page."""
+    lines = ["| what | compared with | times faster | equal to | page |", "|---|---|---:|---|---|"]
+    for what, other, name, pattern, equal in BENCHMARKS:
+        text = (ROOT / "benchmarks" / f"{name}.md").read_text(encoding="utf-8")
+        ratio = float(re.search(pattern, text, re.M).group(1))
+        lines.append(f"| {what} | {other} | {ratio:.3g} | {equal} | [{name}.md]({name}.md) |")
+    return "\n".join(lines)
+
+
+PIECES: dict[tuple[str, str], Callable[[], str]] = {
+    ("README.md", "picture"): front_page.caption,
+    ("README.md", "colab"): stamp.colab,
+    ("README.md", "output"): front_page.output,
+    ("README.md", "notebooks"): front_page.notebooks,
+    ("README.md", "results"): front_page.measured,
+    ("docs/equations.md", "ledger"): equations,
+    ("docs/results.md", "results"): results.render,
+    ("benchmarks/README.md", "benchmarks"): benchmarks,
+}
+
+
+def fill(text: str, mark: str, piece: str) -> str:
+    """text with the piece between <!-- mark --> and <!-- /mark -->. Raises ValueError for a page without these marks."""
+    pattern = re.compile(rf"(<!-- {mark} -->\n).*?(<!-- /{mark} -->)", re.DOTALL)
+    if not pattern.search(text):
+        raise ValueError(f"no marks <!-- {mark} --> and <!-- /{mark} -->")
+    return pattern.sub(lambda found: f"{found[1]}{piece}\n{found[2]}", text)
+
+
+def between(text: str, mark: str) -> str:
+    """What stands between the marks now."""
+    return re.search(rf"<!-- {mark} -->\n(.*?)\n?<!-- /{mark} -->", text, re.DOTALL).group(1)
+
+
+def outdated(page: str, mark: str, piece: str) -> bool:
+    """Whether the piece in a page differs from `piece` by more than rounding errors."""
+    now = between((ROOT / page).read_text(encoding="utf-8"), mark)
+    return NOISE.sub("e", now) != NOISE.sub("e", piece)
+
+
+def main(argv=None) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="change nothing; exit with 1 if a piece is out of date"
+    )
+    options = parser.parse_args(argv)
+    status, late = stamp.main(["--check"] if options.check else []), []
+    for (page, mark), make in PIECES.items():
+        piece = make()
+        if outdated(page, mark, piece):
+            late.append(f"{page} ({mark})")
+            if not options.check:
+                path = ROOT / page
+                stamp.replace(path, fill(path.read_text(encoding="utf-8"), mark, piece))
+    if late:
+        print(("out of date, run make docs: " if options.check else "written: ") + ", ".join(late))
+    return 1 if options.check and late else status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

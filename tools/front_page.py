@@ -1,0 +1,193 @@
+"""The generated pieces of README.md: caption, notebooks, output of the example, results, real people.
+
+`python tools/docs.py` writes them into the page. Every number comes from a file that a measurement left: docs/hero.json,
+data/ablation/*.csv and schedule.json, data/models/*.json, data/toy.md, benchmarks/*.md.
+
+When new results come: VARIANTS and COMPARISONS say which variants of the ablation the front page shows.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import re
+from pathlib import Path
+
+from dsel.ablation.report import mean, paired
+from dsel.ablation.rows import final, read_results
+from tools import results
+
+ROOT = Path(__file__).resolve().parents[1]
+# The rows of the table: variant of the ablation -> its name on the front page.
+VARIANTS = {
+    "random": "untrained",
+    "e1-lam0": "λ = 0",
+    "e1-lam1": "λ = 1",
+    "lam10": "λ = 10",
+    "within": "λ = 1 and ours",
+}
+# The columns: metric -> (heading, +1 if more is better, -1 if less is).
+COLUMNS = {
+    "eer_free": ("free ↓", -1),
+    "eer_hard": ("hard ↓", -1),
+    "content_top1": ("words ↑", 1),
+    "content_head_eer_free": ("leak ↑", 1),
+}
+CALLED = {
+    "eer_free": "free",
+    "eer_hard": "hard",
+    "content_top1": "words",
+    "content_head_eer_free": "leak",
+}
+# The conclusions: what is said of (variant, compared with), by which metrics.
+COMPARISONS = (
+    ("The paper's confusion terms at λ = 1, against λ = 0", "e1-lam1", "e1-lam0", ("eer_free", "eer_hard")),
+    ("The same terms at λ = 10", "lam10", "e1-lam0", ("eer_free", "eer_hard")),
+    (
+        "A fifth term, ours, beside λ = 1",
+        "within",
+        "e1-lam1",
+        ("eer_hard", "content_head_eer_free"),
+    ),
+)
+COUNTED = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+LARGEST = "gpu"  # the released network that the text names
+
+
+def caption() -> str:
+    """What the moving picture shows, with what is counted behind its two maps."""
+    card = json.loads((ROOT / "docs" / "hero.json").read_text(encoding="utf-8"))
+    near = {
+        name: f"{100 * value:.0f}"
+        for name, value in card["nearest_points_of_the_same_voice"].items()
+    }
+    terms = "the paper's losses and one of ours" if _within(card["network"]) else "the paper's losses"
+    return (
+        f"*Four drawn people, unknown to the network, say the same {COUNTED[len(card['words'])]} "
+        f"words. Identity map: every voice keeps its place ({near['identity']} % of a point's 10 "
+        f"nearest are the same voice). Content map: all go the same round ({near['content']} %; "
+        f"chance {near['content_chance']} %). Network `{card['network']}`: {terms}.*"
+    )
+
+
+def _within(network: str) -> bool:
+    """Whether a released network was trained with the fifth term."""
+    path = ROOT / "data" / "models" / f"{network}.json"
+    return json.loads(path.read_text(encoding="utf-8"))["train"]["within"] > 0
+
+
+def notebooks() -> str:
+    """The course as a list, from the table of notebooks/README.md: what comes first in each line."""
+    text = (ROOT / "notebooks" / "README.md").read_text(encoding="utf-8")
+    row = r"^\| \[(\d\d) ([^\]]+)\]\(([^)]+)\) \| ([^|;]+)[^|]* \| [^|]+ \| (\d+) \|$"
+    return "\n".join(
+        f"- [{number} {title}](notebooks/{file}): {about.strip()} ({minutes} min)"
+        for number, title, file, about, minutes in re.findall(row, text, re.M)
+    )
+
+
+def example() -> str:
+    """The Python lines of the README: the first block marked python."""
+    return re.search(
+        r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.S
+    ).group(1)
+
+
+def output() -> str:
+    """What the example prints."""
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(example(), {})
+    return f"```text\n{printed.getvalue().strip()}\n```"
+
+
+def change(rows: list[dict], variant: str, other: str, metric: str) -> str:
+    """'hard 3.8 ± 3.0 points worse', or that no change was shown; '' if it was not measured."""
+    found = paired(rows, variant, other, f"test_{metric}").interval
+    if found.n < 2:
+        return ""
+    size = f"{abs(found.mean):.1f} ± {found.half:.1f} points".replace(" ± ", "\u00a0±\u00a0")
+    if not found.shown:
+        return f"{CALLED[metric]}: no change shown ({found.mean:+.1f}\u00a0±\u00a0{found.half:.1f})"
+    better = found.mean * COLUMNS[metric][1] > 0
+    return f"{CALLED[metric]} {size} {'better' if better else 'worse'}"
+
+
+def conclusions(rows: list[dict]) -> list[str]:
+    """One sentence a comparison, worded by what was measured."""
+    said = []
+    for name, variant, other, metrics in COMPARISONS:
+        changes = [text for metric in metrics if (text := change(rows, variant, other, metric))]
+        if changes:
+            said.append(f"{name}: {', '.join(changes)}.")
+    return said
+
+
+def table(rows: list[dict]) -> str:
+    """The means of the metrics of COLUMNS for each of VARIANTS; no intervals, so that it fits a phone."""
+    there = {row["row"] for row in final(rows)}
+    lines = [
+        ["%", *(heading for heading, _ in COLUMNS.values())],
+        ["---", *["---:"] * len(COLUMNS)],
+    ]
+    for variant, name in VARIANTS.items():
+        if variant in there:
+            means = (mean(rows, variant, f"test_{metric}").mean for metric in COLUMNS)
+            lines.append([name, *(f"{value:.1f}" for value in means)])
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def measured() -> str:
+    """The table, how it was measured, the conclusions, and what holds beyond it."""
+    folder = ROOT / "data" / "ablation"
+    rows = read_results(folder / "results.csv")
+    schedule = json.loads((folder / "schedule.json").read_text(encoding="utf-8"))
+    cells = [mean(rows, variant, f"test_{metric}") for variant in VARIANTS for metric in COLUMNS]
+    seeds = sorted({cell.n for cell in cells if cell.n})
+    widest = max(cell.half for cell in cells if cell.n > 1)
+    how = (
+        f"Means of {seeds[0]} to {seeds[-1]} trainings on {schedule['speakers']} drawn speakers with "
+        f"words of their own, tested on {schedule['test']} others; 95 % intervals within "
+        f"±\u00a0{widest:.1f}. All tables: [docs/results.md](docs/results.md)."
+    )
+    said = "\n".join(f"- {text}" for text in conclusions(rows))
+    return f"{table(rows)}\n\n{how}\n\n{said}\n\n{larger()}\n\n{people()}"
+
+
+def larger() -> str:
+    """The largest released network beside a supervised listener."""
+    card = json.loads((ROOT / "data" / "models" / f"{LARGEST}.json").read_text(encoding="utf-8"))
+    _, errors = results.judged(card)
+    told = results.listener(
+        (ROOT / "data" / "toy.md").read_text(encoding="utf-8"), results.SUPERVISED
+    )
+    speakers = card["evaluation"]["corpus"]["recipe"]["speakers"]
+    ours = {kind: f"{errors[kind]['identity']:.1f}" for kind in ("free", "hard")}
+    return (
+        f'Longer, on {speakers} speakers, `load("{LARGEST}")` reaches free {ours["free"]}, hard '
+        f"{ours['hard']}. A supervised baseline that knew all names: {told['free']:.1f}, {told['hard']:.1f}."
+    )
+
+
+def people() -> str:
+    """What holds for real people, from the two benchmarks that measured it."""
+    sync = (ROOT / "benchmarks" / "grid_sync.md").read_text(encoding="utf-8")
+    voices = (ROOT / "benchmarks" / "real_voices.md").read_text(encoding="utf-8")
+    found = re.search(
+        r"^\| trained on drawn faces alone \| [\d.]+ % \| ([\d.]+) % \|", sync, re.M
+    ).group(1)
+    simple = re.search(
+        r"^\| mean MFCC, cosine \| [\d.]+ \| [\d.]+ \| ([\d.]+) \|", voices, re.M
+    ).group(1)
+    ours = re.search(
+        r"^\| networks, \d+ steps[^|]*\| [^|]+ \| [^|]+ \| ([\d.]+)", voices, re.M
+    ).group(1)
+    better = "better" if float(ours) < float(simple) else "worse"
+    return (
+        f"**Real people?** Whether lips and sound are in step is found for {float(found):.0f} of 100 "
+        "clips of strangers ([GRID](benchmarks/grid_sync.md)). Real voices are told apart "
+        f"{better} than by mean MFCCs: error {ours} against {simple} % "
+        "([LibriSpeech](benchmarks/real_voices.md)). Use it to learn and to research, never to "
+        "decide who somebody is."
+    )
