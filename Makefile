@@ -2,7 +2,8 @@
 # make test   lint, tests, every notebook
 # make lab    JupyterLab on notebook 00
 # make slides site student    three views of the notebooks -> build/
-# make stamp    the repository's address, Colab's cell and the slides into every notebook
+# make docs     every generated piece of README.md, docs/ and benchmarks/README.md; the Colab link, first cell and slides of every notebook
+# make hero     the moving picture of README.md
 # make stills   a picture of every figure into the notebooks, for GitHub: after a notebook has been run (needs Chromium)
 # make browser colab    every notebook in JupyterLab, as deck and as page; a bare notebook with Colab's versions
 # Each builds .venv by itself; a bare Python 3.10 or newer is enough.
@@ -16,7 +17,7 @@ BIN := $(VENV)/bin
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: demo test lint pytest nbval lab slides site student stamp stills browser colab clean
+.PHONY: demo test lint pytest nbval lab slides site student docs hero stamp stills browser colab clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python -m dsel demo --out runs/demo
@@ -38,6 +39,12 @@ lab: $(VENV)/.lab
 
 slides site student: $(VENV)/.test
 	$(BIN)/python tools/views.py $@
+
+docs: $(VENV)/.test
+	$(BIN)/python tools/docs.py
+
+hero: $(VENV)/.test
+	$(BIN)/python tools/hero.py
 
 stamp: $(VENV)/.uv
 	$(BIN)/python tools/stamp.py
@@ -75,4 +82,4 @@ $(VENV)/.lab: $(VENV)/.uv pyproject.toml constraints.txt
 
 
 clean:
-	rm -rf $(VENV) runs
+	rm -rf $(VENV) runs build

@@ -1,9 +1,10 @@
-"""Write every generated piece of the pages, from the files that the measurements left. `make docs` runs this.
+"""Write every generated piece of the pages, from files that measurements left: `make docs`.
 
     python tools/docs.py            write all pieces; stamp the notebooks (tools/stamp.py)
     python tools/docs.py --check    change nothing; name what is out of date, and exit with 1
 
-A piece stands in a page between <!-- name --> and <!-- /name -->; PIECES says which function writes it.
+A piece stands in a page between <!-- name --> and <!-- /name -->; PIECES names the function that
+writes it.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ if __package__ in (None, ""):  # run as a file
 from dsel.teaching.ledger import ledger, to_markdown  # noqa: E402
 from tools import front_page, results, stamp  # noqa: E402
 
-# The benchmarks of benchmarks/README.md: what is measured, against what, page, the pattern of the ratio, the agreement.
+# benchmarks/README.md: what is measured, against what, page, pattern of the ratio, agreement.
 BENCHMARKS = (
     (
         "training step, laptop model",
@@ -97,7 +98,11 @@ PIECES: dict[tuple[str, str], Callable[[], str]] = {
 
 
 def fill(text: str, mark: str, piece: str) -> str:
-    """text with the piece between <!-- mark --> and <!-- /mark -->. Raises ValueError for a page without these marks."""
+    """Put a piece between <!-- mark --> and <!-- /mark -->.
+
+    Raises:
+        ValueError: the text has no such marks.
+    """
     pattern = re.compile(rf"(<!-- {mark} -->\n).*?(<!-- /{mark} -->)", re.DOTALL)
     if not pattern.search(text):
         raise ValueError(f"no marks <!-- {mark} --> and <!-- /{mark} -->")

@@ -1,9 +1,10 @@
-"""The generated pieces of README.md: caption, notebooks, output of the example, results, real people.
+"""The generated pieces of README.md: caption, notebooks, output of the example, results.
 
-`python tools/docs.py` writes them into the page. Every number comes from a file that a measurement left: docs/hero.json,
-data/ablation/*.csv and schedule.json, data/models/*.json, data/toy.md, benchmarks/*.md.
+`python tools/docs.py` writes them into the page. Every number comes from a file that a measurement
+left: docs/hero.json, data/ablation/*.csv and schedule.json, data/models/*.json, data/toy.md,
+benchmarks/*.md.
 
-When new results come: VARIANTS and COMPARISONS say which variants of the ablation the front page shows.
+When new results come: VARIANTS, COMPARISONS and LARGEST say what the front page shows.
 """
 
 from __future__ import annotations
@@ -42,7 +43,10 @@ CALLED = {
 }
 # The conclusions: what is said of (variant, compared with), by which metrics.
 COMPARISONS = (
-    ("The paper's confusion terms at λ = 1, against λ = 0", "e1-lam1", "e1-lam0", ("eer_free", "eer_hard")),
+    (
+        "The paper's confusion terms at λ = 1, against λ = 0",
+        *("e1-lam1", "e1-lam0", ("eer_free", "eer_hard")),
+    ),
     ("The same terms at λ = 10", "lam10", "e1-lam0", ("eer_free", "eer_hard")),
     (
         "A fifth term, ours, beside λ = 1",
@@ -62,7 +66,7 @@ def caption() -> str:
         name: f"{100 * value:.0f}"
         for name, value in card["nearest_points_of_the_same_voice"].items()
     }
-    terms = "the paper's losses and one of ours" if _within(card["network"]) else "the paper's losses"
+    terms = "the paper's losses" + (" and one of ours" if _within(card["network"]) else "")
     return (
         f"*Four drawn people, unknown to the network, say the same {COUNTED[len(card['words'])]} "
         f"words. Identity map: every voice keeps its place ({near['identity']} % of a point's 10 "
@@ -78,7 +82,7 @@ def _within(network: str) -> bool:
 
 
 def notebooks() -> str:
-    """The course as a list, from the table of notebooks/README.md: what comes first in each line."""
+    """The course as a list: notebooks/README.md's table, each line up to its first semicolon."""
     text = (ROOT / "notebooks" / "README.md").read_text(encoding="utf-8")
     row = r"^\| \[(\d\d) ([^\]]+)\]\(([^)]+)\) \| ([^|;]+)[^|]* \| [^|]+ \| (\d+) \|$"
     return "\n".join(
@@ -109,7 +113,8 @@ def change(rows: list[dict], variant: str, other: str, metric: str) -> str:
         return ""
     size = f"{abs(found.mean):.1f} ± {found.half:.1f} points".replace(" ± ", "\u00a0±\u00a0")
     if not found.shown:
-        return f"{CALLED[metric]}: no change shown ({found.mean:+.1f}\u00a0±\u00a0{found.half:.1f})"
+        size = f"{found.mean:+.1f}\u00a0±\u00a0{found.half:.1f}"
+        return f"{CALLED[metric]} not shown to change ({size})"
     better = found.mean * COLUMNS[metric][1] > 0
     return f"{CALLED[metric]} {size} {'better' if better else 'worse'}"
 
@@ -125,7 +130,7 @@ def conclusions(rows: list[dict]) -> list[str]:
 
 
 def table(rows: list[dict]) -> str:
-    """The means of the metrics of COLUMNS for each of VARIANTS; no intervals, so that it fits a phone."""
+    """The mean of each metric for each variant; without intervals, so that it fits a phone."""
     there = {row["row"] for row in final(rows)}
     lines = [
         ["%", *(heading for heading, _ in COLUMNS.values())],
@@ -147,8 +152,8 @@ def measured() -> str:
     seeds = sorted({cell.n for cell in cells if cell.n})
     widest = max(cell.half for cell in cells if cell.n > 1)
     how = (
-        f"Means of {seeds[0]} to {seeds[-1]} trainings on {schedule['speakers']} drawn speakers with "
-        f"words of their own, tested on {schedule['test']} others; 95 % intervals within "
+        f"Means of {seeds[0]} to {seeds[-1]} trainings on {schedule['speakers']} drawn speakers "
+        f"with words of their own, tested on {schedule['test']} others; 95 % intervals within "
         f"±\u00a0{widest:.1f}. All tables: [docs/results.md](docs/results.md)."
     )
     said = "\n".join(f"- {text}" for text in conclusions(rows))
@@ -166,7 +171,8 @@ def larger() -> str:
     ours = {kind: f"{errors[kind]['identity']:.1f}" for kind in ("free", "hard")}
     return (
         f'Longer, on {speakers} speakers, `load("{LARGEST}")` reaches free {ours["free"]}, hard '
-        f"{ours['hard']}. A supervised baseline that knew all names: {told['free']:.1f}, {told['hard']:.1f}."
+        f"{ours['hard']}. A supervised baseline that knew all names: {told['free']:.1f}, "
+        f"{told['hard']:.1f}."
     )
 
 
@@ -185,8 +191,8 @@ def people() -> str:
     ).group(1)
     better = "better" if float(ours) < float(simple) else "worse"
     return (
-        f"**Real people?** Whether lips and sound are in step is found for {float(found):.0f} of 100 "
-        "clips of strangers ([GRID](benchmarks/grid_sync.md)). Real voices are told apart "
+        f"**Real people?** Whether lips and sound are in step is found for {float(found):.0f} of "
+        "100 clips of strangers ([GRID](benchmarks/grid_sync.md)). Real voices are told apart "
         f"{better} than by mean MFCCs: error {ours} against {simple} % "
         "([LibriSpeech](benchmarks/real_voices.md)). Use it to learn and to research, never to "
         "decide who somebody is."

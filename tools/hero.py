@@ -4,14 +4,15 @@
     python tools/hero.py --frames DIR         the frames as PNG, to look at
     python tools/hero.py --model NAME         another released network
 
-The film uses `data/mini` and a released network that was never trained on its people. The people are the first women and men
-of the test speakers who have a track made of WORDS; nobody is chosen by how well it works.
+The film uses `data/mini` and a released network that was never trained on its people. They are the
+first women and men of the test speakers who have a track made of WORDS; nobody is chosen by how
+well it works.
 
-Identity map: a point is about a second of speech, the mean of 16 windows, as the identity task takes it.
-Content map: a point is one window of 0.2 s; pauses are left out.
-Both are UMAP maps of all tracks of the four people. A travelling dot is not a point of the map: it stands at the mean place of
-the map points that are nearest to it by cosine, and points of its own track do not count. On the identity map the dot is the
-mean of the last 16 windows, and appears when half of them were heard.
+Identity map: a point is about a second of speech, the mean of 16 windows, as the identity task
+takes it. Content map: a point is one window of 0.2 s; pauses are left out. Both are UMAP maps of
+all tracks of the four people. A travelling dot is not a point of the map: it stands at the mean
+place of the map points that are nearest to it by cosine, and points of its own track do not count.
+On the identity map the dot is the mean of the last 16 windows; it appears when half were heard.
 
 Needs Pillow (`pip install 'dsel[views]'`). (Source: ours.)
 """
@@ -67,7 +68,7 @@ class Voice:
 class Map:
     """A map and the journeys over it, in places of the unit square.
 
-    places (P, 2), voices (P,) numbers; journeys: for each voice (T, 2), nan where there is no dot yet.
+    places (P, 2), voices (P,) numbers; journeys: for each voice (T, 2), nan before its dot appears.
     """
 
     places: np.ndarray
@@ -103,7 +104,7 @@ def spoken(people: corpus.Corpus, track: corpus.Track) -> list[str]:
 
 
 def faces(people: corpus.Corpus, voice: Voice, size: int) -> np.ndarray:
-    """The face of a voice, drawn anew at a larger size in a bright scene: uint8 (T, size, size, 3)."""
+    """Draw the face of a voice anew, larger, in a bright scene: uint8 (T, size, size, 3)."""
     from dsel.toy.face.parameters import face_of
     from dsel.toy.face.rendering import render
     from dsel.toy.face.scene import draw_scene
@@ -139,7 +140,7 @@ def rgb(colour: str) -> tuple[float, float, float]:
 def make_maps(
     people: corpus.Corpus, network: str, voices: list[Voice]
 ) -> tuple[dict[str, Map], dict]:
-    """The identity and the content map of the four people, and what is measured in the space behind them."""
+    """Make the two maps of the four people, and measure what lies behind them."""
     names = [voice.track.speaker for voice in voices]
     tracks = [t for t in people.split("test") if t.speaker in names]
     model = dsel.load(network)
@@ -175,7 +176,7 @@ def make_maps(
 
 
 def means_of(e: Embeddings, head: str, span: int, step: int) -> tuple[np.ndarray, np.ndarray]:
-    """Means over `span` windows, one every `step` windows of a track: (P, D), and the number of the middle window (P,)."""
+    """Means over `span` windows, one every `step`: (P, D), and their middle windows (P,)."""
     x, vectors, middles = unit(e.vectors["audio"][head]), [], []
     for k in range(len(e.tracks)):
         rows = np.flatnonzero(e.track == k)
@@ -188,7 +189,7 @@ def means_of(e: Embeddings, head: str, span: int, step: int) -> tuple[np.ndarray
 def journey(
     e: Embeddings, k: int, head: str, span: int, vectors, track, plane, nearest: int = 3
 ) -> np.ndarray:
-    """Where track number k is on a map at each of its frames: (T, 2); nan before half of `span` windows were heard."""
+    """Places of track number k on a map, per frame: (T, 2); nan until half of `span` was heard."""
     x = unit(e.of(k, "audio", head))
     last = [x[max(0, t + 1 - span) : t + 1].mean(axis=0) for t in range(len(x))]
     alike = unit(np.array(last)) @ unit(vectors).T  # (N, P)
@@ -205,7 +206,7 @@ def journey(
 
 
 def fit(plane: np.ndarray) -> np.ndarray:
-    """Turn a plane so that its longest axis lies flat, and stretch each axis over the unit square: (P, 2) -> (P, 2).
+    """Turn a plane so that its longest axis lies flat, and fill the unit square: (P, 2) -> (P, 2).
 
     The axes of a UMAP map have no meaning, so nothing is lost.
     """
@@ -218,7 +219,7 @@ def fit(plane: np.ndarray) -> np.ndarray:
 
 
 class Canvas:
-    """A picture that is drawn SCALE times larger than it is shown; all numbers are in shown pixels."""
+    """A picture, drawn SCALE times larger than shown; all numbers are in shown pixels."""
 
     def __init__(self, background: str = PAPER):
         from PIL import Image, ImageDraw

@@ -1,11 +1,12 @@
-"""Write into every notebook what is the same in all: the Colab link, the cell that installs on Colab, the slide types.
+"""Write into every notebook what is the same in all: Colab link, first cell, slide types.
 
     python tools/stamp.py            all of notebooks/ (`make docs` does this too)
-    python tools/stamp.py --check    change nothing; name the notebooks that are out of date, and exit with 1
+    python tools/stamp.py --check    change nothing; name what is out of date, and exit with 1
 
-The repository's address stands in one place, `[project.urls]` of pyproject.toml. As long as OWNER stands there, it is taken from
-`git remote get-url origin`, if that is on GitHub. Text cells are split where a `##` begins inside. No other cell and no output is
-touched, and a second time changes nothing.
+The repository's address stands in one place, `[project.urls]` of pyproject.toml. As long as OWNER
+stands there, it is taken from `git remote get-url origin`, if that is on GitHub. Text cells are
+split where a `##` begins inside. No other cell and no output is touched, and a second time changes
+nothing.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ if __package__ in (None, ""):  # run as a file
 from tools import slides  # noqa: E402
 
 NOTEBOOKS = ROOT / "notebooks"
-# A link and no picture: pages here load nothing from elsewhere, and a data: picture is dropped by GitHub.
+# A link and no picture: pages load nothing from elsewhere, and GitHub drops a data: picture.
 BADGE = re.compile(r"\n*^\*\*\[▶ Open in Colab\]\([^)]*\)\*\*[^\n]*$", re.M)
 INSTALLS = "google.colab"  # what tells the cell that installs from all others
 BRANCH = "main"
@@ -45,24 +46,29 @@ def is_placeholder(repository: str) -> bool:
     return "/OWNER/" in repository
 
 
+REMOTE = re.compile(
+    r"(?:https://(?:[^@/]+@)?|ssh://git@|git@)github\.com[/:]([\w.-]+)/([\w.-]+?)(?:\.git)?/?"
+)
+
+
 def github_address(remote: str) -> str | None:
-    """The web address of a remote on GitHub, given as https, ssh or git@; None for any other remote."""
-    found = re.fullmatch(r"(?:https://(?:[^@/]+@)?|ssh://git@|git@)github\.com[/:]([\w.-]+)/([\w.-]+?)(?:\.git)?/?", remote.strip())
+    """The web address of a remote on GitHub, given as https, ssh or git@; None for any other."""
+    found = REMOTE.fullmatch(remote.strip())
     return f"https://github.com/{found[1]}/{found[2]}" if found else None
 
 
 def origin() -> str | None:
-    """The GitHub address of the remote `origin`; None without git, without a remote, or elsewhere than on GitHub."""
+    """The GitHub address of the remote `origin`; None without git, remote, or elsewhere."""
     command = ["git", "-C", str(ROOT), "remote", "get-url", "origin"]
     try:
-        told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        remote = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     except (OSError, subprocess.SubprocessError):
         return None
-    return github_address(told)
+    return github_address(remote)
 
 
 def adopt(repository: str | None) -> None:
-    """Put an address into pyproject.toml in place of the placeholder. An address that somebody has set stays."""
+    """Put an address into pyproject.toml in place of the placeholder; one that was set stays."""
     if repository and is_placeholder(address()):
         path = ROOT / "pyproject.toml"
         text = path.read_text(encoding="utf-8")
@@ -70,25 +76,27 @@ def adopt(repository: str | None) -> None:
 
 
 def colab() -> str:
-    """How README.md says to open the course on Colab: by a link once the address is known, else by Colab's own menu."""
+    """How README.md says to open the course on Colab: by a link, or by Colab's own menu."""
     repository = address()
+    start = "**In the browser, nothing to install:**"
     if is_placeholder(repository):
         return (
-            "- **In the browser, nothing to install:** in [Google Colab](https://colab.research.google.com) choose *File, Open "
+            f"{start} in [Google Colab](https://colab.research.google.com) choose *File, Open "
             "notebook, GitHub*, enter the address of this repository and take notebook 00."
         )
     link = badge("00_start_here.ipynb", repository).strip("*")
-    return f"- **In the browser, nothing to install:** {link} and run its first cell."
+    return f"{start} {link} and run notebook 00 cell by cell."
 
 
 def badge(name: str, repository: str) -> str:
     """One line that opens the notebook `name` on Colab."""
     path = repository.removeprefix("https://github.com/")
-    return f"**[▶ Open in Colab](https://colab.research.google.com/github/{path}/blob/{BRANCH}/notebooks/{name})**"
+    place = f"https://colab.research.google.com/github/{path}/blob/{BRANCH}/notebooks/{name}"
+    return f"**[▶ Open in Colab]({place})**"
 
 
 def install(repository: str) -> str:
-    """The first cell. It adds the package with its data; what Colab ships satisfies the package's floors and stays."""
+    """The first cell: adds the package with its data, and replaces nothing that Colab ships."""
     return f"""# On Google Colab this installs the course and its small corpus (about a minute). Elsewhere it does nothing.
 import sys
 
@@ -102,7 +110,11 @@ def as_lines(text: str) -> list[str]:
 
 def renumber(nb) -> None:
     """Keep the execution counts those of one run from top to bottom, if that is what they were."""
-    code = [cell for cell in nb["cells"] if cell["cell_type"] == "code" and "".join(cell["source"]).strip()]
+    code = [
+        cell
+        for cell in nb["cells"]
+        if cell["cell_type"] == "code" and "".join(cell["source"]).strip()
+    ]
     counts = [cell["execution_count"] for cell in code if INSTALLS not in "".join(cell["source"])]
     if None in counts or counts != list(range(counts[0], counts[0] + len(counts))):
         return
@@ -115,19 +127,34 @@ def renumber(nb) -> None:
 
 
 def split_at_headings(nb) -> None:
-    """A `##` opens a cell of its own, so that it can open a slide; text in front of it stays in the cell before."""
+    """Give every `##` a cell of its own, so that it can open a slide.
+
+    Text in front of it stays in the cell before.
+    """
     cells = []
     for cell in nb["cells"]:
         parts = [[]]
         fenced = False
         for line in "".join(cell["source"]).splitlines(keepends=True):
             fenced ^= line.startswith("```")
-            if cell["cell_type"] == "markdown" and line.startswith("## ") and not fenced and any(map(str.strip, parts[-1])):
+            if (
+                cell["cell_type"] == "markdown"
+                and line.startswith("## ")
+                and not fenced
+                and any(map(str.strip, parts[-1]))
+            ):
                 parts.append([])
             parts[-1].append(line)
         for number, part in enumerate(parts):
             more = {"id": f"{cell['id']}-{number}"} if number else {}
-            cells.append({**cell, **more, "metadata": dict(cell["metadata"]), "source": as_lines("".join(part).strip("\n"))})
+            cells.append(
+                {
+                    **cell,
+                    **more,
+                    "metadata": dict(cell["metadata"]),
+                    "source": as_lines("".join(part).strip("\n")),
+                }
+            )
     nb["cells"] = cells
 
 
@@ -136,7 +163,11 @@ def stamp(nb, name: str, repository: str) -> None:
     head = nb["cells"][0]
     titles, _, rest = BADGE.sub("", "".join(head["source"])).partition("\n\n")
     head["source"] = as_lines(f"{titles}\n\n{badge(name, repository)}\n\n{rest.lstrip()}")
-    nb["cells"] = [cell for cell in nb["cells"] if INSTALLS not in "".join(cell["source"]) or cell["cell_type"] == "markdown"]
+    nb["cells"] = [
+        cell
+        for cell in nb["cells"]
+        if INSTALLS not in "".join(cell["source"]) or cell["cell_type"] == "markdown"
+    ]
     first = {
         "cell_type": "code",
         "execution_count": 1,
@@ -153,7 +184,7 @@ def stamp(nb, name: str, repository: str) -> None:
 
 
 def forget_the_run(nb: dict) -> None:
-    """Drop what a run leaves beside its outputs: the widgets' state (they are made anew) and the times of the cells."""
+    """Drop what a run leaves beside its outputs: the state of widgets and the times of cells."""
     nb.get("metadata", {}).pop("widgets", None)
     for cell in nb["cells"]:
         cell["metadata"].pop("execution", None)
@@ -179,14 +210,23 @@ def replace(path: Path, text: str) -> None:
 
 
 def main(argv=None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true", help="change nothing; exit with 1 if a notebook is out of date")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="change nothing; exit with 1 if a notebook is out of date",
+    )
     options = parser.parse_args(argv)
     if not options.check:
         adopt(origin())
     repository = address()
     if is_placeholder(repository):
-        print(f"note: {repository} is a placeholder: add the remote 'origin' on GitHub, or set Repository in pyproject.toml")
+        print(
+            f"note: {repository} is a placeholder: add the remote 'origin' on GitHub, "
+            "or set Repository in pyproject.toml"
+        )
     behind = []
     for path in sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb")):
         text = stamped(path, repository)

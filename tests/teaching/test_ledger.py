@@ -103,11 +103,9 @@ def test_unknown_row_is_refused():
 LINK = re.compile(r"\[`([\w.]+)`\]\(\./([\w/]+\.py)#L(\d+)\)")
 
 
-@pytest.mark.parametrize("table", ["ledger", "deviations"])
-def test_links_hit_the_definition_they_name(entries, table):
-    text = book.to_markdown(entries, root=".") if table == "ledger" else book.deviations_markdown(root=".")
-    rows = text.splitlines()[2:]
-    assert len(rows) == len(entries if table == "ledger" else book.DEVIATIONS)
+def test_links_hit_the_definition_they_name(entries):
+    rows = book.to_markdown(entries, root=".").splitlines()[2:]
+    assert len(rows) == len(entries)
     for row in rows:
         found = LINK.findall(row)
         assert found, row
@@ -116,10 +114,9 @@ def test_links_hit_the_definition_they_name(entries, table):
             assert re.match(rf"\s*(def|class) {name.split('.')[-1]}\b", line), (row, line)
 
 
-def test_tables_have_as_many_cells_in_every_row(entries):
+def test_the_table_has_as_many_cells_in_every_row(entries):
     """A | inside a formula would break a Markdown table."""
-    for text in (book.to_markdown(entries), book.deviations_markdown()):
-        assert len({row.count("|") for row in text.splitlines()}) == 1
+    assert len({row.count("|") for row in book.to_markdown(entries).splitlines()}) == 1
 
 
 def test_a_link_to_nothing_is_refused():
@@ -127,21 +124,3 @@ def test_a_link_to_nothing_is_refused():
         book.line_of("dsel/losses.py", "no_such_function")
     with pytest.raises(BadInput, match=r"dsel/lost\.py"):
         book.line_of("dsel/lost.py", "matching_loss")
-
-
-def test_stamp_replaces_what_stands_between_the_marks_and_is_idempotent():
-    text = "before\n<!-- ledger -->\nold\nrows\n<!-- /ledger -->\nafter\n"
-    once = book.stamp(text, "ledger", r"| $\frac{1}{2}$ |")
-    assert once == "before\n<!-- ledger -->\n| $\\frac{1}{2}$ |\n<!-- /ledger -->\nafter\n"
-    assert book.stamp(once, "ledger", r"| $\frac{1}{2}$ |") == once
-    assert book.stamp(once, "deviations", "x") == once
-
-
-def test_main_stamps_a_file_in_place_and_names_a_missing_one(tmp_path, capsys):
-    page = tmp_path / "page.md"
-    page.write_text("# Title\n<!-- deviations -->\n<!-- /deviations -->\n")
-    assert book.main([str(page)]) == 0
-    assert book.deviations_markdown(root=".") in page.read_text()
-    assert list(tmp_path.iterdir()) == [page]
-    assert book.main([str(tmp_path / "none.md")]) == 2
-    assert "none.md: no such file" in capsys.readouterr().err
