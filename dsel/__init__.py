@@ -1,19 +1,29 @@
 """dsel: disentangled speech embeddings from talking faces, taught formula by formula.
 
-Nothing heavy is imported here, so that ``import dsel`` costs nothing; take what you need::
+Nothing heavy is imported here, so ``import dsel`` is fast. Import what you need::
 
     from dsel import losses, model, corpus
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from dsel.utils.version import VERSION as __version__
+
+if TYPE_CHECKING:
+    from dsel.model import TwoStream
 
 __all__ = ["__version__", "load"]
 
 
-def load(name: str = "laptop"):
-    """The released networks of that name (data/models/<name>.pt), in evaluation mode; its card lies beside it as .json.
+def load(name: str = "laptop") -> TwoStream:
+    """Load released networks in evaluation mode.
 
-    Raises dsel.utils.errors.BadInput for an unknown name.
+    Args:
+        name: of the file data/models/<name>.pt; the .json beside it says how good they are.
+    Raises:
+        dsel.utils.errors.BadInput: there are no networks of that name.
     """
     from dsel.train.released import load_released
 

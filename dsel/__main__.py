@@ -1,4 +1,4 @@
-"""python -m dsel"""
+"""Run `python -m dsel`."""
 
 import sys
 

@@ -1,71 +1,104 @@
-"""The command line: `dsel COMMAND` or `python -m dsel COMMAND`. Behind each command stands a function of the same name.
+"""Run dsel from the command line: `dsel COMMAND`, or `python -m dsel COMMAND`.
 
-Exit status 0: done. 2: bad input, said in one line on stderr; what was already made stays.
+Behind every command stands a function with the same name and arguments. The exit status is 0 when
+it is done; 2 after bad input, which one line on stderr explains; 130 after Ctrl-C. Files that are
+already complete stay.
 """
 
 from __future__ import annotations
 
 import argparse
+import errno
 import sys
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
+from typing import Any, NoReturn
 
 from dsel.utils.errors import BadInput
+from dsel.utils.files import check_folder
 from dsel.utils.version import VERSION
 
-WIDTH = argparse.ArgumentDefaultsHelpFormatter
+WIDTH = argparse.ArgumentDefaultsHelpFormatter  # an old public name; not used here
+MOST_SEED = 2**32 - 1  # what UMAP takes
+# Errors of the operating system that a user can mend. Any other is a mistake in this program.
+_USERS_ERRORS = {
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.ENAMETOOLONG),
+    *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST),
+}
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command; returns the exit status."""
-    parser = _parser()
-    arguments = vars(parser.parse_args(argv))
+    """Run one command.
+
+    Args:
+        argv: the command and its arguments; None: those of this process.
+    Returns:
+        The exit status.
+    """
+    arguments = vars(_parser().parse_args(argv))
     command = arguments.pop("command")
     try:
         command(**arguments)
     except BadInput as error:
         print(f"dsel: {error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        if error.errno not in _USERS_ERRORS:
+            raise
+        place = f"{error.filename}: " if error.filename else ""
+        print(f"dsel: {place}{error.strerror}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
-        print("dsel: interrupted; the same command goes on from here (train: with --resume)", file=sys.stderr)
+        print(
+            "dsel: interrupted; run the same command again to continue (train: with --resume)",
+            file=sys.stderr,
+        )
         return 130
     return 0
 
 
-def _toy(**arguments) -> None:
+def _toy(**arguments: Any) -> None:
     from dsel.toy.make import toy
 
     print(toy(**arguments))
 
 
-def _prepare(**arguments) -> None:
+def _prepare(**arguments: Any) -> None:
     from dsel.prepare.run import prepare
 
     print(prepare(**arguments))
 
 
-def _shard(**arguments) -> None:
+def _shard(**arguments: Any) -> None:
     from dsel.corpus.pack import shard
 
+    check_folder(arguments["out"])
     print(shard(**arguments))
 
 
-def _train(settings: list[str], networks: list[str], **arguments) -> None:
+def _train(settings: list[str], networks: list[str], **arguments: Any) -> None:
     from dsel.model import ModelConfig
     from dsel.train.config import TrainConfig
     from dsel.train.trainer import train
 
+    check_folder(arguments["out"])
     shape = vars(ModelConfig.named(arguments["config"]))
-    shape = {name: value for name, value in shape.items() if isinstance(value, bool | int | str) and name != "name"}
+    shape = {
+        name: value
+        for name, value in shape.items()
+        if isinstance(value, bool | int | str) and name != "name"
+    }
     shape["track_norm"] = True  # the old name of front_end=track or none
-    defaults = {field.name: field.default for field in fields(TrainConfig)} | {"leave_out": 0}  # a number, or none
+    defaults = {field.name: field.default for field in fields(TrainConfig)}
+    defaults["leave_out"] = 0  # takes a number, or none
     changed = _settings("--net", networks, shape)
     trainer = train(**arguments, networks=changed, **_settings("--set", settings, defaults))
     if trainer.ranks.first:
         print(f"{trainer.out}: step {trainer.step} of {trainer.config.steps}")
 
 
-def _evaluate(probes: bool, **arguments) -> None:
+def _evaluate(probes: bool, **arguments: Any) -> None:
     from dsel.evaluate.report import evaluate, probe, table
 
     print(table(evaluate(**arguments)))
@@ -76,36 +109,37 @@ def _evaluate(probes: bool, **arguments) -> None:
         print(leakage_table(probe(**arguments)))
 
 
-def _embed(**arguments) -> None:
+def _embed(**arguments: Any) -> None:
     from dsel.evaluate.embeddings import embed
 
     print(embed(**arguments))
 
 
-def _plot(**arguments) -> None:
+def _plot(**arguments: Any) -> None:
     from dsel.plots.identity_vs_content import plot
 
-    for colouring, found in plot(**arguments).items():
-        figures = ", ".join(f"{head} {100 * value:.0f} %" for head, value in found.items())
-        print(f"10 nearest neighbours from other tracks with the same {colouring}: {figures}")
+    for colouring, shares in plot(**arguments).items():
+        percentages = ", ".join(f"{head} {100 * value:.0f} %" for head, value in shares.items())
+        print(f"10 nearest neighbours from other tracks with the same {colouring}: {percentages}")
     print(arguments["out"])
 
 
-def _release(**arguments) -> None:
+def _release(**arguments: Any) -> None:
     from dsel.train.released import release
 
     print(release(**arguments))
 
 
-def _demo(**arguments) -> None:
+def _demo(**arguments: Any) -> None:
     from dsel.demo import demo
 
     demo(**arguments)
 
 
-def _ablation(out: Path, do: str, **arguments) -> None:
+def _ablation(out: Path, do: str, **arguments: Any) -> None:
     from dsel.ablation.run import ablation, confirm, draw
 
+    check_folder(out)
     if do == "confirm":
         confirm(out)
         print((out / "confirmed.md").read_text(encoding="utf-8"))
@@ -120,168 +154,304 @@ def _ablation(out: Path, do: str, **arguments) -> None:
 
 
 def _settings(option: str, pairs: list[str], defaults: dict) -> dict:
-    """["lam=0.5", "similarity=cosine"] -> {"lam": 0.5, "similarity": "cosine"}, typed as the defaults are."""
-    found = {}
+    """Parse settings, with the types of their defaults.
+
+    Args:
+        option: the option that they follow, for messages.
+        pairs: for example ["lam=0.5", "similarity=cosine"].
+        defaults: every key that is allowed, with its default.
+    Returns:
+        For example {"lam": 0.5, "similarity": "cosine"}.
+    Raises:
+        BadInput: a key is unknown, or a value has the wrong type.
+    """
+    settings = {}
     for pair in pairs:
         name, _, text = pair.partition("=")
         if name not in defaults:
-            raise BadInput(f"{option} {pair}: unknown key {name!r}; known are {', '.join(sorted(defaults))}")
+            raise BadInput(
+                f"{option} {pair}: unknown key {name!r}; known are {', '.join(sorted(defaults))}"
+            )
         try:
-            found[name] = _typed(text, defaults[name])
+            settings[name] = _typed(text, defaults[name])
         except ValueError as error:
-            raise BadInput(f"{option} {pair}: {text!r} is not a value like {defaults[name]!r}") from error
-    return found
+            raise BadInput(
+                f"{option} {pair}: {text!r} is not a value like {defaults[name]!r}"
+            ) from error
+    return settings
 
 
-def _typed(text: str, like):
-    if isinstance(like, bool):
+def _typed(text: str, example: Any) -> Any:
+    """Turn text into a value of the type of an example. Raises ValueError."""
+    if isinstance(example, bool):
         if text.lower() not in ("true", "false"):
             raise ValueError(text)
         return text.lower() == "true"
-    if isinstance(like, str):  # also "none", which is a front end
+    if isinstance(example, str):  # also "none", which is the name of a front end
         return text
     if text.lower() == "none":
         return None
-    return text if like is None else type(like)(text)
+    return text if example is None else type(example)(text)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Report a bad argument in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; try '{self.prog} --help'\n")
+
+
+def _number(least: int, most: int | None = None) -> Callable[[str], int]:
+    """Return a function that reads a whole number from `least` to `most`."""
+
+    def read(text: str) -> int:
+        value = int(text) if text.removeprefix("-").isdecimal() else None
+        if value is None or value < least or (most is not None and value > most):
+            bounds = f"of at least {least}" if most is None else f"from {least} to {most}"
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number {bounds}")
+        return value
+
+    return read
+
+
+_COUNT, _SEED = _number(1), _number(0, MOST_SEED)
+
+
+class _Command:
+    """Add the options of one command; the help of an option ends with its default, if it has one.
+
+    Args:
+        parser: of the command.
+    """
+
+    def __init__(self, parser: argparse.ArgumentParser) -> None:
+        self.parser = parser
+
+    def option(self, name: str, text: str, **settings: Any) -> None:
+        """Add any option: its name, its help, and the settings of `add_argument`."""
+        default = settings.get("default")
+        if default not in (None, []):
+            text = f"{text} (default: {default})"
+        self.parser.add_argument(name, help=text, **settings)
+
+    def number(
+        self, name: str, text: str, default: Any = None, metavar: str = "N", **settings: Any
+    ) -> None:
+        """Add an option whose value is a number; without `type` it is an integer."""
+        self.option(name, text, default=default, metavar=metavar, **{"type": int, **settings})
+
+    def path(self, name: str, text: str, metavar: str, **settings: Any) -> None:
+        """Add an option whose value is a file or a folder."""
+        self.option(name, text, type=Path, metavar=metavar, **settings)
+
+    def choice(self, name: str, text: str, choices: tuple[str, ...], default: str | None) -> None:
+        """Add an option that takes one of a few words."""
+        self.option(name, text, choices=choices, default=default)
+
+    def flag(self, name: str, text: str) -> None:
+        """Add an option without a value."""
+        self.parser.add_argument(name, help=text, action="store_true")
+
+    def run_and_corpus(self) -> None:
+        """Add the arguments of every command that looks at a trained run."""
+        text = "run folder from 'dsel train'"
+        self.parser.add_argument("run", type=Path, metavar="RUN", help=text)
+        self.path("--data", "corpus from 'dsel toy' or 'dsel prepare'", "CORPUS", required=True)
+        splits = ("train", "validation", "test")
+        self.choice("--split", "which part of the corpus to use", splits, "test")
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("dsel", description="Disentangled speech embeddings from talking faces.")
+    parser = _Parser("dsel", description="Learn disentangled speech embeddings from talking faces.")
     parser.add_argument("--version", action="version", version=f"dsel {VERSION}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
-    def command(name: str, function, text: str, more: str = ""):
-        sub = commands.add_parser(name, help=text, description=f"{text}. {more}", formatter_class=WIDTH)
+    def command(name: str, function: Callable, text: str, more: str = "") -> _Command:
+        sub = commands.add_parser(name, help=text, description=f"{text}. {more}")
         sub.set_defaults(command=function)
-        return sub
+        return _Command(sub)
 
-    def corpus_and_split(sub):
-        sub.add_argument("--data", required=True, type=Path, help="corpus, made by 'dsel toy' or 'dsel prepare'")
-        sub.add_argument("--split", default="test", choices=("train", "validation", "test"), help="which speakers to judge by")
+    _corpus_commands(command)
+    _training_commands(command)
+    _evaluation_commands(command)
+    _experiment_commands(command)
+    return parser
 
-    sub = command(
+
+AGAIN = "If it is interrupted, run the same command again to continue."
+WORKERS = "number of processes (default: one per core)"
+
+
+def _corpus_commands(command: Callable[..., _Command]) -> None:
+    toy = command(
         "toy",
         _toy,
         "Make a corpus of drawn talking heads with synthetic voices",
-        "Every factor is known: who speaks, what is said, microphone, light. Stopped half-way, the same command goes on.",
+        "Everything about a track is known: speaker, words, voice, face, microphone, light. "
+        + AGAIN,
     )
-    sub.add_argument("--out", required=True, type=Path, help="folder of the new corpus")
-    sub.add_argument("--speakers", type=int, default=300, help="training speakers (validation and test speakers come on top)")
-    sub.add_argument("--tracks", type=int, default=4, help="tracks of each training speaker")
-    sub.add_argument("--validation", type=int, default=None, help="validation speakers; default: an eighth of the others")
-    sub.add_argument("--test", type=int, default=None, help="test speakers; default: a fifth of the training ones")
-    sub.add_argument("--test-tracks", type=int, default=12, help="tracks of each validation and test speaker")
-    sub.add_argument("--seed", type=int, default=0, help="the same seed gives the same corpus")
-    sub.add_argument("--size", type=int, default=96, help="width and height of the picture in pixels")
-    sub.add_argument("--seconds", type=float, default=2.0, help="length of a track")
-    sub.add_argument("--coupling", type=float, default=0.9, help="0..1: how far voice and face share sex, age and size")
-    sub.add_argument("--entanglement", type=float, default=0.0, help="0..1: how far a training speaker keeps to its own words")
-    sub.add_argument("--voices", type=Path, default=None, help="folder of real recordings to put behind the drawn faces")
-    sub.add_argument("--workers", type=int, default=None, help="processes; default: one a core")
+    toy.path("--out", "folder for the new corpus", "FOLDER", required=True)
+    toy.number("--speakers", "number of training speakers", 300)
+    toy.number("--tracks", "tracks per training speaker", 4)
+    eighth = "number of validation speakers (default: an eighth of --speakers, from 8 to 40)"
+    toy.number("--validation", eighth)
+    toy.number("--test", "number of test speakers (default: a fifth of --speakers, from 8 to 60)")
+    toy.number("--test-tracks", "tracks per validation or test speaker", 12)
+    toy.number("--seed", "the same seed gives the same corpus", 0, type=_SEED)
+    toy.number("--size", "height and width of the video in pixels", 96, "PIXELS")
+    toy.number("--seconds", "length of a track", 2.0, "SECONDS", type=float)
+    toy.number(
+        "--coupling",
+        "from 0 to 1: how well the face agrees with the voice about sex, age and size",
+        0.9,
+        "C",
+        type=float,
+    )
+    toy.number(
+        "--entanglement",
+        "from 0 to 1: share of a training speaker's words that come from its own four words",
+        0.0,
+        "E",
+        type=float,
+    )
+    toy.path("--voices", "folder of real recordings, used instead of synthetic voices", "FOLDER")
+    toy.number("--workers", WORKERS)
 
-    sub = command(
+    prepare = command(
         "prepare",
         _prepare,
         "Turn videos of talking people into a corpus",
-        "Finds and tracks the face, crops it, and brings picture and sound to 25 frames and 16000 samples a second. "
-        "Files that cannot be used are reported and skipped; what is done is not done again.",
+        "Finds and tracks the face, crops it, and converts to 25 frames and 16000 samples per "
+        "second. Files that cannot be used are reported and skipped. " + AGAIN,
     )
-    sub.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="video files, or folders of them")
-    sub.add_argument("--out", required=True, type=Path, help="folder of the new corpus")
-    sub.add_argument(
-        "--layout", default=None, choices=("grid", "voxceleb2", "lrs"), help="corpus whose folder names tell who speaks"
+    prepare.parser.add_argument(
+        "paths", nargs="+", type=Path, metavar="PATH", help="video files, or folders of videos"
     )
-    sub.add_argument("--audio", type=Path, default=None, help="sound in a separate file, for a single video")
-    sub.add_argument(
-        "--split", default="test", choices=("train", "validation", "test", "auto"), help="auto: 80/10/10 by speaker"
-    )
-    sub.add_argument("--size", type=int, default=96, help="width and height of the crop in pixels")
-    sub.add_argument(
-        "--model", type=Path, default=None, help="run, or name of released networks, that measures how late the sound is"
-    )
-    sub.add_argument("--workers", type=int, default=None, help="processes; default: one a core")
+    prepare.path("--out", "folder for the new corpus", "FOLDER", required=True)
+    layout = "name of the corpus that the videos come from; its folder names give the speakers"
+    prepare.choice("--layout", layout, ("grid", "voxceleb2", "lrs"), None)
+    prepare.path("--audio", "sound of a single video, in a file of its own", "FILE")
+    splits = ("train", "validation", "test", "auto")
+    part = "which part of the corpus the videos become; auto: 80/10/10 %% of the speakers"
+    prepare.choice("--split", part, splits, "test")
+    size = "height and width of the cropped face in pixels"
+    prepare.number("--size", size, 96, "PIXELS", type=_COUNT)
+    model = "run folder, or name of released networks, to measure how late the sound is"
+    prepare.path("--model", model, "RUN")
+    prepare.number("--workers", WORKERS, type=_COUNT)
 
-    sub = command(
+    shard = command(
         "shard",
         _shard,
-        "Pack a corpus into WebDataset shards, to be read from a disk or a web server",
-        "The folder is a corpus again, and 'dsel train' takes it, or its URL. Stopped half-way, the same command goes on.",
+        "Pack a corpus into WebDataset shards, to read from a disk or a web server",
+        "The new folder is a corpus too; 'dsel train' takes the folder or its URL. " + AGAIN,
     )
-    sub.add_argument("data", type=Path, metavar="CORPUS", help="corpus, made by 'dsel toy' or 'dsel prepare'")
-    sub.add_argument("--out", required=True, type=Path, help="folder of the sharded corpus")
-    sub.add_argument("--megabytes", type=int, default=256, help="size of a shard")
-    sub.add_argument("--seed", type=int, default=0, help="of the order of the tracks in the shards")
-
-    sub = command("train", _train, "Train the two streams on a corpus", "Ctrl-C keeps what was done; --resume goes on.")
-    sub.add_argument("--data", required=True, help="corpus, or the URL of a sharded one; its split 'train' is used")
-    sub.add_argument("--out", required=True, type=Path, help="run folder: config.json, metrics.csv, checkpoint.pt")
-    sub.add_argument("--config", default="laptop", choices=("laptop", "paper"), help="networks and schedule")
-    sub.add_argument("--resume", action="store_true", help="go on from the run's checkpoint")
-    sub.add_argument(
-        "--set",
-        dest="settings",
-        nargs="+",
-        default=[],
-        metavar="KEY=VALUE",
-        help="fields of TrainConfig, e.g. lam=0 steps=2000",
+    shard.parser.add_argument(
+        "data", type=Path, metavar="CORPUS", help="corpus from 'dsel toy' or 'dsel prepare'"
     )
-    sub.add_argument(
-        "--net",
-        dest="networks",
-        nargs="+",
-        default=[],
-        metavar="KEY=VALUE",
-        help="fields of ModelConfig, e.g. front_end=none D=64",
+    shard.path("--out", "folder for the sharded corpus", "FOLDER", required=True)
+    shard.number("--megabytes", "largest size of a shard", 256, "MB", type=_COUNT)
+    shard.number("--seed", "decides the order of the tracks in the shards", 0, type=_SEED)
+
+
+def _training_commands(command: Callable[..., _Command]) -> None:
+    train = command(
+        "train",
+        _train,
+        "Train the face network and the audio network on a corpus",
+        "Ctrl-C saves a checkpoint and stops; the same command with --resume continues.",
     )
+    data = "corpus folder, or URL of a sharded corpus; training uses its split 'train'"
+    train.option("--data", data, required=True, metavar="CORPUS")
+    out = "run folder: gets config.json, metrics.csv and checkpoint.pt"
+    train.path("--out", out, "RUN", required=True)
+    config = "networks and training settings: minutes on a laptop, or as in the paper"
+    train.choice("--config", config, ("laptop", "paper"), "laptop")
+    train.flag("--resume", "continue from the checkpoint in the run folder")
+    pairs = {"nargs": "+", "default": [], "metavar": "KEY=VALUE"}
+    settings = "change training settings, e.g. lam=0 steps=2000; an unknown key lists all keys"
+    train.option("--set", settings, dest="settings", **pairs)
+    networks = "change the networks, e.g. front_end=none D=64; an unknown key lists all keys"
+    train.option("--net", networks, dest="networks", **pairs)
 
-    sub = command("evaluate", _evaluate, "Print what a trained run is worth, chance beside each figure")
-    sub.add_argument("run", type=Path, metavar="RUN", help="run folder, made by 'dsel train'")
-    corpus_and_split(sub)
-    sub.add_argument("--probes", action="store_true", help="also read every known factor off both heads: the leakage table")
+    release = command(
+        "release",
+        _release,
+        "Save a run's networks in half precision, with a file that says how good they are",
+    )
+    release.parser.add_argument(
+        "run", type=Path, metavar="RUN", help="run folder, after 'dsel train' and 'dsel evaluate'"
+    )
+    out = "the .pt file; the description is written beside it as .json"
+    release.path("--out", out, "FILE", required=True)
 
-    sub = command("embed", _embed, "Write the embeddings of every window to a .npz file")
-    sub.add_argument("run", type=Path, metavar="RUN", help="run folder, made by 'dsel train'")
-    sub.add_argument("--out", required=True, type=Path, help="the .npz file")
-    corpus_and_split(sub)
 
-    sub = command("plot", _plot, "Draw identity against content: a UMAP of the audio embeddings, two panels")
-    sub.add_argument("run", type=Path, metavar="RUN", help="run folder, made by 'dsel train'")
-    sub.add_argument("--out", required=True, type=Path, help="the .html file (or .png, with kaleido and Chrome)")
-    sub.add_argument("--seed", type=int, default=0, help="of the map")
-    corpus_and_split(sub)
+def _evaluation_commands(command: Callable[..., _Command]) -> None:
+    evaluate = command(
+        "evaluate",
+        _evaluate,
+        "Measure how good a trained run is, and print every metric beside its chance level",
+        "The metrics are also saved in the run folder.",
+    )
+    evaluate.run_and_corpus()
+    probes = "also measure how well each known factor can be predicted from each head (leakage)"
+    evaluate.flag("--probes", probes)
 
-    sub = command("release", _release, "Write a run's networks in half precision, with a card that says how good they are")
-    sub.add_argument("run", type=Path, metavar="RUN", help="run folder, trained and evaluated")
-    sub.add_argument("--out", required=True, type=Path, help="the .pt file; its card is written beside it as .json")
+    embed = command("embed", _embed, "Save the embeddings of every window in a .npz file")
+    embed.run_and_corpus()
+    embed.path("--out", "the .npz file", "FILE", required=True)
 
-    sub = command(
+    plot = command(
+        "plot",
+        _plot,
+        "Draw maps (UMAP) of the audio embeddings: identity head beside content head",
+    )
+    plot.run_and_corpus()
+    out = "the .html file; or a .png file, which needs kaleido and Chrome"
+    plot.path("--out", out, "FILE", required=True)
+    plot.number("--seed", "of the map", 0, type=_SEED)
+
+
+def _experiment_commands(command: Callable[..., _Command]) -> None:
+    ablation = command(
         "ablation",
         _ablation,
-        "Train every variant of the method with several seeds, judge them, and tabulate with intervals",
-        "Best first, resumable at any moment; several processes may share DIR. Results in DIR/results.csv and report-*.md.",
+        "Train all variants of the method with several seeds, evaluate and compare them",
+        "The most important variants come first. Several processes may work on one folder. "
+        "Results are in results.csv and report-*.md of the folder. " + AGAIN,
     )
-    sub.add_argument("--preset", default="laptop", choices=("fast", "laptop", "gpu", "grid"),
-                     help="seconds, hours, hours on a GPU; grid: the laptop's, judged at the end alone")  # fmt: skip
-    sub.add_argument("--out", required=True, type=Path, help="folder of the experiment; its corpora are made there")
-    sub.add_argument(
-        "--rows",
-        nargs="+",
-        default=None,
-        metavar="ROW",
-        help="rows, e.g. e1-lam0 e1-lam1, or groups of them: terms (the default), grid, singles, long",
+    preset = (
+        "size of the experiment: fast takes seconds, laptop hours, gpu hours on a GPU; grid is "
+        "laptop, evaluated only at the end of a training"
     )
-    sub.add_argument("--halving", dest="halved", action="store_true",
-                     help="the grid by successive halving on validation speakers; then --rows, if any")  # fmt: skip
-    sub.add_argument("--seeds", nargs="+", type=int, default=None, metavar="N", help="only these seeds (default: the preset's)")
-    step = sub.add_mutually_exclusive_group()
-    step.add_argument("--confirm", dest="do", action="store_const", const="confirm", default="train",
-                      help="freeze the choice, draw new test speakers, judge the trained networks on them")  # fmt: skip
-    step.add_argument("--report", dest="do", action="store_const", const="report", default="train",
-                      help="train nothing; write the report and the figures of what is there, .png too")  # fmt: skip
+    ablation.choice("--preset", preset, ("fast", "laptop", "gpu", "grid"), "laptop")
+    out = "folder of the experiment; its corpora are made there"
+    ablation.path("--out", out, "FOLDER", required=True)
+    rows = (
+        "train only these variants, e.g. e1-lam0 e1-lam1, or groups of variants: terms, grid, "
+        "singles, long (default: terms)"
+    )
+    ablation.option("--rows", rows, nargs="+", metavar="VARIANT")
+    halving = (
+        "search the grid by successive halving: short trainings first, longer ones for the best "
+        "half on validation speakers; then train --rows, if given"
+    )
+    ablation.parser.add_argument("--halving", dest="halved", action="store_true", help=halving)
+    seeds = "train only with these seeds (default: those of the preset)"
+    ablation.option("--seeds", seeds, nargs="+", type=_SEED, metavar="N")
+    step = ablation.parser.add_mutually_exclusive_group()
+    confirm = "fix the chosen variant, then evaluate the trained networks on new test speakers"
+    report = "train nothing; write the report and the plots, also as .png"
+    for name, text in (("confirm", confirm), ("report", report)):
+        step.add_argument(
+            f"--{name}", dest="do", action="store_const", const=name, default="train", help=text
+        )
 
-    sub = command("demo", _demo, "The whole line: toy corpus, training, evaluation, picture", "What is done is not done again.")
-    sub.add_argument("--out", type=Path, default=Path("runs/demo"), help="folder for corpus, run and picture")
-    sub.add_argument("--speakers", type=int, default=700, help="training speakers of the corpus, two tracks each")
-    sub.add_argument("--steps", type=int, default=650, help="training steps")
-    sub.add_argument("--seed", type=int, default=0, help="of corpus and training")
-    return parser
+    demo = command(
+        "demo", _demo, "Do everything once: toy corpus, training, evaluation, plot", AGAIN
+    )
+    demo.path("--out", "folder for corpus, run and plot", "FOLDER", default=Path("runs/demo"))
+    speakers = "number of training speakers, of two tracks each"
+    demo.number("--speakers", speakers, 700, type=_COUNT)
+    demo.number("--steps", "number of training steps", 650, type=_COUNT)
+    demo.number("--seed", "of corpus and training", 0, type=_SEED)

@@ -1,4 +1,4 @@
-"""The whole line in one call: corpus, training, evaluation, picture. `make demo` runs it."""
+"""Do everything in one call: corpus, training, evaluation, plot. `make demo` runs it."""
 
 from __future__ import annotations
 
@@ -7,29 +7,59 @@ from pathlib import Path
 from dsel.evaluate.report import evaluate, table
 from dsel.plots.identity_vs_content import plot
 from dsel.toy.make import toy
+from dsel.train import TrainConfig
 from dsel.train.trainer import train
+from dsel.utils.errors import BadInput
+from dsel.utils.files import check_folder
 
 
-def demo(out="runs/demo", *, speakers: int = 700, steps: int = 650, seed: int = 0, progress: bool = True) -> list[dict]:
-    """Make a toy corpus, train the full method on it, judge it on unseen speakers, draw the picture. Returns the table's rows.
+def demo(
+    out: str | Path = "runs/demo",
+    *,
+    speakers: int = 700,
+    steps: int = 650,
+    seed: int = 0,
+    progress: bool = True,
+) -> list[dict]:
+    """Make a toy corpus, train the full method on it, evaluate it on new speakers, draw the plot.
 
-    out/corpus, out/run, out/identity_against_content.html. Called again, it goes on where it was stopped.
+    Args:
+        out: gets corpus/, run/ and identity_against_content.html. A second call with the same
+            arguments continues where the first one stopped.
+        speakers: number of training speakers, of two tracks each.
+        steps: number of training steps.
+        seed: of corpus and training.
+        progress: show progress bars.
+    Returns:
+        The metrics of `dsel.evaluate.evaluate`.
+    Raises:
+        BadInput: a number is out of range, or `out` cannot be used. Nothing has been made then.
     """
     out = Path(out)
-    print("1/4  talking heads: a corpus of drawn faces with synthetic voices")
-    judged = max(8, min(40, speakers // 16))  # 40 strangers of 12 tracks each tell enough, and are made in a minute
-    corpus = toy(out / "corpus", speakers, tracks=2, validation=8, test=judged, seed=seed, progress=progress)
+    check_folder(out)
+    if speakers < 1:
+        raise BadInput(f"demo: speakers {speakers} must be at least 1, since training needs some")
+    TrainConfig.laptop(steps=steps, seed=seed)  # refuses bad settings before the corpus is made
+    print("1/4  corpus: talking heads, drawn, with synthetic voices")
+    # 40 test speakers of 12 tracks each are enough to measure, and are made in a minute
+    test = max(8, min(40, speakers // 16))
+    corpus = toy(
+        out / "corpus", speakers, tracks=2, validation=8, test=test, seed=seed, progress=progress
+    )
     print(f"     {corpus}")
-    print("2/4  training on the training speakers: content + identity + disentanglement, no labels")
+    print("2/4  training: content, identity and disentanglement losses, no labels")
     resume = (out / "run" / "checkpoint.pt").is_file()
     train(out / "corpus", out / "run", resume=resume, progress=progress, steps=steps, seed=seed)
-    print("3/4  judging on speakers never trained on")
+    print("3/4  evaluation on speakers that were not in training")
     rows = evaluate(out / "run", out / "corpus", progress=progress)
     print(table(rows))
-    print("4/4  the picture (the first UMAP on a machine compiles for half a minute)")
-    picture = out / "identity_against_content.html"
-    for colouring, found in plot(out / "run", out / "corpus", picture, progress=progress).items():
-        figures = ", ".join(f"{head} head {100 * value:.0f} %" for head, value in found.items() if head != "chance")
-        print(f"     neighbours with the same {colouring}: {figures}, chance {100 * found['chance']:.0f} %")
-    print(f"open {picture} in a browser")
+    print("4/4  plot (the first UMAP on a machine is compiled, which takes half a minute)")
+    path = out / "identity_against_content.html"
+    for colouring, shares in plot(out / "run", out / "corpus", path, progress=progress).items():
+        heads = ", ".join(
+            f"{head} head {100 * share:.0f} %" for head, share in shares.items() if head != "chance"
+        )
+        chance = f"chance {100 * shares['chance']:.0f} %"
+        print(f"     neighbours with the same {colouring}: {heads}, {chance}")
+    print(f"open {path} in a browser")
     return rows

@@ -31,13 +31,21 @@ def calibrate(corpus: corpora.Corpus, progress: bool = True) -> str:
     tracks = corpus.split("train") + corpus.split("test")
     bar = tqdm(tracks, "listening", disable=not progress, leave=False)
     seen = {t.id: describe(*corpus.clip(t), corpus.mouth(t)) for t in bar}
-    return page(corpus, error_table(corpus, seen), lag_ms([s["fit"] for s in seen.values()]), phoneme_table(corpus))
+    return page(
+        corpus,
+        error_table(corpus, seen),
+        lag_ms([s["fit"] for s in seen.values()]),
+        phoneme_table(corpus),
+    )
 
 
 def describe(frames: np.ndarray, sound: np.ndarray, mouth: np.ndarray) -> dict:
     """What simple methods make of a clip: vectors named mel, mfcc, stats, picture; and how sound fits mouth at each lag."""
     wave = torch.from_numpy(sound)[None]
-    mel, cepstrum = log_mel(wave)[0].numpy(), mfcc(wave)[0, 1:].numpy()  # (40, 4T), (19, 4T): loudness left out
+    mel, cepstrum = (
+        log_mel(wave)[0].numpy(),
+        mfcc(wave)[0, 1:].numpy(),
+    )  # (40, 4T), (19, 4T): loudness left out
     half = len(frames) // 2
     still = frames[[0, half, -1]].mean((0, 3))  # (H, W) grey
     step = still.shape[0] // 16
@@ -46,7 +54,8 @@ def describe(frames: np.ndarray, sound: np.ndarray, mouth: np.ndarray) -> dict:
         "mel": mel.mean(1),
         "mfcc": cepstrum.mean(1),
         "stats": np.concatenate([cepstrum.mean(1), cepstrum.std(1)]),
-        "picture": (small - small.mean()).ravel()[:-1] / (small.std() + 1e-6),  # the last one follows: their sum is 0
+        "picture": (small - small.mean()).ravel()[:-1]
+        / (small.std() + 1e-6),  # the last one follows: their sum is 0
         "fit": mouth_fit(mel, mouth[:, 0]),
     }
 
@@ -78,15 +87,26 @@ def error_table(corpus: corpora.Corpus, seen: dict[str, dict]) -> list[tuple]:
     for label, key in (("mean log-mel", "mel"), ("mean MFCC", "mfcc"), ("mean picture", "picture")):
         centre = np.mean([seen[t.id][key] for t in train], axis=0)
         vectors[label] = {t.id: seen[t.id][key] - centre for t in corpus.split("test")}
-    for label, key in (("supervised LDA on MFCC statistics", "stats"), ("supervised LDA on the picture", "picture")):
+    for label, key in (
+        ("supervised LDA on MFCC statistics", "stats"),
+        ("supervised LDA on the picture", "picture"),
+    ):
         lda = LinearDiscriminantAnalysis(solver="eigen", shrinkage="auto")
         lda.fit(np.stack([seen[t.id][key] for t in train]), [t.speaker for t in train])
-        vectors[label] = {t.id: lda.transform(seen[t.id][key][None])[0] for t in corpus.split("test")}
+        vectors[label] = {
+            t.id: lda.transform(seen[t.id][key][None])[0] for t in corpus.split("test")
+        }
     formants = tuple(f"voice_f{k}_scale" for k in (1, 2, 3, 4))
-    oracles = {"pitch": ("voice_f0",), "rate": ("voice_rate",), "pitch and formants": ("voice_f0", *formants)}
+    oracles = {
+        "pitch": ("voice_f0",),
+        "rate": ("voice_rate",),
+        "pitch and formants": ("voice_f0", *formants),
+    }
     for label, names in oracles.items():
         spread = np.std([_logs(t, names) for t in train], axis=0)
-        vectors[f"oracle: true {label}"] = {t.id: _logs(t, names) / spread for t in corpus.split("test")}
+        vectors[f"oracle: true {label}"] = {
+            t.id: _logs(t, names) / spread for t in corpus.split("test")
+        }
     return [(label, *_errors(corpus, found, "oracle" in label)) for label, found in vectors.items()]
 
 
@@ -111,7 +131,13 @@ def matching_ceiling(corpus: corpora.Corpus, B: int = 30, draws: int = 2000) -> 
 def nearest_voices(corpus: corpora.Corpus) -> tuple[float, float, float]:
     """How far apart voices are, in standard deviations of a voice parameter: the median distance of a training speaker to
     the most similar other one, that of two speakers drawn at random, and that of two tracks of one speaker (nan: one track)."""
-    names = ("voice_f0", *(f"voice_f{k}_scale" for k in (1, 2, 3, 4)), "voice_tilt", "voice_rate", "voice_breath")
+    names = (
+        "voice_f0",
+        *(f"voice_f{k}_scale" for k in (1, 2, 3, 4)),
+        "voice_tilt",
+        "voice_rate",
+        "voice_breath",
+    )
     train = corpus.split("train")
     x = np.array([[float(t.factors[name]) for name in names] for t in train])
     x = (x - x.mean(0)) / np.maximum(x.std(0), 1e-9) / np.sqrt(len(names))
@@ -121,7 +147,11 @@ def nearest_voices(corpus: corpora.Corpus) -> tuple[float, float, float]:
     apart = np.sqrt(np.maximum((one**2).sum(1)[:, None] + (one**2).sum(1) - 2 * one @ one.T, 0))
     np.fill_diagonal(apart, np.inf)
     again = [np.linalg.norm(x[k] - x[k + 1]) for k in range(len(x) - 1) if who[k] == who[k + 1]]
-    return float(np.median(apart.min(1))), float(np.median(apart[np.isfinite(apart)])), float(np.median(again or [np.nan]))
+    return (
+        float(np.median(apart.min(1))),
+        float(np.median(apart[np.isfinite(apart)])),
+        float(np.median(again or [np.nan])),
+    )
 
 
 def _errors(corpus: corpora.Corpus, vectors: dict[str, np.ndarray], distance: bool) -> list[float]:
@@ -132,7 +162,10 @@ def _errors(corpus: corpora.Corpus, vectors: dict[str, np.ndarray], distance: bo
         cosine = (a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
         scores = -np.abs(a - b).sum(1) if distance else cosine
         kept = trials.target | trials.same_sex
-        rates += [100 * equal_error_rate(scores, trials.target), 100 * equal_error_rate(scores[kept], trials.target[kept])]
+        rates += [
+            100 * equal_error_rate(scores, trials.target),
+            100 * equal_error_rate(scores[kept], trials.target[kept]),
+        ]
     return rates
 
 
@@ -146,13 +179,20 @@ def phoneme_table(corpus: corpora.Corpus) -> list[tuple[str, float]]:
     return [(name, 100 * seconds / total) for name, seconds in spent.most_common()]
 
 
-def page(corpus: corpora.Corpus, errors: list[tuple], lag: float, phonemes: list[tuple[str, float]]) -> str:
+def page(
+    corpus: corpora.Corpus, errors: list[tuple], lag: float, phonemes: list[tuple[str, float]]
+) -> str:
     """The figures as a page."""
-    recipe = ", ".join(f"{k} {v}" for k, v in sorted(corpus.meta["recipe"].items()) if v is not None)
+    recipe = ", ".join(
+        f"{k} {v}" for k, v in sorted(corpus.meta["recipe"].items()) if v is not None
+    )
     counts = {kind: len(corpus.trials(kind)) for kind in corpora.TRIALS}
     size = sum((corpus.path / t.path).stat().st_size for t in corpus.tracks) / len(corpus)
     ceiling, voices = 100 * matching_ceiling(corpus), nearest_voices(corpus)
-    f0 = {sex: [t.factors["voice_f0"] for t in corpus.split("train") if t.factors["sex"] == sex] for sex in "fm"}
+    f0 = {
+        sex: [t.factors["voice_f0"] for t in corpus.split("train") if t.factors["sex"] == sex]
+        for sex in "fm"
+    }
     lines = [
         "# How hard the toy corpus is", "",
         "Written by `python -m tools.toy_difficulty`; every figure is measured on the corpus named here.", "",

@@ -1,9 +1,10 @@
-"""The embedded corpus: drawn talking heads with synthetic voices and every factor known.
+"""Make the toy corpus: drawn talking heads with synthetic voices; every factor is known.
 
-    speaker.py                           who: latents that move voice and face together, and own ones
-    text.py voice.py espeak.py room.py   what is heard
-    mouth.py face.py                     what is seen
-    make.py trials.py                    the corpus
+    plan.py speaker.py seeds.py   which speakers there are and what each says
+    speech/                       what is heard: words, voices, microphone and room
+    mouth.py face/                what is seen: mouth shapes, faces, scenes
+    make.py trials.py             write the corpus and its trial lists
+    live.py gallery.py            render faces again while training; show a corpus
 
-Nothing is imported here; `from dsel.toy.make import toy` makes a corpus.
+Nothing is imported here. `from dsel.toy.make import toy` makes a corpus. (Source: ours.)
 """

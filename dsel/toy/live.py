@@ -1,17 +1,18 @@
-"""Faces drawn at every draw: endless pictures of the voices and mouths that a toy corpus holds.
+"""Render the faces of a toy corpus again for every batch, each time in a new scene.
 
-A corpus stores each track once, in one light and one pose. Here the stored mouth trajectory is drawn again whenever a track
-is asked for, in a new scene (light, pose, background, blinks, softness, noise), on the device that trains. So a face can
-be learnt by heart only as a face, never as a picture. Sound is not made anew: `dsel.train.augment` gives it a fresh microphone.
-(Source: ours.)
+A corpus stores each track once, with one light and one pose. Here the stored mouth trajectory is
+rendered again whenever a batch needs the track, with new light, pose, background, blinks, focus
+and noise, on the device that trains. So a network cannot memorise the pictures. Sound is not made
+again; `dsel.train.augment` changes it instead. (Source: ours.)
 """
 
 from __future__ import annotations
 
-from functools import cache
+from typing import Any
 from zlib import crc32
 
 import numpy as np
+import torch
 
 from dsel.corpus.store import Track
 from dsel.corpus.tracks import Corpus
@@ -23,48 +24,76 @@ from dsel.utils.errors import BadInput
 
 
 class LiveFaces:
-    """Draws the tracks of a toy corpus again.
+    """Render the tracks of a toy corpus again.
 
     Args:
-        corpus: made by `dsel.toy`, with synthetic voices (a real voice's face was drawn from its recording).
-        size: pixels, height = width.
-        device: where the faces are drawn; on a GPU they need not wait for the CPU.
+        corpus: made by `dsel toy` with synthetic voices.
+        size: height and width of a frame in pixels.
+        device: where torch renders; a GPU does not wait for the CPU then.
     Raises:
-        BadInput: a corpus that `dsel.toy` did not make, or one of real voices.
+        BadInput: the corpus was not made by `dsel toy`, or has real voices (their recordings, from
+            which the faces were drawn, are not in the corpus).
     """
 
-    def __init__(self, corpus: Corpus, size: int, device="cpu"):
+    def __init__(self, corpus: Corpus, size: int, device: str | torch.device = "cpu") -> None:
         recipe = corpus.meta.get("recipe", {})
         if corpus.meta.get("made_by") != "dsel toy" or recipe.get("voices"):
-            raise BadInput(f"{corpus.path}: only a corpus of 'dsel toy' with synthetic voices can be drawn again")
+            raise BadInput(
+                f"{corpus.path}: only a corpus of 'dsel toy' with synthetic voices can be drawn "
+                "again; train with redraw=false"
+            )
         self.corpus, self.size, self.device = corpus, size, device
         self._seed, self._coupling = corpus.meta["seed"], recipe["coupling"]
-        self._mouths: dict[str, np.ndarray] = {}
+        self._mouths: dict[str, np.ndarray] = {}  # by track; filled when needed
+        self._faces: dict[str, Face] = {}  # by speaker; filled when needed
 
     def draw(self, track: Track, first: int, count: int, rng: np.random.Generator) -> np.ndarray:
-        """Frames first .. first + count - 1 of a track in a scene drawn from `rng`: uint8 (count, size, size, 3)."""
+        """Render frames of a track in a random scene.
+
+        Args:
+            track: of the corpus.
+            first: number of the first frame.
+            count: how many frames.
+            rng: draws the scene.
+        Returns:
+            uint8 (count, size, size, 3).
+        """
         if track.id not in self._mouths:
             self._mouths[track.id] = self.corpus.mouth(track)  # (T, channels)
         mouth = self._mouths[track.id][first : first + count]
-        return render(self._face(track.speaker), mouth, draw_scene(rng, len(mouth)), self.size, self.device)
+        scene = draw_scene(rng, len(mouth))
+        return render(self._face(track.speaker), mouth, scene, self.size, self.device)
 
-    @cache  # noqa: B019  (lives as long as the training)
     def _face(self, speaker: str) -> Face:
-        return face_of(draw_speaker(self._seed, speaker, self._coupling))
+        if speaker not in self._faces:
+            self._faces[speaker] = face_of(draw_speaker(self._seed, speaker, self._coupling))
+        return self._faces[speaker]
 
 
 class Redrawn:
-    """A source of clips (see `dsel.train.batches.Batches`) whose sound is stored and whose faces are drawn anew.
+    """Read clips with the stored sound and newly rendered faces (see `dsel.train.batches.Batches`).
 
-    The scene is a pure function of the seed, the track and the place in it at which a batch begins, so that a resumed run
-    sees what the uninterrupted one would have seen: 50 frames and N = 16 make 31 scenes a track.
+    The scene is a function of the seed, the track and the frame where the batch begins. So a
+    resumed run gets the same pictures as one that was not interrupted. With 50 frames and N = 16
+    windows (20 frames), a track has 31 scenes.
+
+    Args:
+        source: has a method `read` like `dsel.corpus.Cache.read`; gives the sound.
+        faces: renders the frames.
+        seed: of the training.
     """
 
-    def __init__(self, source, faces: LiveFaces, seed: int):
+    def __init__(self, source: Any, faces: LiveFaces, seed: int) -> None:
         self.source, self.faces, self.seed, self.size = source, faces, seed, faces.size
 
-    def read(self, track: Track, first: int, count: int, seen: slice = slice(None)) -> tuple[np.ndarray, np.ndarray]:
-        """As `dsel.corpus.Cache.read`: frames uint8, drawn; sound int16, as stored."""
+    def read(
+        self, track: Track, first: int, count: int, seen: slice = slice(None)
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Read a piece of a track, with the arguments of `dsel.corpus.Cache.read`.
+
+        Returns:
+            Rendered frames, uint8, and the stored sound, int16.
+        """
         _, sound = self.source.read(track, first, count, seen)
         begin, end, _ = seen.indices(count)
         rng = np.random.default_rng([self.seed, 3, crc32(track.id.encode()), first, begin])

@@ -1,10 +1,11 @@
-"""Make the toy corpus: speakers, what they say, how it sounds and looks; in processes, resumable, the same for a seed.
+"""Make the toy corpus: speakers, what they say, how they sound and look.
 
     toy("runs/toy", speakers=300)      or      python -m dsel toy --out runs/toy --speakers 300
 
-One unit of work is a speaker: its clips and labels are written, then a small part file that says "done". A second call
-makes only what is missing. Everything random comes from streams named by (seed, track, purpose), so neither the number
-of workers nor the order of work changes anything. (Source: ours.)
+The work is divided among processes, one speaker at a time. When the clips and labels of a speaker
+are written, a small file in `.parts/` records it. So a second call makes only what is missing. All
+random numbers come from streams named by seed, track and purpose. So the number of processes and
+the order of the work change nothing. (Source: ours.)
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import subprocess
 import sys
 import traceback
 from dataclasses import asdict, dataclass, fields
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -28,18 +30,20 @@ from dsel.corpus import store
 from dsel.corpus import tracks as corpora
 from dsel.corpus.clips import write_clip
 from dsel.timing import FPS, SAMPLE_RATE, WINDOW_FRAMES, samples_for
-from dsel.toy import speaker as speakers_
-from dsel.toy.plan import PREFIX, SAYS, Plan, Recipe, plan, share_of, vocabulary_of
+from dsel.toy.plan import PREFIX, SAYS, Plan, Recipe, evaluation_speakers, plan, vocabulary_of
 from dsel.toy.seeds import stream
 from dsel.toy.speaker import Speaker, draw_speaker
+from dsel.toy.speaker import factors as speaker_factors
 from dsel.toy.speech import recordings
 from dsel.toy.speech import room as rooms
 from dsel.toy.speech import text as texts
-from dsel.toy.speech import voice as voices_
+from dsel.toy.speech.espeak import Espeak
+from dsel.toy.speech.voice import factors as voice_factors
+from dsel.toy.speech.voice import in_mood, say, voice_of
 from dsel.toy.trials import COLUMNS as TRIAL_COLUMNS
 from dsel.toy.trials import KINDS, draw_trials
 from dsel.utils.errors import BadInput
-from dsel.utils.files import replace_text, write_csv
+from dsel.utils.files import check_folder, replace_text, write_csv
 
 __all__ = [
     "CONTEXT",
@@ -62,59 +66,104 @@ __all__ = [
 
 LICENCE = "CC0-1.0: drawn and synthesised, no real person"
 LICENCE_VOICES = "that of the recordings; the faces are drawn"
-LEAD_IN = 0.05  # seconds of silence before espeak's first sound, never shown
-CONTEXT = 0.3  # seconds of speech around a track that still shape its room and its mouth
+LEAD_IN = 0.05  # seconds of silence before espeak's first sound; never part of a track
+CONTEXT = 0.3  # seconds of speech before and after a track that still change the mouth in it
+# The most that is made, so that a typing error does not fill memory and disk.
+MOST_TRACKS = 1_000_000  # training tracks
+MOST_TRIAL_TRACKS = 10_000  # tracks of a validation or test split: the trials pair all of them
+MOST_SECONDS = 30.0  # length of a track: its frames are drawn together
 
 
 @dataclass(frozen=True)
 class Speech:
-    """What a speaker says in a track, before any microphone, and what is known of it."""
+    """Hold what a speaker says in a track, before it reaches a microphone."""
 
-    waveform: np.ndarray  # float32 (640 T,)
-    phonemes: list[tuple[float, float, str, str]]  # start, end (s, also beyond the track), mnemonic, word; or empty
-    factors: dict
+    waveform: np.ndarray  # float32 (640 T,) at 16 kHz
+    # start (s), end (s), mnemonic, word; also a little before and after the track; may be empty
+    phonemes: list[tuple[float, float, str, str]]
+    factors: dict  # columns of tracks.csv
 
 
 def toy(
-    out, speakers: int = 300, tracks: int = 4, *, validation: int | None = None, test: int | None = None,
-    test_tracks: int = 12, seed: int = 0, seconds: float = 2.0, size: int = 96, coupling: float = 0.9,
-    entanglement: float = 0.0, voices=None, workers: int | None = None, progress: bool = True,
-) -> corpora.Corpus:  # fmt: skip
-    """Make a corpus of drawn talking heads, or finish one that was begun.
+    out: str | Path,
+    speakers: int = 300,
+    tracks: int = 4,
+    *,
+    validation: int | None = None,
+    test: int | None = None,
+    test_tracks: int = 12,
+    seed: int = 0,
+    seconds: float = 2.0,
+    size: int = 96,
+    coupling: float = 0.9,
+    entanglement: float = 0.0,
+    voices: str | Path | None = None,
+    workers: int | None = None,
+    progress: bool = True,
+) -> corpora.Corpus:
+    """Make a corpus of drawn talking heads, or finish one that was interrupted.
 
     Args:
-        out: its folder.
-        speakers, tracks: how many training speakers, and tracks of each.
-        validation, test: how many speakers to judge by; None: an eighth and a fifth of `speakers`, 8 to 40 and 60.
-        test_tracks: tracks of each of those.
-        seconds, size: of a track, and its width and height in pixels (even).
-        coupling: 0..1, how far voice and face share sex, age and size.
-        entanglement: 0..1, the probability that a word of a *training* speaker comes from its own four words.
-        voices: a folder of real recordings to put behind the drawn faces, instead of synthetic voices.
-        workers: processes; None: one a core.
+        out: folder of the corpus.
+        speakers: number of training speakers.
+        tracks: tracks per training speaker.
+        validation: number of validation speakers; None: an eighth of `speakers`, from 8 to 40.
+        test: number of test speakers; None: a fifth of `speakers`, from 8 to 60.
+        test_tracks: tracks per validation or test speaker.
+        seed: the same seed gives the same corpus.
+        seconds: length of a track, a multiple of 0.04 (one frame).
+        size: height and width of a frame in pixels, even.
+        coupling: 0..1, how well the face agrees with the voice about sex, age and size.
+        entanglement: 0..1, share of a training speaker's words that come from its own four words.
+        voices: folder of real recordings to use instead of synthetic voices.
+        workers: number of processes; None: one per core.
+        progress: show a progress bar.
+    Returns:
+        The corpus.
     Raises:
-        BadInput: a number that cannot be, or a folder that holds another corpus.
+        BadInput: a number is out of range, or the folder contains another corpus.
     """
     recipe = Recipe(
-        speakers, tracks, share_of(speakers, 8, 40, validation), share_of(speakers, 5, 60, test), test_tracks, seed,
-        seconds, size, coupling, entanglement, None if voices is None else str(voices),
-    )  # fmt: skip
-    _check(recipe)
+        speakers=speakers,
+        tracks=tracks,
+        validation=evaluation_speakers(speakers, 8, 40, validation),
+        test=evaluation_speakers(speakers, 5, 60, test),
+        test_tracks=test_tracks,
+        seed=seed,
+        seconds=seconds,
+        size=size,
+        coupling=coupling,
+        entanglement=entanglement,
+        voices=None if voices is None else str(voices),
+    )
+    _check(recipe, workers)
     out, cast = Path(out), plan(recipe)
     _claim(out, recipe)
     done = _done(out, cast)
     todo = [name for name in cast if name not in done]
     count = sum(len(cast[name]) for name in todo)
-    with tqdm(total=count, desc="talking heads", unit="track", disable=not progress, leave=False) as bar:
+    with tqdm(
+        total=count, desc="talking heads", unit="track", disable=not progress, leave=False
+    ) as bar:
         for name in _in_processes(out, recipe, todo, workers or _cores()):
             bar.update(len(cast[name]))
     return _finish(out, recipe, cast)
 
 
-def make_speaker(out: Path, recipe: Recipe, tracks: list[Plan], espeak) -> None:
-    """Make all clips and labels of one speaker, then its part file."""
-    heard = recordings.views(*recordings.measure(recordings.find(recipe.voices)[tracks[0].speaker])) if recipe.voices else None
-    speaker = draw_speaker(recipe.seed, tracks[0].speaker, recipe.coupling, heard)
+def make_speaker(out: Path, recipe: Recipe, tracks: list[Plan], espeak: Espeak | None) -> None:
+    """Make all clips and labels of one speaker, then record in `.parts/` that it is done.
+
+    Args:
+        out: folder of the corpus.
+        recipe: of the corpus.
+        tracks: of this speaker.
+        espeak: the running server; None with real voices.
+    """
+    measured = None
+    if recipe.voices:
+        files = recordings.find(recipe.voices)[tracks[0].speaker]
+        measured = recordings.sex_and_size(*recordings.measure(files))
+    speaker = draw_speaker(recipe.seed, tracks[0].speaker, recipe.coupling, measured)
     for leftover in (out / "clips" / speaker.name).glob(".*.part*"):  # of a worker that was killed
         leftover.unlink()
     rows, labels, mouths = [], [], {}
@@ -129,54 +178,93 @@ def make_speaker(out: Path, recipe: Recipe, tracks: list[Plan], espeak) -> None:
     replace_text(_part(out, speaker.name), json.dumps(rows))
 
 
-def make_track(out: Path, recipe: Recipe, speaker: Speaker, track: Plan, espeak) -> tuple[dict, list[dict], np.ndarray]:
-    """Make one clip. Returns its row of tracks.csv, its labels, and its mouth trajectory (T, channels)."""
+def make_track(
+    out: Path, recipe: Recipe, speaker: Speaker, track: Plan, espeak: Espeak | None
+) -> tuple[dict, list[dict], np.ndarray]:
+    """Make one clip.
+
+    Args:
+        out: folder of the corpus.
+        recipe: of the corpus.
+        speaker: who speaks.
+        track: which track.
+        espeak: the running server; None with real voices.
+    Returns:
+        The row of tracks.csv, the rows of labels, and the mouth trajectory (T, channels).
+    """
     speech = speak(recipe, speaker, track, espeak)
     frames, waveform, mouth, nuisance = film(recipe, speaker, track, speech)
     path = f"clips/{speaker.name}/{track.id}.mp4"
     write_clip(out / path, frames, waveform)
     row = {
-        "id": track.id, "speaker": speaker.name, "split": track.split, "path": path, "frames": recipe.frames,
-        "offset": 0, "vocabulary": track.vocabulary, **speech.factors, **speakers_.factors(speaker), **nuisance,
-    }  # fmt: skip
+        "id": track.id,
+        "speaker": speaker.name,
+        "split": track.split,
+        "path": path,
+        "frames": recipe.frames,
+        "offset": 0,
+        "vocabulary": track.vocabulary,
+        **speech.factors,
+        **speaker_factors(speaker),
+        **nuisance,
+    }
     return row, label_rows(track.id, speech.phonemes, recipe.seconds), mouth
 
 
-def speak(recipe: Recipe, speaker: Speaker, track: Plan, espeak) -> Speech:
-    """What is said in a track: words of its vocabulary in the speaker's voice, cut to length at a random place."""
+def speak(recipe: Recipe, speaker: Speaker, track: Plan, espeak: Espeak | None) -> Speech:
+    """Speak words of a track's vocabulary in the speaker's voice, cut to length at a random place.
+
+    Args:
+        recipe: of the corpus; with `recipe.voices`, a piece of a recording is taken instead.
+        speaker: who speaks.
+        track: which track.
+        espeak: the running server; None with real voices.
+    """
     rng = stream(recipe.seed, track.id, "speech")
     if recipe.voices:
-        return _quote(recipe, track, rng)
+        return _quote(recipe, recipe.voices, track, rng)
+    assert espeak is not None
     own, share = vocabulary_of(recipe, track)
-    voice = voices_.in_mood(voices_.voice_of(speaker), rng)
-    spoken, count = [], texts.words_for(recipe.seconds + CONTEXT, voice.rate)
-    for _ in range(4):  # one round is the rule; words as short as "ear" need another
+    voice = in_mood(voice_of(speaker), rng)
+    spoken: list[str] = []
+    count = texts.words_for(recipe.seconds + CONTEXT, voice.rate)
+    for _ in range(4):  # one round is usual; very short words need another
         spoken += texts.words(rng, count, own, share)
-        utterance = voices_.say(espeak, voice, " ".join(spoken))
+        utterance = say(espeak, voice, " ".join(spoken))
         if utterance.seconds >= LEAD_IN + recipe.seconds:
             break
     start = rng.uniform(LEAD_IN, max(LEAD_IN, utterance.seconds - recipe.seconds))
     phonemes = [(s - start, e - start, name, word) for s, e, name, word in utterance.phonemes]
     phonemes = [p for p in phonemes if p[1] > -CONTEXT and p[0] < recipe.seconds + CONTEXT]
-    said = [p for p in phonemes if p[1] > 0 and p[0] < recipe.seconds]
-    heard = [word for k, (*_, word) in enumerate(said) if word and (not k or word != said[k - 1][3])]
+    inside = [p for p in phonemes if p[1] > 0 and p[0] < recipe.seconds]
+    heard = [word for word, _ in groupby(word for *_, word in inside) if word]
     waveform = _cut(utterance.waveform, start, recipe.frames)
-    return Speech(waveform, phonemes, {"text": " ".join(heard), **voices_.factors(voice)})
+    return Speech(waveform, phonemes, {"text": " ".join(heard), **voice_factors(voice)})
 
 
-def _quote(recipe: Recipe, track: Plan, rng: np.random.Generator) -> Speech:
-    """A piece of a real recording."""
-    files = recordings.find(recipe.voices)[track.speaker]
+def _quote(recipe: Recipe, folder: str, track: Plan, rng: np.random.Generator) -> Speech:
+    """Take a piece of a real recording from a folder instead of synthetic speech."""
+    files = recordings.find(folder)[track.speaker]
     count = recipe.tracks if track.split == "train" else recipe.test_tracks
-    path, start = recordings.piece(files, int(track.id.rsplit("_", 1)[1]), count, recipe.seconds, rng)
-    known = {"text": "", "recording": path.name, "start": round(start, 3)}
-    return Speech(_cut(recordings.read(path), start, recipe.frames), [], known)
+    number = int(track.id.rsplit("_", 1)[1])
+    path, start = recordings.piece(files, number, count, recipe.seconds, rng)
+    columns = {"text": "", "recording": path.name, "start": round(start, 3)}
+    return Speech(_cut(recordings.read(path), start, recipe.frames), [], columns)
 
 
-def film(recipe: Recipe, speaker: Speaker, track: Plan, speech: Speech) -> tuple:
-    """Record and draw a track: uint8 (T, size, size, 3), float32 (640 T,), mouth (T, channels), and the nuisance drawn.
+def film(
+    recipe: Recipe, speaker: Speaker, track: Plan, speech: Speech
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, dict]:
+    """Record and draw a track. Sound and picture are disturbed by two independent random streams.
 
-    What disturbs the sound and what disturbs the picture come from two independent streams.
+    Args:
+        recipe: of the corpus.
+        speaker: whose face.
+        track: which track.
+        speech: what is said, from `speak`.
+    Returns:
+        Frames, uint8 (T, size, size, 3); sound, float32 (640 T,); mouth (T, channels); and the
+        random parameters as columns of tracks.csv.
     """
     from dsel.toy import face as faces
     from dsel.toy import mouth as mouths
@@ -189,74 +277,119 @@ def film(recipe: Recipe, speaker: Speaker, track: Plan, speech: Speech) -> tuple
     else:
         mouth = mouths.from_sound(speech.waveform, recipe.frames)
     frames = np.asarray(faces.render(face, mouth, scene, recipe.size))
-    known = {**rooms.factors(room), **faces.factors(face), **faces.scene_factors(scene)}
-    return frames, rooms.record(speech.waveform, room), mouth, known
+    columns = {**rooms.factors(room), **faces.factors(face), **faces.scene_factors(scene)}
+    return frames, rooms.record(speech.waveform, room), mouth, columns
 
 
-def label_rows(track: str, phonemes, seconds: float) -> list[dict]:
-    """The phonemes heard within a track as rows of labels/<speaker>.csv; times cut to [0, seconds]."""
+def label_rows(
+    track: str, phonemes: list[tuple[float, float, str, str]], seconds: float
+) -> list[dict]:
+    """Return the phonemes heard in a track as rows of labels/<speaker>.csv.
+
+    Args:
+        track: its id.
+        phonemes: start (s), end (s), mnemonic, word.
+        seconds: length of the track; times are cut to [0, seconds].
+    """
     from dsel.toy.mouth import viseme_of
 
     return [
         {
-            "track": track, "start": f"{max(start, 0):.4f}", "end": f"{min(end, seconds):.4f}",
-            "phoneme": name, "viseme": viseme_of(name), "word": word,
+            "track": track,
+            "start": f"{max(start, 0):.4f}",
+            "end": f"{min(end, seconds):.4f}",
+            "phoneme": name,
+            "viseme": viseme_of(name),
+            "word": word,
         }
         for start, end, name, word in phonemes
         if end > 0 and start < seconds
-    ]  # fmt: skip
+    ]
 
 
 def _cut(waveform: np.ndarray, start: float, frames: int) -> np.ndarray:
-    """The samples of a track that begins at `start` seconds; zeros where there is no sound."""
+    """Return the samples of `frames` frames from `start` seconds on, padded with zeros."""
     first = round(start * SAMPLE_RATE)
     piece = waveform[first : first + samples_for(frames)]
     return np.pad(piece, (0, samples_for(frames) - len(piece)))
 
 
-def _check(recipe: Recipe) -> None:
+def _check(recipe: Recipe, workers: int | None) -> None:
+    """Refuse numbers that are out of range. Raises BadInput."""
     for name in ("speakers", "tracks", "validation", "test", "test_tracks"):
         value, least = getattr(recipe, name), 1 if name in ("tracks", "test_tracks") else 0
         if value < least:
             raise BadInput(f"toy: {name} {value} must be at least {least}")
     if not recipe.speakers + recipe.validation + recipe.test:
         raise BadInput("toy: no speakers at all; ask for at least one")
-    if abs(recipe.seconds * FPS - recipe.frames) > 1e-6 or recipe.frames < WINDOW_FRAMES:
-        raise BadInput(f"toy: seconds {recipe.seconds} must be a multiple of 0.04 (a frame), at least 0.2")
+    if recipe.speakers * recipe.tracks > MOST_TRACKS:
+        raise BadInput(
+            f"toy: {recipe.speakers} speakers of {recipe.tracks} tracks are more than "
+            f"{MOST_TRACKS} training tracks; ask for fewer"
+        )
+    for name in ("validation", "test"):
+        count = getattr(recipe, name)
+        if count * recipe.test_tracks > MOST_TRIAL_TRACKS:
+            raise BadInput(
+                f"toy: {count} {name} speakers of {recipe.test_tracks} tracks are more than "
+                f"{MOST_TRIAL_TRACKS} {name} tracks; ask for fewer"
+            )
+    if not WINDOW_FRAMES / FPS - 1e-9 <= recipe.seconds <= MOST_SECONDS:
+        raise BadInput(f"toy: seconds {recipe.seconds} must be between 0.2 and {MOST_SECONDS:g}")
+    if abs(recipe.seconds * FPS - recipe.frames) > 1e-6:
+        raise BadInput(f"toy: seconds {recipe.seconds} must be a multiple of 0.04, one frame")
     if recipe.size % 2 or not 48 <= recipe.size <= 224:
         raise BadInput(f"toy: size {recipe.size} must be even and between 48 and 224 pixels")
     for name in ("coupling", "entanglement"):
         if not 0 <= getattr(recipe, name) <= 1:
             raise BadInput(f"toy: {name} {getattr(recipe, name)} must lie between 0 and 1")
+    if workers is not None and not 1 <= workers <= 4 * _cores():
+        raise BadInput(
+            f"toy: workers {workers} must be between 1 and {4 * _cores()} (four processes per core)"
+        )
 
 
 def _claim(out: Path, recipe: Recipe) -> None:
-    """Take a new or begun folder for this recipe, or refuse one that holds something else."""
+    """Use a new folder, or one with the same recipe. Raises BadInput if it holds anything else."""
+    check_folder(out)
     begun = out / ".parts" / "recipe.json"
     if (out / "corpus.json").is_file():
         meta = corpora.Corpus(out).meta
-        found = {**meta["recipe"], "seed": meta["seed"]}
+        if meta.get("made_by") != "dsel toy":
+            raise BadInput(f"{out}: holds a corpus that is not a toy corpus; choose another folder")
+        there = {**meta["recipe"], "seed": meta["seed"]}
     elif begun.is_file():
-        found = json.loads(begun.read_text(encoding="utf-8"))
+        try:
+            there = dict(json.loads(begun.read_text(encoding="utf-8")))
+        except (ValueError, TypeError) as error:
+            raise BadInput(
+                f"{begun}: is damaged ({error}); delete {out} and start again"
+            ) from error
     elif out.is_dir() and any(out.iterdir()):
         raise BadInput(f"{out}: is not empty and holds no toy corpus; choose another folder")
     else:
         begun.parent.mkdir(parents=True, exist_ok=True)
         replace_text(begun, json.dumps(asdict(recipe)))
         return
-    known = {field.name for field in fields(Recipe)}
-    differ = [k for k in sorted(known) if found.get(k) != getattr(recipe, k)]
-    if differ:
-        told = ", ".join(f"{k} {found.get(k)} there, {getattr(recipe, k)} asked" for k in differ)
-        raise BadInput(f"{out}: holds a corpus made otherwise ({told}); choose another folder")
+    names = sorted(field.name for field in fields(Recipe))
+    differences = [
+        f"{name} is {there.get(name)} there, {getattr(recipe, name)} was asked for"
+        for name in names
+        if there.get(name) != getattr(recipe, name)
+    ]
+    if differences:
+        raise BadInput(
+            f"{out}: holds another toy corpus ({'; '.join(differences)}); choose another folder"
+        )
 
 
 def _part(out: Path, speaker: str) -> Path:
+    """Return the path of the file that records that a speaker is done."""
     return out / ".parts" / f"{speaker}.json"
 
 
 def _done(out: Path, cast: dict[str, list[Plan]]) -> dict[str, list[dict]]:
-    """The rows of tracks.csv of every speaker that is complete: clips, labels and all."""
+    """Return the rows of tracks.csv of every speaker whose clips and labels are complete."""
     rows: dict[str, list[dict]] = {}
     if (out / "corpus.json").is_file():
         with (out / "tracks.csv").open(newline="", encoding="utf-8") as file:
@@ -264,34 +397,52 @@ def _done(out: Path, cast: dict[str, list[Plan]]) -> dict[str, list[dict]]:
                 rows.setdefault(row["speaker"], []).append(row)
     for name in cast:
         if _part(out, name).is_file():
-            rows[name] = json.loads(_part(out, name).read_text(encoding="utf-8"))
-    return {name: rows[name] for name in cast if name in rows and _complete(out, rows[name], len(cast[name]))}
+            rows[name] = _read_part(_part(out, name))
+    return {
+        name: rows[name]
+        for name in cast
+        if name in rows and _complete(out, name, rows[name], len(cast[name]))
+    }
 
 
-def _complete(out: Path, rows: list[dict], count: int) -> bool:
-    labels = out / "labels" / f"{rows[0]['speaker']}.npz"
-    return len(rows) == count and labels.is_file() and all((out / row["path"]).is_file() for row in rows)
+def _read_part(path: Path) -> list[dict]:
+    """Read the rows of a speaker; a damaged file counts as empty, and the speaker is made again."""
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return []
+    return rows if isinstance(rows, list) else []
+
+
+def _complete(out: Path, name: str, rows: list[dict], count: int) -> bool:
+    """Return whether a speaker has `count` rows, and all their files exist."""
+    labels = out / "labels" / f"{name}.npz"
+    clips = [out / row["path"] for row in rows if isinstance(row, dict) and row.get("path")]
+    return len(clips) == count and labels.is_file() and all(clip.is_file() for clip in clips)
 
 
 def _finish(out: Path, recipe: Recipe, cast: dict[str, list[Plan]]) -> corpora.Corpus:
-    """Write trials, tracks.csv and corpus.json, and put the part files away."""
+    """Write trials, tracks.csv and corpus.json, and remove `.parts/`."""
     done = _done(out, cast)
     rows = [row for name in cast for row in done[name]]
     for split, prefix in (("test", ""), ("validation", "validation_")):
-        judged = [row for row in rows if row["split"] == split]
+        evaluated = [row for row in rows if row["split"] == split]
         for kind in KINDS:
-            pairs = draw_trials(judged, kind, stream(recipe.seed, split, kind, "trials"))
+            pairs = draw_trials(evaluated, kind, stream(recipe.seed, split, kind, "trials"))
             if pairs:
                 write_csv(out / "trials" / f"{prefix}{kind}.csv", pairs, TRIAL_COLUMNS)
     settings = asdict(recipe)
     seed = settings.pop("seed")
     licence = LICENCE_VOICES if recipe.voices else LICENCE
-    made = corpora.write_corpus(out, rows, made_by="dsel toy", seed=seed, licence=licence, **settings)
+    made = corpora.write_corpus(
+        out, rows, made_by="dsel toy", seed=seed, licence=licence, **settings
+    )
     shutil.rmtree(out / ".parts", ignore_errors=True)
     return made
 
 
 def _write_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Write arrays beside their place, then move the file there: it is never half written."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.stem}.{os.getpid()}.part.npz")
     np.savez_compressed(part, **arrays)
@@ -314,10 +465,14 @@ def _in_processes(out: Path, recipe: Recipe, names: list[str], workers: int):
             _ask(process, waiting.pop())
         while selector.get_map():
             for key, _ in selector.select():
-                reply = json.loads(key.fileobj.readline() or '{"error": "a worker process was killed"}')
+                reply = json.loads(
+                    key.fileobj.readline() or '{"error": "a worker process was killed"}'
+                )
                 if "error" in reply:
                     kind = BadInput if reply.get("bad_input") else RuntimeError
-                    raise kind(f"{reply['error']}; finished speakers are kept, run it again to go on")
+                    raise kind(
+                        f"{reply['error']}; finished speakers are kept, run it again to go on"
+                    )
                 if waiting:
                     _ask(key.data, waiting.pop())
                 else:
@@ -338,10 +493,26 @@ def _in_processes(out: Path, recipe: Recipe, names: list[str], workers: int):
 def _start(out: Path, recipe: Recipe) -> subprocess.Popen:
     root = str(Path(__file__).resolve().parents[2])
     one = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    env = {**os.environ, **one, "PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))}
-    command = [sys.executable, "-m", "dsel.toy.make", str(out.resolve()), json.dumps(asdict(recipe))]
+    env = {
+        **os.environ,
+        **one,
+        "PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")])),
+    }
+    command = [
+        sys.executable,
+        "-m",
+        "dsel.toy.make",
+        str(out.resolve()),
+        json.dumps(asdict(recipe)),
+    ]
     return subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1, env=env, start_new_session=True
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        bufsize=1,
+        env=env,
+        start_new_session=True,
     )
 
 
@@ -353,8 +524,6 @@ def _ask(process: subprocess.Popen, name: str) -> None:
 def _work(out: Path, recipe: Recipe) -> None:
     """The worker's life: read a name, make that speaker, answer."""
     import torch
-
-    from dsel.toy.speech.espeak import Espeak
 
     torch.set_num_threads(1)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that half-written files are put away
@@ -369,7 +538,9 @@ def _work(out: Path, recipe: Recipe) -> None:
             reply = {"error": str(error), "bad_input": True}
         except Exception as error:  # whatever it is belongs to the process that asked
             where = traceback.extract_tb(error.__traceback__)[-1]
-            reply = {"error": f"speaker {name}: {type(error).__name__}: {error} ({where.name}, line {where.lineno})"}
+            reply = {
+                "error": f"speaker {name}: {type(error).__name__}: {error} ({where.name}, line {where.lineno})"
+            }
         print(json.dumps(reply), flush=True)
 
 

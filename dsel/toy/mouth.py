@@ -1,26 +1,31 @@
-"""From phonemes to lips: which mouth shape a sound needs, and how shapes flow into one another.
+"""Turn phonemes into mouth shapes: which shape a sound needs, and how neighbouring shapes blend.
 
-A mouth is a few numbers in [0, 1], the `CHANNELS`. Each sound of espeak-ng's English has a viseme (a class of sounds
-that look alike), each viseme a target per channel. Neighbouring targets blend by dominance (after Cohen and Massaro)::
+A mouth is described by a few numbers in [0, 1], the `CHANNELS`. Each sound of espeak-ng's English
+belongs to a viseme (a class of sounds that look alike). Each viseme has a target per channel.
+Neighbouring targets blend by dominance (after Cohen and Massaro, 1993)::
 
-    m_k(tau) = sum_i  w_ik(tau) x_ik / sum_i w_ik(tau)               x_ik: target of sound i in channel k
-    w_ik(tau) = alpha_ik [ S((e_i - tau) / h) - S((s_i - tau) / h) ] sound i lasts from s_i to e_i; S: logistic function
+    m_k(tau) = sum_i w_ik(tau) x_ik / sum_i w_ik(tau)                 x_ik: target of sound i
+    w_ik(tau) = alpha_ik [ S((e_i - tau) / h) - S((s_i - tau) / h) ]  S: the logistic function
 
-so a sound pulls in proportion to its dominance alpha_ik and to how much of a window of width h around tau it fills. The
-window is symmetric: the mouth neither leads nor lags. What the lips cannot leave out (closing for p b m, the lip
-under the teeth for f v, the tongue between the teeth for th) is then enforced inside the sound, however short.
-(Source: ours.)
+Sound i lasts from s_i to e_i. Its weight in channel k grows with its dominance alpha_ik and with
+the part that it fills of a window of width h around tau. The window is symmetric, so the mouth
+neither leads nor lags. Some shapes are necessary for a sound: closed lips for p b m, the lip under
+the teeth for f v, the tongue between the teeth for th. They are enforced during the sound, however
+short it is. (Source: ours.)
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 
 from dsel.timing import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME
 
+# opening: gap between the lips; width: distance of the corners; rounding: 0 lens, 1 ring;
+# protrusion: lips forward; teeth: how much of the upper row shows; tongue: tip raised and forward;
+# jaw: how far it drops; tuck: lower lip under the upper teeth.
 CHANNELS = ("opening", "width", "rounding", "protrusion", "teeth", "tongue", "jaw", "tuck")
-# opening: gap between the lips; width: corners apart; rounding: lens to ring; protrusion: lips forward;
-# teeth: upper row shown; tongue: tip raised and forward; jaw: how far it drops; tuck: lower lip under the upper teeth.
 
 VISEMES = {
     #                opening width round  protr  teeth tongue jaw   tuck
@@ -69,14 +74,14 @@ _GROUPS = {
     "round_close": "U U# U2 u u: u# u2 Y",
 }
 VISEME_OF = {mnemonic: viseme for viseme, names in _GROUPS.items() for mnemonic in names.split()}
-VISEME_OF["?"] = "glottal"  # the glottal stop leaves the lips to their neighbours
+VISEME_OF["?"] = "glottal"  # a glottal stop: the lips do what the neighbouring sounds need
 
-_STRESS = "'`,%="
-_WINDOW = 0.018  # h, seconds; the logistic window's standard deviation is 1.81 h = 33 ms
+_STRESS = "'`,%="  # marks that espeak-ng puts before or after a sound
+_WINDOW = 0.018  # h in seconds; the logistic window has a standard deviation of 1.81 h = 33 ms
 _RELEASE = 0.050  # seconds from an enforced shape to free movement
-# alpha of sounds that follow their neighbours
+# alpha of sounds whose shape follows their neighbours; 1 for all others
 _WEAK = {"glottal": 0.25, "velar": 0.6, "alveolar": 0.7, "central": 0.7, "rest": 0.8}
-_STRONG = {  # alpha of a channel that a sound insists on
+_STRONG = {  # factor on alpha in the channels that matter most for a sound
     "labiovelar": {"rounding": 3, "protrusion": 3, "width": 3},
     "round_close": {"rounding": 2, "protrusion": 2, "width": 2},
     "round_open": {"rounding": 1.5, "protrusion": 1.5},
@@ -85,7 +90,7 @@ _STRONG = {  # alpha of a channel that a sound insists on
     "sibilant": {"teeth": 2, "jaw": 2},
     "spread": {"width": 1.5},
 }
-_MUST = {  # enforced inside the sound, channel by channel
+_ENFORCED = {  # channel values that hold during the whole sound
     "closed": {"opening": 0.0, "teeth": 0.0, "tongue": 0.0, "tuck": 0.0},
     "lip_teeth": {"tuck": 1.0, "teeth": 1.0, "opening": 0.16, "tongue": 0.0},
     "tongue_teeth": {"tongue": 1.0, "opening": 0.30, "teeth": 0.75, "tuck": 0.0},
@@ -93,71 +98,94 @@ _MUST = {  # enforced inside the sound, channel by channel
 
 
 def _units(phoneme: str) -> list[str]:
-    """The visemes a mnemonic passes through: one for most, two for a diphthong. Longest known piece first."""
-    rest, found = phoneme.lstrip(_STRESS), []
+    """Return the visemes of a mnemonic: one for most sounds, two for a diphthong.
+
+    The mnemonic is cut into entries of VISEME_OF, the longest possible one first.
+    """
+    rest, visemes = phoneme.lstrip(_STRESS), []
     while rest:
         for length in range(len(rest), 0, -1):
             if rest[:length] in VISEME_OF:
-                found.append(VISEME_OF[rest[:length]])
+                visemes.append(VISEME_OF[rest[:length]])
                 break
         rest = rest[length:]
-    return found or ["rest" if not phoneme.strip(_STRESS) else "central"]
+    return visemes or ["rest" if not phoneme.strip(_STRESS) else "central"]
 
 
 def viseme_of(phoneme: str) -> str:
-    """The viseme of an espeak-ng mnemonic (of a diphthong: of its start). Never raises: the unknown is 'central'."""
+    """Return the viseme of an espeak-ng mnemonic; of a diphthong, the first one.
+
+    Unknown mnemonics give "central"; nothing is ever raised.
+
+    >>> viseme_of("m"), viseme_of("'i:"), viseme_of("aI")
+    ('closed', 'spread', 'open_front')
+    """
     return _units(phoneme)[0]
 
 
-def trajectory(phonemes: list[tuple[float, float, str]], frames: int) -> np.ndarray:
-    """Mouth shapes for timed phonemes, one at the centre of each video frame.
+def trajectory(phonemes: Sequence[tuple[float, float, str]], frames: int) -> np.ndarray:
+    """Compute mouth shapes for timed phonemes, one at the centre of each video frame.
 
     Args:
         phonemes: (start, end, espeak mnemonic) in seconds, in order.
-        frames: how many frames T to cover from time 0.
+        frames: T, the number of frames from time 0.
     Returns:
-        float32 (T, len(CHANNELS)), each in [0, 1]. Before, between and after the phonemes the mouth rests.
+        float32 (T, len(CHANNELS)) in [0, 1]. Where there is no phoneme, the mouth is at rest.
     """
     tau = (np.arange(frames) + 0.5) / FPS  # (T,)
     start, end, names = _segments(phonemes, frames / FPS)  # each (P,)
     x = np.array([VISEMES[name] for name in names])  # (P, K)
     alpha = np.array([_dominance(name) for name in names])  # (P, K)
-    fill = _logistic((end[:, None] - tau) / _WINDOW) - _logistic((start[:, None] - tau) / _WINDOW)  # (P, T)
+    to_end, to_start = (end[:, None] - tau) / _WINDOW, (start[:, None] - tau) / _WINDOW
+    fill = _logistic(to_end) - _logistic(to_start)  # (P, T)
     w = fill[:, :, None] * alpha[:, None, :] + 1e-9  # (P, T, K)
     mouth = (w * x[:, None, :]).sum(0) / w.sum(0)  # (T, K)
-    for viseme in ("tongue_teeth", "lip_teeth", "closed"):  # the last word is the closure's
+    for viseme in ("tongue_teeth", "lip_teeth", "closed"):  # closed lips come last and win
         gate = np.zeros(frames)
         for s, e, name in zip(start, end, names, strict=True):
             if name == viseme:
                 gate = np.maximum(gate, _gate(tau, s, e))
-        for channel, value in _MUST[viseme].items():
+        for channel, value in _ENFORCED[viseme].items():
             k = CHANNELS.index(channel)
             mouth[:, k] += gate * (value - mouth[:, k])
     return mouth.clip(0, 1).astype(np.float32)
 
 
-def _segments(phonemes, duration: float) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Phonemes cut into visemes, with rest in the gaps and on both sides."""
-    found, at = [], -1.0  # a second of rest before the beginning and after the end
+def _segments(
+    phonemes: Sequence[tuple[float, float, str]], duration: float
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Cut phonemes into visemes, with rest in the gaps and for a second at both ends.
+
+    Args:
+        phonemes: (start, end, mnemonic) in seconds.
+        duration: of the track in seconds.
+    Returns:
+        Start (P,), end (P,) and viseme of each of the P segments.
+    """
+    segments, covered = [], -1.0  # covered: end of the last segment, s
     for s, e, phoneme in phonemes:
-        if s > at + 1e-4:
-            found.append((at, s, "rest"))
+        if s > covered + 1e-4:
+            segments.append((covered, s, "rest"))
         units = _units(phoneme)
         cuts = np.linspace(s, e, len(units) + 1)
-        found += list(zip(cuts[:-1], cuts[1:], units, strict=True))
-        at = max(at, e)
-    found.append((at, max(at, duration) + 1.0, "rest"))
-    start, end, names = zip(*found, strict=True)
+        segments += list(zip(cuts[:-1], cuts[1:], units, strict=True))
+        covered = max(covered, e)
+    segments.append((covered, max(covered, duration) + 1.0, "rest"))
+    start, end, names = zip(*segments, strict=True)
     return np.array(start), np.array(end), list(names)
 
 
 def _dominance(viseme: str) -> list[float]:
+    """Return alpha of a viseme, one number per channel."""
     weak, strong = _WEAK.get(viseme, 1.0), _STRONG.get(viseme, {})
     return [weak * strong.get(channel, 1.0) for channel in CHANNELS]
 
 
 def _gate(tau: np.ndarray, s: float, e: float) -> np.ndarray:
-    """1 inside [s, e], smoothly 0 beyond the release. A sound between two frame centres takes the nearer frame."""
+    """Return (T,): 1 where tau is in [s, e], falling smoothly to 0 within the release.
+
+    A sound so short that no frame centre tau lies in it gets the nearest frame.
+    """
     nearest = tau[np.abs(tau - (s + e) / 2).argmin()] if len(tau) else 0.0
     if not ((tau >= s) & (tau <= e)).any() and abs(nearest - (s + e) / 2) <= 0.5 / FPS + 1e-9:
         s, e = min(s, nearest), max(e, nearest)
@@ -166,35 +194,37 @@ def _gate(tau: np.ndarray, s: float, e: float) -> np.ndarray:
 
 
 def _logistic(z: np.ndarray) -> np.ndarray:
+    """Return 1 / (1 + exp(-z)) without overflow."""
     return 0.5 + 0.5 * np.tanh(0.5 * z)
 
 
 def from_sound(waveform: np.ndarray, frames: int) -> np.ndarray:
-    """Mouth shapes that follow a recording without labels: loudness opens, hiss shows teeth, timbre widens or rounds.
+    """Guess mouth shapes from a recording that has no phoneme labels.
 
-    A guess, honest about being one: loudness and two spectral centroids stand in for F1 (how open) and F2 (how spread).
+    Loudness opens the mouth, hiss shows the teeth. Two spectral centroids replace the formants F1
+    (how open) and F2 (how spread). This is a rough approximation.
 
     Args:
-        waveform: float (S,) at 16 kHz.
-        frames: how many frames T to cover; the sound is padded with zeros.
+        waveform: float (S,) at 16 kHz; padded with zeros if it is too short.
+        frames: T, the number of frames.
     Returns:
-        float32 (T, len(CHANNELS)), each in [0, 1], read from a symmetric 64 ms window around each frame's centre.
+        float32 (T, len(CHANNELS)) in [0, 1], computed from 64 ms around the centre of each frame.
     """
     if not frames:
         return np.zeros((0, len(CHANNELS)), np.float32)
     length = 1024
     padded = np.zeros(frames * SAMPLES_PER_FRAME + length)
-    half = (length - SAMPLES_PER_FRAME) // 2  # sample `half` of the padded sound is the waveform's first
+    half = (length - SAMPLES_PER_FRAME) // 2  # the waveform starts at this sample of `padded`
     sound = np.asarray(waveform, np.float64)[: frames * SAMPLES_PER_FRAME]
     padded[half : half + len(sound)] = sound
     windows = np.lib.stride_tricks.sliding_window_view(padded, length)[::SAMPLES_PER_FRAME][:frames]
     power = np.abs(np.fft.rfft(windows * np.hanning(length), axis=1)) ** 2 + 1e-10  # (T, 513)
     hertz = np.fft.rfftfreq(length, 1 / SAMPLE_RATE)
 
-    def band(low, high):
+    def band(low: float, high: float) -> np.ndarray:  # (T, bins from low to high Hz)
         return power[:, (hertz >= low) & (hertz < high)]
 
-    def centroid(low, high):
+    def centroid(low: float, high: float) -> np.ndarray:
         inside = hertz[(hertz >= low) & (hertz < high)]
         weight = np.sqrt(band(low, high))
         return ((weight @ inside) / weight.sum(1) - low) / (high - low)  # (T,) in [0, 1]

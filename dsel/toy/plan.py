@@ -1,4 +1,7 @@
-"""Plan a toy corpus: who there is, in which split, and what each says."""
+"""Plan a toy corpus: which speakers there are, in which split, and what each says.
+
+(Source: ours.)
+"""
 
 from __future__ import annotations
 
@@ -11,34 +14,36 @@ from dsel.toy.speech import text as texts
 from dsel.utils.errors import BadInput
 
 PREFIX = {"train": "tr", "validation": "va", "test": "te"}
-# What a validation or test speaker says, track after track: free speech, and in turn two vocabularies of each family.
+# What the tracks of a validation or test speaker contain, in turn: free speech, then words of a
+# small vocabulary of either family. A speaker uses two vocabularies of each family.
 SAYS = ("free", "distinct", "random")
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that decides what a corpus contains. Written into corpus.json."""
+    """Hold every choice that decides what a corpus contains. Written into corpus.json."""
 
-    speakers: int = 300  # training speakers
-    tracks: int = 4  # of each of them
-    validation: int = 38
-    test: int = 60
-    test_tracks: int = 12  # of each validation and test speaker
+    speakers: int = 300  # number of training speakers
+    tracks: int = 4  # tracks per training speaker
+    validation: int = 38  # number of validation speakers
+    test: int = 60  # number of test speakers
+    test_tracks: int = 12  # tracks per validation or test speaker
     seed: int = 0
-    seconds: float = 2.0
-    size: int = 96  # pixels
-    coupling: float = 0.9
-    entanglement: float = 0.0
-    voices: str | None = None
+    seconds: float = 2.0  # length of a track
+    size: int = 96  # height and width of a frame in pixels
+    coupling: float = 0.9  # 0..1, how well the face agrees with the voice about sex, age and size
+    entanglement: float = 0.0  # 0..1, share of a training speaker's words from its own four words
+    voices: str | None = None  # folder of real recordings; None: synthetic voices
 
     @property
     def frames(self) -> int:
+        """Frames per track."""
         return round(self.seconds * FPS)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """One track to be made."""
+    """Describe one track that is to be made."""
 
     id: str
     speaker: str
@@ -47,68 +52,90 @@ class Plan:
 
 
 def plan(recipe: Recipe) -> dict[str, list[Plan]]:
-    """Who there is and what each says: speaker -> tracks, in the order of tracks.csv."""
+    """Return the tracks of every speaker, in the order of tracks.csv.
+
+    Raises:
+        BadInput: the recipe asks for more speakers than its folder of recordings has.
+    """
     if recipe.voices:
         return _plan_voices(recipe)
     cast = {}
-    for split, number in (("train", recipe.speakers), ("validation", recipe.validation), ("test", recipe.test)):
-        for n in range(number):
+    for split, count in _speakers_per_split(recipe).items():
+        for n in range(count):
             name = f"{PREFIX[split]}{n:04d}"
-            says = _training(recipe) if split == "train" else _judged(recipe, name)
-            cast[name] = [Plan(f"{name}_{k:02d}", name, split, what) for k, what in enumerate(says)]
+            if split == "train":
+                vocabularies = ["own" if recipe.entanglement else "free"] * recipe.tracks
+            else:
+                vocabularies = _evaluation_vocabularies(recipe, name)
+            cast[name] = [
+                Plan(f"{name}_{k:02d}", name, split, vocabulary)
+                for k, vocabulary in enumerate(vocabularies)
+            ]
     return cast
 
 
+def _speakers_per_split(recipe: Recipe) -> dict[str, int]:
+    return {"train": recipe.speakers, "validation": recipe.validation, "test": recipe.test}
+
+
 def _plan_voices(recipe: Recipe) -> dict[str, list[Plan]]:
-    """As `plan`, for the speakers of a folder of recordings, dealt to the splits by chance."""
-    names = list(recordings.find(recipe.voices))
-    wanted = recipe.speakers + recipe.validation + recipe.test
-    if wanted > len(names):
+    """Plan a corpus of real voices: assign the speakers of a folder to the splits at random."""
+    names = list(recordings.find(recipe.voices or ""))
+    splits = [split for split, count in _speakers_per_split(recipe).items() for _ in range(count)]
+    if len(splits) > len(names):
         raise BadInput(
-            f"{recipe.voices}: {len(names)} speakers, but {recipe.speakers} for training, {recipe.validation} for validation "
-            f"and {recipe.test} for the test were asked for; ask for fewer"
+            f"{recipe.voices}: holds {len(names)} speakers, too few for {recipe.speakers} "
+            f"training, {recipe.validation} validation and {recipe.test} test speakers; ask for fewer"
         )
-    splits = ["train"] * recipe.speakers + ["validation"] * recipe.validation + ["test"] * recipe.test
-    dealt = stream(recipe.seed, "deal").permutation(len(names))[:wanted]
+    chosen = stream(recipe.seed, "deal").permutation(len(names))[: len(splits)]
     counts = {"train": recipe.tracks, "validation": recipe.test_tracks, "test": recipe.test_tracks}
     return {
-        names[i]: [Plan(f"{names[i]}_{k:02d}", names[i], split, "free") for k in range(counts[split])]
-        for i, split in zip(dealt, splits, strict=True)
+        names[i]: [
+            Plan(f"{names[i]}_{k:02d}", names[i], split, "free") for k in range(counts[split])
+        ]
+        for i, split in zip(chosen, splits, strict=True)
     }
 
 
-def _training(recipe: Recipe) -> list[str]:
-    return ["own" if recipe.entanglement else "free"] * recipe.tracks
+def _evaluation_vocabularies(recipe: Recipe, name: str) -> list[str]:
+    """Return the vocabulary of each track of a validation or test speaker.
 
-
-def _judged(recipe: Recipe, name: str) -> list[str]:
-    """What a validation or test speaker says, track by track; many speakers share each vocabulary."""
+    Many speakers share each vocabulary, so trials can pair the same words of different speakers.
+    """
     rng = stream(recipe.seed, name, "vocabulary")
     pairs = {
         "distinct": rng.permutation(len(texts.DISTINCT))[:2],
         "random": rng.permutation(texts.RANDOM_VOCABULARIES)[:2],
     }
-    says, used = [], {"distinct": 0, "random": 0}
+    vocabularies, used = [], {"distinct": 0, "random": 0}
     for k in range(recipe.test_tracks):
         family = SAYS[k % len(SAYS)]
         if family == "free":
-            says.append("free")
+            vocabularies.append("free")
         else:
-            says.append(f"{family}{pairs[family][used[family] % 2]}")
+            vocabularies.append(f"{family}{pairs[family][used[family] % 2]}")
             used[family] += 1
-    return says
+    return vocabularies
 
 
 def vocabulary_of(recipe: Recipe, track: Plan) -> tuple[tuple[str, ...], float]:
-    """The small vocabulary of a track and the share of words that come from it."""
+    """Return the small vocabulary of a track, and the share of its words that come from it."""
     if track.vocabulary == "free":
         return (), 0.0
     if track.vocabulary == "own":
-        return texts.own_vocabulary(stream(recipe.seed, track.speaker, "vocabulary")), recipe.entanglement
+        own = texts.own_vocabulary(stream(recipe.seed, track.speaker, "vocabulary"))
+        return own, recipe.entanglement
     random = texts.random_vocabularies(stream(recipe.seed, track.split, "vocabulary"))
     return {**texts.DISTINCT, **random}[track.vocabulary], 1.0
 
 
-def share_of(speakers: int, part: int, most: int, wanted: int | None) -> int:
-    """How many speakers to judge by: an even number, so that the sexes are equally many."""
-    return min(most, max(8, speakers // part // 2 * 2)) if wanted is None else wanted
+def evaluation_speakers(speakers: int, divisor: int, most: int, asked: int | None) -> int:
+    """Return how many speakers a validation or test split gets.
+
+    Args:
+        speakers: number of training speakers.
+        divisor: one evaluation speaker per so many training speakers.
+        most: the largest number. The smallest is 8, and all are even: as many women as men.
+        asked: the number the user asked for; None: the rule above.
+    """
+    return min(most, max(8, speakers // divisor // 2 * 2)) if asked is None else asked

@@ -1,8 +1,8 @@
-"""Independent random streams, each named by what it is for.
+"""Make independent random streams, each named by its purpose.
 
-A stream depends on its name only: not on how many others exist, on their order, or on which process draws from it.
-What is heard and what is seen of a track come from different streams, so that only the person and the words are common.
-(Source: ours.)
+A stream depends only on its name. It does not depend on how many streams there are, on their
+order, or on the process that draws from it. Sound and picture of a track use different streams, so
+they share nothing but the person and the words. (Source: ours.)
 """
 
 import hashlib
@@ -10,7 +10,11 @@ import hashlib
 import numpy as np
 
 
-def stream(*name) -> np.random.Generator:
-    """The random stream of that name, e.g. stream(seed, "tr0007_02", "sound")."""
+def stream(*name: object) -> np.random.Generator:
+    """Return the random stream of that name, for example stream(seed, "tr0007_02", "sound").
+
+    >>> int(stream(0, "tr0007_02", "sound").integers(100))
+    51
+    """
     digest = hashlib.sha256("/".join(map(str, name)).encode()).digest()
     return np.random.default_rng(int.from_bytes(digest[:16], "little"))

@@ -1,10 +1,11 @@
-"""A speaker: shared latents that move voice and face together, and own latents of each.
+"""Draw speakers: latents that voice and face share, and latents that only one of them has.
 
-    shared   sex, age, size              pitch, vocal tract  <-  person  ->  face geometry, skin, hair
-    own      voice (12), face (32)       independent standard normals
+    shared   sex, age, size           change voice (pitch, vocal tract) and face (shape, hair)
+    own      voice (12), face (32)    independent standard normals
 
-`coupling` says how far the face's view of sex, age and size is the voice's: 1 equal, 0 independent. Matching voices to
-faces of people never seen can only rest on the shared part, so it is possible and cannot be perfect. (Source: ours.)
+`coupling` says how well the sex, age and size that a face shows agree with those of the voice:
+1 equal, 0 independent. A network that matches voices with faces of new people can use only the
+shared part. So matching is possible, but it cannot be perfect. (Source: ours.)
 """
 
 from __future__ import annotations
@@ -19,50 +20,54 @@ from dsel.utils.errors import BadInput
 
 VOICE_LATENTS = 12
 FACE_LATENTS = 32
-YOUNGEST, OLDEST = 18.0, 80.0
+YOUNGEST, OLDEST = 18.0, 80.0  # years
 
 
 @dataclass(frozen=True)
 class Speaker:
-    """Everything that makes a person, before any of it becomes sound or picture.
+    """Hold everything that defines a person, before it becomes sound or picture.
 
-    sex, age and size are the voice's view, voice_sex (-1 female .. 1 male), voice_age (years), voice_size (normal)
-    the same in graded form; face_sex, face_age, face_size are the face's view. `voice` and `face` are independent
-    standard normals that nothing else uses.
+    voice_* is what the voice shows of sex, age and size; face_* is what the face shows. sex, age
+    and size are those of the voice. `voice` and `face` are used by nothing else.
     """
 
     name: str
-    sex: str  # "f" | "m"
+    sex: str  # "f" or "m"
     age: float  # years, 18..80
-    size: float  # body size, standard normal given sex
-    voice: tuple[float, ...]
-    face: tuple[float, ...]
-    voice_sex: float
-    voice_age: float
-    voice_size: float
-    face_sex: float
+    size: float  # body size, standard normal given the sex
+    voice: tuple[float, ...]  # 12 standard normals
+    face: tuple[float, ...]  # 32 standard normals
+    voice_sex: float  # -1 female .. 1 male
+    voice_age: float  # years
+    voice_size: float  # standard normal
+    face_sex: float  # as voice_sex
     face_age: float
     face_size: float
 
 
-def draw_speaker(seed: int, name: str, coupling: float, heard: tuple[float, float] | None = None) -> Speaker:
-    """The speaker of that name. It depends on these three arguments only, not on how many others there are.
+def draw_speaker(
+    seed: int, name: str, coupling: float, measured: tuple[float, float] | None = None
+) -> Speaker:
+    """Draw the speaker of that name. It depends only on the arguments, not on other speakers.
 
-    A name that ends in a number is female if the number is even, male if odd: any run of numbers is balanced by sex.
-    `heard` overrides the voice's (sex, size) where a real voice was measured; the face follows it by `coupling`.
-
+    Args:
+        seed: of the corpus.
+        name: a name that ends in an even number gives a woman, an odd number a man. So consecutive
+            numbers give as many women as men.
+        coupling: 0..1, how well the face agrees with the voice about sex, age and size.
+        measured: (sex in -1..1, size) of a real voice; None: both are drawn at random.
     Raises:
-        BadInput: coupling outside [0, 1].
+        BadInput: coupling is outside [0, 1].
     """
     if not 0 <= coupling <= 1:
-        raise BadInput(f"coupling {coupling}: must lie between 0 (independent) and 1 (one view of sex, age and size)")
+        raise BadInput(f"coupling {coupling}: must lie between 0 (independent) and 1 (equal)")
     shared, voice, face = (stream(seed, name, part) for part in ("shared", "voice", "face"))
     number = re.search(r"(\d+)$", name)
     male = bool(int(number[1]) % 2) if number else bool(shared.integers(2))
     sex = (1 if male else -1) * shared.uniform(0.6, 1.0)
     youth, size = shared.standard_normal(2)
-    if heard:
-        (sex, size), male = heard, heard[0] > 0
+    if measured:
+        (sex, size), male = measured, measured[0] > 0
     own_sex = (1 if face.integers(2) else -1) * face.uniform(0.6, 1.0)
     own_youth, own_size = face.standard_normal(2)
     same_sex = face.random() < coupling
@@ -83,7 +88,7 @@ def draw_speaker(seed: int, name: str, coupling: float, heard: tuple[float, floa
 
 
 def factors(speaker: Speaker) -> dict[str, float | str]:
-    """The shared latents as columns of tracks.csv."""
+    """Return the shared latents as columns of tracks.csv."""
     return {
         "sex": speaker.sex,
         "age": round(speaker.age, 2),
@@ -96,11 +101,12 @@ def factors(speaker: Speaker) -> dict[str, float | str]:
 
 
 def _mix(shared: float, own: float, coupling: float) -> float:
-    """A standard normal that correlates with the shared one by `coupling`."""
+    """Return a standard normal that has correlation `coupling` with the shared one."""
     return coupling * shared + np.sqrt(1 - coupling**2) * own
 
 
 def _years(normal: float) -> float:
-    """A standard normal -> an age, near uniform over the adult years."""
-    share = 1 / (1 + np.exp(-1.702 * normal))  # logistic stand-in for the normal distribution function
+    """Turn a standard normal into an age in years, nearly uniform between 18 and 80."""
+    # a logistic function, close to the normal distribution function
+    share = 1 / (1 + np.exp(-1.702 * normal))
     return float(YOUNGEST + (OLDEST - YOUNGEST) * share)

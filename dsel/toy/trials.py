@@ -1,14 +1,15 @@
-"""Trial lists: pairs of tracks, "the same speaker?", of three kinds.
+"""Draw trial lists of three kinds: pairs of tracks with the question "is it the same speaker?".
 
-    kind    target pair (one speaker)      impostor pair (two speakers)     asks
-    free    anything, anything             anything, anything               is this voice that voice
-    hard    different vocabularies         the same vocabulary              ... where listening to the words misleads
-    easy    the same vocabulary            different vocabularies           ... where listening to the words is enough
+    kind    target pair (one speaker)   impostor pair (two speakers)   listening to the words
+    free    any words                   any words                      tells nothing
+    hard    different vocabularies      the same vocabulary            misleads
+    easy    the same vocabulary         different vocabularies         is enough
 
-Hard and easy pairs stay within one family of vocabularies ("distinct" or "random", the group), so that families can be
-compared. Targets and impostors are equally many in every group, and half of the impostors are of one sex where that many
-can be had.
-(Source: ours; what the kinds are for, "novel combinations of content and identity", is the abstract's.)
+Both tracks of a hard or easy pair use vocabularies of one family, "distinct" or "random". The
+family is the group of the pair, so families can be compared. Every group has as many impostors as
+targets. Half of the impostors have the same sex, if there are enough such pairs.
+
+(Source: ours. The purpose, "novel combinations of content and identity", is from the abstract.)
 """
 
 from __future__ import annotations
@@ -19,38 +20,52 @@ import numpy as np
 
 KINDS = ("free", "hard", "easy")
 COLUMNS = ("target", "a", "b", "same_sex", "group")
-MOST = 4000  # pairs a list
+MOST = 4000  # pairs in a list
 
 
-def draw_trials(rows: list[dict], kind: str, rng: np.random.Generator, most: int = MOST) -> list[dict]:
-    """The trials of a kind among these tracks: rows with the keys of COLUMNS, at most `most`.
+def draw_trials(
+    rows: list[dict], kind: str, rng: np.random.Generator, most: int = MOST
+) -> list[dict]:
+    """Draw the trials of one kind among some tracks.
 
     Args:
         rows: tracks with keys id, speaker, sex, vocabulary ("free", "distinct<k>" or "random<k>").
+        kind: one of KINDS.
+        rng: the random stream.
+        most: largest number of trials.
+    Returns:
+        Rows with the keys of COLUMNS. target and same_sex are 0 or 1; a and b are ids of tracks.
     """
-    pools: dict[tuple, list] = {}
+    pools: dict[tuple[str, bool, bool], list[tuple[str, str]]] = {}
     for a, b in combinations(rows, 2):
         group = _group(kind, a, b)
         if group:
-            pools.setdefault((group, a["speaker"] == b["speaker"], a["sex"] == b["sex"]), []).append((a["id"], b["id"]))
+            key = (group, a["speaker"] == b["speaker"], a["sex"] == b["sex"])
+            pools.setdefault(key, []).append((a["id"], b["id"]))
     groups = sorted({group for group, *_ in pools})
-    found = []
+    trials: list[dict] = []
     for group in groups:
-        targets, near, far = (pools.get((group, *key), []) for key in ((True, True), (False, True), (False, False)))
-        count = min(len(targets), len(near) + len(far), most // (2 * len(groups)))
-        of_one_sex = min(len(near), max(count - count // 2, count - len(far)))
-        chosen = ((1, 1, targets, count), (0, 1, near, of_one_sex), (0, 0, far, count - of_one_sex))
-        for target, same_sex, pool, number in chosen:
-            drawn = rng.choice(len(pool), number, replace=False) if number else ()
-            found += [
-                {"target": target, "a": pool[i][0], "b": pool[i][1], "same_sex": same_sex, "group": group}
-                for i in sorted(drawn)
-            ]
-    return found
+        targets = pools.get((group, True, True), [])
+        same_sex = pools.get((group, False, True), [])  # impostors
+        other_sex = pools.get((group, False, False), [])
+        count = min(len(targets), len(same_sex) + len(other_sex), most // (2 * len(groups)))
+        count_same = min(len(same_sex), max(count - count // 2, count - len(other_sex)))
+        trials += _draw(targets, count, rng, target=1, same_sex=1, group=group)
+        trials += _draw(same_sex, count_same, rng, target=0, same_sex=1, group=group)
+        trials += _draw(other_sex, count - count_same, rng, target=0, same_sex=0, group=group)
+    return trials
+
+
+def _draw(
+    pairs: list[tuple[str, str]], count: int, rng: np.random.Generator, **columns: int | str
+) -> list[dict]:
+    """Draw `count` of some pairs of track ids, and return them as trials with these columns."""
+    drawn = sorted(rng.choice(len(pairs), count, replace=False)) if count else []
+    return [{**columns, "a": pairs[i][0], "b": pairs[i][1]} for i in drawn]
 
 
 def _group(kind: str, a: dict, b: dict) -> str:
-    """The group of a pair in a kind of trial, or "" where it is no trial of that kind."""
+    """Return the group of a pair of tracks, or "" if it is no trial of that kind."""
     families = {_family(a["vocabulary"]), _family(b["vocabulary"])}
     if kind == "free":
         return "free" if families == {"free"} else ""
@@ -61,4 +76,5 @@ def _group(kind: str, a: dict, b: dict) -> str:
 
 
 def _family(vocabulary: str) -> str:
+    """Return a vocabulary's name without its number: "free", "own", "distinct" or "random"."""
     return vocabulary.rstrip("0123456789")

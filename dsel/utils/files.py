@@ -6,6 +6,19 @@ import csv
 import os
 from pathlib import Path
 
+from dsel.utils.errors import BadInput
+
+
+def check_folder(path: str | Path) -> None:
+    """Refuse a path that cannot become a folder: it, or a folder above it, is a file or a device.
+
+    Raises:
+        BadInput: says which.
+    """
+    for part in (Path(path), *Path(path).parents):
+        if part.exists() and not part.is_dir():
+            raise BadInput(f"{part}: is not a folder; choose another one for the results")
+
 
 def write_csv(path, rows: list[dict], first: tuple[str, ...]) -> None:
     """Write rows as csv with the columns `first`, then every other key in order of appearance; complete or not at all."""

@@ -33,7 +33,10 @@ def test_help_says_what_each_option_is_for(command, capsys):
 def test_help_starts_fast_because_nothing_heavy_is_imported():
     code = "import sys; from dsel.cli import main\ntry: main(['--help'])\nexcept SystemExit: print('torch' in sys.modules)"
     found = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     assert found.stdout.splitlines()[-1] == "False"
 
@@ -49,7 +52,9 @@ def test_the_whole_line_on_a_toy_corpus(tmp_path):
     page = (tmp_path / "demo" / "identity_against_content.html").read_text(encoding="utf-8")
     assert "Plotly.newPlot" in page
     assert 'src="http' not in page  # opens offline
-    clips = {p: p.stat().st_mtime_ns for p in (tmp_path / "demo" / "corpus" / "clips").rglob("*.mp4")}
+    clips = {
+        p: p.stat().st_mtime_ns for p in (tmp_path / "demo" / "corpus" / "clips").rglob("*.mp4")
+    }
     again = dsel(*arguments)
     assert again.returncode == 0, again.stderr[-2000:]
     assert {p: p.stat().st_mtime_ns for p in clips} == clips
@@ -58,20 +63,47 @@ def test_the_whole_line_on_a_toy_corpus(tmp_path):
 
 def test_train_evaluate_embed_by_hand(noise_corpus, tmp_path, capsys):
     data, run = noise_corpus.path, tmp_path / "run"
-    settings = ["B=3", "N=6", "extra=2", "steps=2", "lam=0.5", "distinct_speakers=true", "w_max=none", "precision=float32"]
+    settings = [
+        "B=3",
+        "N=6",
+        "extra=2",
+        "steps=2",
+        "lam=0.5",
+        "distinct_speakers=true",
+        "w_max=none",
+        "precision=float32",
+    ]
     shape = ("--net", "front_end=none", "D=64")
     assert main(["train", "--data", str(data), "--out", str(run), *shape, "--set", *settings]) == 0
     assert "step 2 of 2" in capsys.readouterr().out
     assert json.loads((run / "config.json").read_text())["model"]["front_end"] == "none"
     before = ("--net", "track_norm=false", "D=64")  # what front_end=none was called
-    assert main(["train", "--data", str(data), "--out", str(run), "--resume", *before, "--set", *settings]) == 0
+    assert (
+        main(
+            [
+                "train",
+                "--data",
+                str(data),
+                "--out",
+                str(run),
+                "--resume",
+                *before,
+                "--set",
+                *settings,
+            ]
+        )
+        == 0
+    )
     assert main(["evaluate", str(run), "--data", str(data)]) == 0
     printed = capsys.readouterr().out
     assert "chance" in printed
     assert "trunk" not in printed
     assert main(["evaluate", str(run), "--data", str(data), "--probes"]) == 0
     assert "trunk" in capsys.readouterr().out
-    assert {row["factor"] for row in json.loads((run / "leakage.json").read_text())["rows"]} == {"speaker", "sex"}
+    assert {row["factor"] for row in json.loads((run / "leakage.json").read_text())["rows"]} == {
+        "speaker",
+        "sex",
+    }
     assert main(["embed", str(run), "--data", str(data), "--out", str(tmp_path / "e.npz")]) == 0
     assert np.load(tmp_path / "e.npz")["face_content"].shape[1] == 64
 
@@ -90,21 +122,33 @@ def test_bad_input_is_one_line_and_status_2(noise_corpus, tmp_path, capsys):
     data, run, none = noise_corpus.path, tmp_path / "run", tmp_path / "none"
     small = ("--set", "B=3", "N=6", "extra=2", "steps=1")
     assert "no such folder; make a corpus" in refuse(capsys, "train", "--data", none, "--out", run)
-    assert "unknown key 'lamda'" in refuse(capsys, "train", "--data", data, "--out", run, "--set", "lamda=1")
+    assert "unknown key 'lamda'" in refuse(
+        capsys, "train", "--data", data, "--out", run, "--set", "lamda=1"
+    )
     assert "unknown key 'norm'; known are D, face_size" in refuse(
         capsys, "train", "--data", data, "--out", run, "--net", "norm=1"
     )
-    assert "'many' is not a value like 16" in refuse(capsys, "train", "--data", data, "--out", run, "--set", "B=many")
-    assert "of at least 34 frames" in refuse(capsys, "train", "--data", data, "--out", run, "--set", "N=30")
+    assert "'many' is not a value like 16" in refuse(
+        capsys, "train", "--data", data, "--out", run, "--set", "B=many"
+    )
+    assert "of at least 34 frames" in refuse(
+        capsys, "train", "--data", data, "--out", run, "--set", "N=30"
+    )
     assert "no checkpoint; train one" in refuse(capsys, "evaluate", none, "--data", data)
     assert main(["train", "--data", str(data), "--out", str(run), *small]) == 0
     capsys.readouterr()
     before = (run / "checkpoint.pt").read_bytes()
     assert "already holds a run" in refuse(capsys, "train", "--data", data, "--out", run, *small)
-    assert "another configuration" in refuse(capsys, "train", "--data", data, "--out", run, "--resume", *small[:-1], "steps=9")
+    assert "another configuration" in refuse(
+        capsys, "train", "--data", data, "--out", run, "--resume", *small[:-1], "steps=9"
+    )
     assert (run / "checkpoint.pt").read_bytes() == before  # what was made stays
-    assert "no tracks in the split 'validation'" in refuse(capsys, "evaluate", run, "--data", data, "--split", "validation")
-    assert "written as .html or .png" in refuse(capsys, "plot", run, "--data", data, "--out", tmp_path / "map.pdf")
+    assert "no tracks in the split 'validation'" in refuse(
+        capsys, "evaluate", run, "--data", data, "--split", "validation"
+    )
+    assert "written as .html or .png" in refuse(
+        capsys, "plot", run, "--data", data, "--out", tmp_path / "map.pdf"
+    )
     assert "no such" in refuse(capsys, "prepare", none, "--out", tmp_path / "new")
 
 
@@ -127,7 +171,17 @@ def test_a_corpus_of_another_version_and_a_clip_without_sound(tmp_path, capsys):
             container.mux(video.encode(av.VideoFrame.from_ndarray(image)))
         container.mux(video.encode())
     line = refuse(
-        capsys, "train", "--data", corpus.path, "--out", tmp_path / "run", "--set", "B=3", "N=6", "extra=2", "steps=1"
+        capsys,
+        "train",
+        "--data",
+        corpus.path,
+        "--out",
+        tmp_path / "run",
+        "--set",
+        "B=3",
+        "N=6",
+        "extra=2",
+        "steps=1",
     )
     assert "p0_0.mp4: a clip needs picture and sound" in line
 

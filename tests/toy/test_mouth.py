@@ -11,8 +11,32 @@ from hypothesis import strategies as st
 from dsel.timing import FPS, SAMPLE_RATE
 from dsel.toy.mouth import CHANNELS, VISEME_OF, VISEMES, from_sound, trajectory, viseme_of
 
-OPENING, ROUNDING, TEETH, TONGUE, JAW, TUCK = map(CHANNELS.index, ("opening", "rounding", "teeth", "tongue", "jaw", "tuck"))
-SOUNDS = ["p", "b", "m", "f", "v", "T", "D", "t", "s", "S", "k", "h", "r", "w", "l", "a", "aI", "i:", "O:", "u:", "@"]
+OPENING, ROUNDING, TEETH, TONGUE, JAW, TUCK = map(
+    CHANNELS.index, ("opening", "rounding", "teeth", "tongue", "jaw", "tuck")
+)
+SOUNDS = [
+    "p",
+    "b",
+    "m",
+    "f",
+    "v",
+    "T",
+    "D",
+    "t",
+    "s",
+    "S",
+    "k",
+    "h",
+    "r",
+    "w",
+    "l",
+    "a",
+    "aI",
+    "i:",
+    "O:",
+    "u:",
+    "@",
+]
 
 
 @st.composite
@@ -80,7 +104,9 @@ def test_lips_close_for_every_p_b_m(drawn):
 
 @pytest.mark.parametrize("frames", [0, 1, 5])
 def test_no_phonemes_is_a_mouth_at_rest(frames):
-    assert np.allclose(trajectory([], frames), np.array(VISEMES["rest"], np.float32)[None].repeat(frames, 0))
+    assert np.allclose(
+        trajectory([], frames), np.array(VISEMES["rest"], np.float32)[None].repeat(frames, 0)
+    )
 
 
 def test_what_makes_a_sound_visible():
@@ -89,12 +115,19 @@ def test_what_makes_a_sound_visible():
     assert shown("f", channel=TEETH) == pytest.approx(1)
     assert shown("w", channel=ROUNDING) > 0.9 > 0.3 > shown("i:", channel=ROUNDING)
     assert shown("A:", channel=JAW) > 0.9 > 0.3 > shown("s", channel=JAW)
-    assert shown("A:", channel=OPENING) > shown("E", channel=OPENING) > shown("i:", channel=OPENING) > 0.2
+    assert (
+        shown("A:", channel=OPENING)
+        > shown("E", channel=OPENING)
+        > shown("i:", channel=OPENING)
+        > 0.2
+    )
 
 
 def test_lips_round_ahead_of_the_vowel_they_prepare():
     """Coarticulation: the t before u: is rounder than the t before i:."""
-    before_u, before_i = (trajectory([(0.08, 0.16, "t"), (0.16, 0.4, vowel)], 12)[3] for vowel in ("u:", "i:"))
+    before_u, before_i = (
+        trajectory([(0.08, 0.16, "t"), (0.16, 0.4, vowel)], 12)[3] for vowel in ("u:", "i:")
+    )
     assert before_u[ROUNDING] > before_i[ROUNDING] + 0.1
 
 
@@ -108,7 +141,10 @@ def lag_ms(signal, oracle, fine=8):
     t = np.arange(len(signal) * fine) / fine
     a, b = (np.interp(t, np.arange(len(v)), v - v.mean()) for v in (signal, oracle))
     shifts = np.arange(-8 * fine, 8 * fine + 1)
-    score = [np.dot(a[max(0, k) : len(a) + min(0, k)], b[max(0, -k) : len(b) - max(0, k)]) for k in shifts]
+    score = [
+        np.dot(a[max(0, k) : len(a) + min(0, k)], b[max(0, -k) : len(b) - max(0, k)])
+        for k in shifts
+    ]
     return 1000 * shifts[int(np.argmax(score))] / fine / FPS
 
 
@@ -131,7 +167,9 @@ def test_the_mouth_neither_leads_nor_lags(vowel):
     step = np.zeros_like(fine)
     for start, end, name in phonemes:
         step[(fine >= start) & (fine < end)] = name == vowel
-    oracle = step[: 61 * 1000 // 40 * 40].reshape(-1, 40).mean(1)  # the share of each frame that is vowel
+    oracle = (
+        step[: 61 * 1000 // 40 * 40].reshape(-1, 40).mean(1)
+    )  # the share of each frame that is vowel
     mouth = trajectory(phonemes, len(oracle))
     assert abs(lag_ms(mouth[:, OPENING], oracle)) <= 5
     assert np.corrcoef(mouth[:, OPENING], oracle)[0, 1] > 0.8
@@ -163,7 +201,11 @@ def test_from_sound_opens_with_the_voice_and_not_with_noise():
 def test_from_sound_does_not_care_about_gain():
     """What the microphone's gain does must not reach the picture."""
     rng = np.random.default_rng(3)
-    sound = np.convolve(rng.normal(size=32000), np.ones(20), "same") * np.sin(np.arange(32000) / 900) ** 2 * 0.01
+    sound = (
+        np.convolve(rng.normal(size=32000), np.ones(20), "same")
+        * np.sin(np.arange(32000) / 900) ** 2
+        * 0.01
+    )
     np.testing.assert_allclose(from_sound(sound, 50), from_sound(sound * 8, 50), atol=0.02)
 
 
@@ -211,7 +253,9 @@ TEXT = (
 def test_every_english_sound_of_espeak_is_known():
     """Each mnemonic must be cut wholly into known ones, vowels must open the mouth and consonants keep their place."""
     pytest.importorskip("espeakng_loader", reason="the voices are an optional extra")
-    found = subprocess.run([sys.executable, "-c", ESPEAK, TEXT], capture_output=True, text=True, check=True, timeout=60)
+    found = subprocess.run(
+        [sys.executable, "-c", ESPEAK, TEXT], capture_output=True, text=True, check=True, timeout=60
+    )
     mnemonics = [name for name in found.stdout.split("\n") if name]
     assert len(mnemonics) > 60
     for name in mnemonics:

@@ -57,8 +57,8 @@ def test_reading_resamples_to_16_khz(folder):
 def test_pitch_is_measured_and_tells_sex(folder, name, pitch):
     measured, scale = recordings.measure(recordings.find(folder)[name])
     assert measured == pytest.approx(pitch, rel=0.03)
-    sex, _ = recordings.views(measured, scale)
-    speaker = draw_speaker(0, name, 1.0, recordings.views(measured, scale))
+    sex, _ = recordings.sex_and_size(measured, scale)
+    speaker = draw_speaker(0, name, 1.0, recordings.sex_and_size(measured, scale))
     assert speaker.face_sex == pytest.approx(sex)
     assert speaker.sex == ("f" if pitch > 160 else "m")
 
@@ -128,5 +128,9 @@ def test_pitch_tells_sex_of_real_speakers():
             name, sex = line.split("|")[:2]
             known[name.strip()] = sex.strip().lower()
     found = recordings.find(root)
-    right = [draw_speaker(0, n, 1.0, recordings.views(*recordings.measure(found[n]))).sex == known[n] for n in found]
+    right = [
+        draw_speaker(0, n, 1.0, recordings.sex_and_size(*recordings.measure(found[n]))).sex
+        == known[n]
+        for n in found
+    ]
     assert np.mean(right) >= 0.8

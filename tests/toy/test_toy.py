@@ -28,7 +28,9 @@ from dsel.toy.plan import Recipe, vocabulary_of
 from dsel.toy.plan import plan as plan_cast
 from dsel.toy.speaker import draw_speaker
 
-SMALL = dict(speakers=4, tracks=2, validation=2, test=4, test_tracks=9, seconds=1.0, size=48, progress=False)  # noqa: C408
+SMALL = dict(
+    speakers=4, tracks=2, validation=2, test=4, test_tracks=9, seconds=1.0, size=48, progress=False
+)  # noqa: C408
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +59,9 @@ def test_it_has_the_tracks_that_were_asked_for(small):
         "train": (8, 4), "validation": (18, 2), "test": (36, 4),
     }  # fmt: skip
     for split in corpora.SPLITS:
-        assert sorted(t.factors["sex"] for t in small.split(split)).count("f") * 2 == len(small.split(split))
+        assert sorted(t.factors["sex"] for t in small.split(split)).count("f") * 2 == len(
+            small.split(split)
+        )
     names = [set(small.speakers(s)) for s in corpora.SPLITS]
     assert not names[0] & names[1] | names[0] & names[2] | names[1] & names[2]
     assert not list(small.path.rglob("*.part*"))
@@ -107,14 +111,30 @@ def test_entanglement_ties_words_to_training_speakers_only():
         own, share = vocabulary_of(recipe, cast["tr0000"][0])
         assert share == r
         assert len(own) == (texts.OWN_WORDS if r else 0)
-        assert [t.vocabulary.rstrip("0123456789") for t in cast["te0001"]] == ["free", "distinct", "random"]
+        assert [t.vocabulary.rstrip("0123456789") for t in cast["te0001"]] == [
+            "free",
+            "distinct",
+            "random",
+        ]
 
 
 def test_the_sound_of_a_corpus_speaks_the_own_words_when_entangled(tmp_path):
     made = make.toy(
-        tmp_path / "c", 2, 2, validation=0, test=0, entanglement=1.0, seconds=1.0, size=48, workers=1, progress=False
+        tmp_path / "c",
+        2,
+        2,
+        validation=0,
+        test=0,
+        entanglement=1.0,
+        seconds=1.0,
+        size=48,
+        workers=1,
+        progress=False,
     )
-    said = [{w for t in made.tracks if t.speaker == s for w in t.factors["text"].split()} for s in made.speakers()]
+    said = [
+        {w for t in made.tracks if t.speaker == s for w in t.factors["text"].split()}
+        for s in made.speakers()
+    ]
     assert all(0 < len(words) <= texts.OWN_WORDS for words in said)
     assert not said[0] & said[1]
 
@@ -127,7 +147,9 @@ def test_workers_do_not_change_a_sample(small, tmp_path):
 
 
 def test_more_speakers_do_not_change_those_there_are(small, tmp_path):
-    fewer = make.toy(tmp_path / "fewer", workers=1, **{**SMALL, "speakers": 2, "validation": 0, "test": 0})
+    fewer = make.toy(
+        tmp_path / "fewer", workers=1, **{**SMALL, "speakers": 2, "validation": 0, "test": 0}
+    )
     for track in fewer.tracks:
         for a, b in zip(small.clip(track.id), fewer.clip(track), strict=True):
             assert np.array_equal(a, b)
@@ -222,11 +244,21 @@ def summary(frames, sound):
     """What a lazy probe would look at, in logarithms: loudness, spectrum, silence | brightness, colour, contrast, grain."""
     power = np.log(np.abs(np.fft.rfft(sound.reshape(-1, 160), 256)) ** 2 + 1e-7)  # (100, 129)
     level = power.mean(1)
-    heard = [*power[:, :128].mean(0).reshape(8, 16).mean(1), level.std(), *np.quantile(level, [0.05, 0.5, 0.95])]
+    heard = [
+        *power[:, :128].mean(0).reshape(8, 16).mean(1),
+        level.std(),
+        *np.quantile(level, [0.05, 0.5, 0.95]),
+    ]
     x = frames.astype(float) + 1
     grain = [np.abs(np.diff(x, axis=axis)).mean() for axis in (0, 2)]
     edges = [x[:, :8, :8].mean(), x[:, -8:].mean()]
-    seen = [*x.mean((0, 1, 2)), *x.std((0, 1, 2)), *grain, *edges, *np.quantile(x, [0.02, 0.5, 0.98])]
+    seen = [
+        *x.mean((0, 1, 2)),
+        *x.std((0, 1, 2)),
+        *grain,
+        *edges,
+        *np.quantile(x, [0.02, 0.5, 0.98]),
+    ]
     return np.array(heard), np.log(seen)
 
 
@@ -242,9 +274,15 @@ def matching_accuracy(heard, seen, folds=8, ridge=0.1):
     fold = np.arange(len(heard)) % folds
     hits = []
     for k in range(folds):
-        x, y = heard[fold != k].reshape(-1, heard.shape[2]), seen[fold != k].reshape(-1, seen.shape[2])
+        x, y = (
+            heard[fold != k].reshape(-1, heard.shape[2]),
+            seen[fold != k].reshape(-1, seen.shape[2]),
+        )
         u, _, v = np.linalg.svd(whiten(x) @ x.T @ y @ whiten(y))
-        a, b = heard[fold == k] @ whiten(x) @ u[:, 0], seen[fold == k] @ whiten(y) @ v[0]  # (S, K) each
+        a, b = (
+            heard[fold == k] @ whiten(x) @ u[:, 0],
+            seen[fold == k] @ whiten(y) @ v[0],
+        )  # (S, K) each
         gap = np.abs(a[:, :, None] / a.std() - b[:, None, :] / b.std())
         hits.append(gap.argmin(2) == np.arange(a.shape[1]))
     return np.concatenate(hits).mean()
@@ -269,7 +307,9 @@ def redrawn(tmp_path_factory):
 
 def test_no_shortcut_between_sound_and_picture(redrawn):
     """Same speaker, same words: which picture belongs to which sound must be a guess of one in four."""
-    heard, seen = (np.array(x) for x in zip(*[zip(*[summary(*take) for take in takes]) for takes in redrawn]))  # noqa: B905
+    heard, seen = (
+        np.array(x) for x in zip(*[zip(*[summary(*take) for take in takes]) for takes in redrawn])
+    )  # noqa: B905
     count = heard.shape[0] * heard.shape[1]
     chance, spread = 1 / 4, np.sqrt(1 / 4 * 3 / 4 / count)
     assert abs(matching_accuracy(heard, seen) - chance) < 3 * spread
@@ -280,7 +320,12 @@ def test_the_same_probe_finds_a_planted_gain(redrawn):
     planted = []
     for takes in redrawn:
         gains = 8 ** -rng.uniform(0, 1, len(takes))
-        planted.append([summary(frames * g, sound * g) for (frames, sound), g in zip(takes, gains, strict=True)])
+        planted.append(
+            [
+                summary(frames * g, sound * g)
+                for (frames, sound), g in zip(takes, gains, strict=True)
+            ]
+        )
     heard, seen = (np.array(x) for x in zip(*[zip(*takes) for takes in planted]))  # noqa: B905
     count = heard.shape[0] * heard.shape[1]
     assert matching_accuracy(heard, seen) > 1 / 4 + 4 * np.sqrt(1 / 4 * 3 / 4 / count)
@@ -311,7 +356,10 @@ def mini():
 
 
 def test_mini_is_small_and_whole(mini):
-    assert sum(p.stat().st_size for p in MINI.rglob("*") if p.is_file() and "cache" not in p.parts) <= 10_000_000
+    assert (
+        sum(p.stat().st_size for p in MINI.rglob("*") if p.is_file() and "cache" not in p.parts)
+        <= 10_000_000
+    )
     assert all((MINI / t.path).is_file() for t in mini.tracks)
     assert all(len(mini.trials(kind)) >= 24 for kind in corpora.TRIALS)
 
@@ -326,14 +374,26 @@ def test_mini_is_made_by_the_command_in_the_readme(mini, tmp_path):
     command = next(line for line in readme.splitlines() if "--out data/mini" in line).split()[3:]
     asked = vars(_parser().parse_args(command))
     recipe = Recipe(**mini.meta["recipe"], seed=mini.meta["seed"])
-    for name in ("speakers", "tracks", "validation", "test", "test_tracks", "seed", "size", "seconds", "coupling"):
+    for name in (
+        "speakers",
+        "tracks",
+        "validation",
+        "test",
+        "test_tracks",
+        "seed",
+        "size",
+        "seconds",
+        "coupling",
+    ):
         assert asked[name] == getattr(recipe, name), name
     cast = plan_cast(recipe)
     with Espeak() as espeak:
         for name in ("tr0003", "va0002", "te0009"):
             track = cast[name][1]
             speaker = draw_speaker(recipe.seed, name, recipe.coupling)
-            frames, sound, mouth, _ = make.film(recipe, speaker, track, make.speak(recipe, speaker, track, espeak))
+            frames, sound, mouth, _ = make.film(
+                recipe, speaker, track, make.speak(recipe, speaker, track, espeak)
+            )
             again = read_clip(write_clip(tmp_path / "again.mp4", frames, sound))
             kept = mini.clip(track.id)
             # On the machine that made it the two are equal; elsewhere a last bit may differ before encoding.
@@ -351,7 +411,9 @@ def test_faces_drawn_again_show_the_same_mouth_in_another_scene(small):
     assert np.abs(one.astype(int) - other).mean() > 5
     mouth = small.mouth(track)[3:8]
     owner = face_of(draw_speaker(small.meta["seed"], track.speaker, 0.9))
-    np.testing.assert_array_equal(one, render(owner, mouth, draw_scene(np.random.default_rng(0), 5), 48))
+    np.testing.assert_array_equal(
+        one, render(owner, mouth, draw_scene(np.random.default_rng(0), 5), 48)
+    )
 
 
 def test_only_a_toy_corpus_can_be_drawn_again(small):
@@ -367,7 +429,10 @@ def test_training_on_redrawn_faces_hears_the_same_and_sees_another_scene(small):
 
     config = {"B": 2, "N": 4, "extra": 2, "steps": 4}
     plain = make_batches(small, TrainConfig.laptop(**config), 48, progress=False)
-    drawn, again = (make_batches(small, TrainConfig.laptop(redraw=True, **config), 48, progress=False) for _ in range(2))
+    drawn, again = (
+        make_batches(small, TrainConfig.laptop(redraw=True, **config), 48, progress=False)
+        for _ in range(2)
+    )
     for step in (0, 3):
         stored, new, resumed = plain.at(step), drawn.at(step), again.at(step)
         assert [t.id for t in stored.tracks] == [t.id for t in new.tracks]

@@ -16,7 +16,15 @@ class People:
 
     def __init__(self, speakers, extra=None, tracks=1):
         self.tracks = [
-            Track(f"{s.name}_{k}", s.name, "any", "x", 50, 0, {**factors(s), **(extra(s, k) if extra else {})})
+            Track(
+                f"{s.name}_{k}",
+                s.name,
+                "any",
+                "x",
+                50,
+                0,
+                {**factors(s), **(extra(s, k) if extra else {})},
+            )
             for s in speakers
             for k in range(tracks)
         ]
@@ -45,17 +53,27 @@ def test_matching_by_the_true_latents_is_certain_when_coupled_and_chance_when_no
 
 
 def test_a_copied_voice_is_no_distinct_voice():
-    names = ("voice_f0", *(f"voice_f{k}_scale" for k in (1, 2, 3, 4)), "voice_tilt", "voice_rate", "voice_breath")
+    names = (
+        "voice_f0",
+        *(f"voice_f{k}_scale" for k in (1, 2, 3, 4)),
+        "voice_tilt",
+        "voice_rate",
+        "voice_breath",
+    )
     rng = np.random.default_rng(1)
     own = rng.normal(size=(40, len(names)))
 
     def voice(twins):
-        return lambda s, k: dict(zip(names, own[int(s.name[2:]) // (2 if twins else 1)] + 0.001 * k, strict=True))
+        return lambda s, k: dict(
+            zip(names, own[int(s.name[2:]) // (2 if twins else 1)] + 0.001 * k, strict=True)
+        )
 
     people = [draw_speaker(3, f"te{k:04d}", 0.9) for k in range(40)]
     apart = nearest_voices(People(people, voice(False), tracks=2))
     twins = nearest_voices(People(people, voice(True), tracks=2))
     assert apart[0] > 0.3
     assert twins[0] == pytest.approx(0, abs=1e-6)
-    assert apart[1] == pytest.approx(np.sqrt(2), abs=0.25)  # two draws of a unit normal, per parameter
+    assert apart[1] == pytest.approx(
+        np.sqrt(2), abs=0.25
+    )  # two draws of a unit normal, per parameter
     assert apart[2] < 0.01

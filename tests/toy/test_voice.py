@@ -53,7 +53,9 @@ def test_a_speaker_depends_on_seed_name_and_coupling_only():
 
 def test_coupling_one_gives_voice_and_face_one_view():
     for s in people(1.0, 100):
-        assert (s.face_sex, s.face_age, s.face_size) == pytest.approx((s.voice_sex, s.voice_age, s.voice_size))
+        assert (s.face_sex, s.face_age, s.face_size) == pytest.approx(
+            (s.voice_sex, s.voice_age, s.voice_size)
+        )
 
 
 @pytest.mark.parametrize("factor", ["sex", "age", "size"])
@@ -84,7 +86,9 @@ def test_coupling_out_of_range_is_refused():
 
 
 def test_streams_of_different_purpose_are_unrelated_and_each_is_repeatable():
-    sound, picture = (stream(0, "tr0001_00", purpose).standard_normal(4000) for purpose in ("sound", "picture"))
+    sound, picture = (
+        stream(0, "tr0001_00", purpose).standard_normal(4000) for purpose in ("sound", "picture")
+    )
     assert abs(np.corrcoef(sound, picture)[0, 1]) < 5 / np.sqrt(4000)
     assert np.array_equal(sound, stream(0, "tr0001_00", "sound").standard_normal(4000))
 
@@ -95,7 +99,10 @@ def test_streams_of_different_purpose_are_unrelated_and_each_is_repeatable():
 def test_speaking_is_repeatable_whatever_was_said_before(espeak):
     from dsel.toy.speech.espeak import Espeak
 
-    voice, text = voices.voice_of(draw_speaker(0, "a0001", 1.0)), "seven people moved the yellow chair"
+    voice, text = (
+        voices.voice_of(draw_speaker(0, "a0001", 1.0)),
+        "seven people moved the yellow chair",
+    )
     first = voices.say(espeak, voice, text)
     voices.say(espeak, voices.voice_of(draw_speaker(0, "a0002", 1.0)), "something else")
     again = voices.say(espeak, voice, text)
@@ -108,7 +115,10 @@ def test_speaking_is_repeatable_whatever_was_said_before(espeak):
 
 def test_every_accent_speaks_and_no_two_say_the_same(espeak):
     text = "the boy thought hard about the road"
-    said = {accent: voices.say(espeak, replace(PLAIN, accent=accent), text).waveform for accent in voices.ACCENTS}
+    said = {
+        accent: voices.say(espeak, replace(PLAIN, accent=accent), text).waveform
+        for accent in voices.ACCENTS
+    }
     assert len(said) == 8
     assert min(map(len, said.values())) > SAMPLE_RATE
     for a, b in itertools.combinations(said, 2):
@@ -119,7 +129,9 @@ def pitch_of(x):
     """Median pitch in Hz by autocorrelation of 50 ms pieces, 50..400 Hz."""
     found = []
     for piece in np.lib.stride_tricks.sliding_window_view(x, 800)[::400]:
-        r = np.fft.irfft(np.abs(np.fft.rfft((piece - piece.mean()) * np.hanning(800), 2048)) ** 2)[:320]
+        r = np.fft.irfft(np.abs(np.fft.rfft((piece - piece.mean()) * np.hanning(800), 2048)) ** 2)[
+            :320
+        ]
         r = r / (r[0] + 1e-9) / np.linspace(1, 0.7, 320)  # the window's own autocorrelation falls
         lag = 40 + int(r[40:].argmax())
         if r[lag] > 0.6:
@@ -140,7 +152,9 @@ def test_the_formant_scale_moves_the_spectrum_by_as_much_as_it_says(espeak):
     log_hz = np.linspace(np.log(300), np.log(5000), 400)
 
     def envelope(scale):
-        x = voices.say(espeak, replace(PLAIN, formants=(scale,) * 9), "ah ah ah ee ee ee oh oh oh").waveform
+        x = voices.say(
+            espeak, replace(PLAIN, formants=(scale,) * 9), "ah ah ah ee ee ee oh oh oh"
+        ).waveform
         pieces = np.lib.stride_tricks.sliding_window_view(x, 512)[::256] * np.hanning(512)
         power = (np.abs(np.fft.rfft(pieces, 1024)) ** 2).mean(0)
         smooth = np.convolve(np.log(power + 1e-9), np.ones(9) / 9, "same")
@@ -159,17 +173,24 @@ def test_phoneme_times_match_the_signal(espeak):
     hz = np.fft.rfftfreq(512, 1 / SAMPLE_RATE)
     for edge in edges:
         times = edge + np.arange(-0.06, 0.06, 0.0025)
-        pieces = np.stack([said.waveform[round(t * SAMPLE_RATE) - 80 :][:160] * np.hanning(160) for t in times])
+        pieces = np.stack(
+            [said.waveform[round(t * SAMPLE_RATE) - 80 :][:160] * np.hanning(160) for t in times]
+        )
         power = np.abs(np.fft.rfft(pieces, 512)) ** 2
         hiss = power[:, hz > 3500].sum(1) > 0.5 * power.sum(1)
-        wrong = [(~hiss[:k]).sum() + hiss[k:].sum() for k in range(len(times))]  # hiss before k, none after
+        wrong = [
+            (~hiss[:k]).sum() + hiss[k:].sum() for k in range(len(times))
+        ]  # hiss before k, none after
         measured = times[int(np.argmin(wrong))]
         assert abs(measured - edge) < 0.025, f"label {edge:.3f} s, signal {measured:.3f} s"
 
 
 def test_phonemes_cover_the_speech_in_order(espeak):
     said = voices.say(espeak, PLAIN, "seven people")
-    assert [w for w, _ in itertools.groupby(p[3] for p in said.phonemes if p[3])] == ["seven", "people"]
+    assert [w for w, _ in itertools.groupby(p[3] for p in said.phonemes if p[3])] == [
+        "seven",
+        "people",
+    ]
     for a, b in itertools.pairwise(said.phonemes):
         assert a[0] < a[1] == b[0]
     assert said.phonemes[-1][1] == pytest.approx(said.seconds, abs=0.001)
@@ -200,7 +221,9 @@ def test_words_of_ones_own_are_as_frequent_as_asked(share):
     said = texts.words(np.random.default_rng(0), 4000, own, share)
     # A word may not follow itself: a quarter of the own words that would follow an own word are thrown back.
     kept = share * (1 - share / 4)
-    assert np.mean([word in own for word in said]) == pytest.approx(kept / (kept + 1 - share), abs=0.04)
+    assert np.mean([word in own for word in said]) == pytest.approx(
+        kept / (kept + 1 - share), abs=0.04
+    )
 
 
 def test_vocabularies_do_not_overlap():
@@ -211,7 +234,9 @@ def test_vocabularies_do_not_overlap():
 
 
 def sounds(espeak, words):
-    return {p[2].lstrip("',%=") for p in voices.say(espeak, PLAIN, " ".join(words)).phonemes} - {"_"}
+    return {p[2].lstrip("',%=") for p in voices.say(espeak, PLAIN, " ".join(words)).phonemes} - {
+        "_"
+    }
 
 
 def test_the_word_list_holds_every_english_sound(espeak):
@@ -234,12 +259,16 @@ def test_distinct_vocabularies_share_few_sounds(espeak):
 @given(seed=st.integers(0, 10_000))
 def test_a_recording_has_the_level_asked_for_and_never_clips(seed):
     room = rooms.draw_room(np.random.default_rng(seed))
-    speech = (np.random.default_rng(1).standard_normal(16_000) * np.hanning(16_000)).astype(np.float32)
+    speech = (np.random.default_rng(1).standard_normal(16_000) * np.hanning(16_000)).astype(
+        np.float32
+    )
     heard = rooms.record(speech, room)
     assert heard.dtype == np.float32
     assert heard.shape == speech.shape
     assert np.abs(heard).max() <= 1
-    assert 20 * np.log10(np.sqrt(np.mean(heard.astype(float) ** 2))) == pytest.approx(room.level, abs=0.01)
+    assert 20 * np.log10(np.sqrt(np.mean(heard.astype(float) ** 2))) == pytest.approx(
+        room.level, abs=0.01
+    )
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -251,7 +280,9 @@ def test_a_recording_has_the_signal_to_noise_ratio_asked_for(seed):
     basis = np.stack([np.sin(phase), np.cos(phase)], 1)[200:-200]
     inside = mixed[200:-200]
     fit = basis @ np.linalg.lstsq(basis, inside, rcond=None)[0]
-    assert 10 * np.log10(np.sum(fit**2) / np.sum((inside - fit) ** 2)) == pytest.approx(room.snr, abs=0.3)
+    assert 10 * np.log10(np.sum(fit**2) / np.sum((inside - fit) ** 2)) == pytest.approx(
+        room.snr, abs=0.3
+    )
 
 
 @pytest.mark.parametrize("seed", range(6))

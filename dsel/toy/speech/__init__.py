@@ -1,1 +1,1 @@
-"""Synthetic speech: text, voices, espeak-ng, rooms; and real recordings in their place."""
+"""Make speech: what is said, in which voice, through which microphone; or take real recordings."""

@@ -1,14 +1,21 @@
-"""espeak-ng in a process of its own: text and a voice in, samples and phoneme times out, the same for the same input.
+"""Run espeak-ng in a process of its own: text and voice in, samples and phoneme times out.
 
-Two facts of the library shape this file. It can be initialised once a process; and a repeated call in one process gives
-other samples, since the phase of its pitch flutter is a static variable that cannot be reset. So a small server (this
-file run as a program; nothing but the standard library) initialises it once and *forks for every utterance*: each
-starts from the same state, whatever was said before. Its noise generator, seeded by the clock, is seeded again.
-The library is GPL-3, comes with the optional package `espeakng-loader`, and is never linked into the caller.
+The same input always gives the same output. Two properties of the library make this difficult. It
+can be initialised only once per process. And the same call, repeated in one process, gives other
+samples, because the phase of the pitch flutter is a static variable that nothing resets. So a small
+server (this file run as a program) initialises the library once and forks for every utterance: each
+utterance starts from the same state. The library seeds its noise generator from the clock; the
+server seeds it again. The server needs `os.fork`, which Windows does not have.
 
-    caller -> server   one line of JSON    {"language", "voice" (text of a voice file), "text", "rate"}
-    server -> caller   one line of JSON    {"hz", "bytes", "events": [[kind, sample, name or position, length], ...]},
-                       then the int16 samples
+The library has the licence GPL-3. It comes with the optional package `espeakng-loader` and is never
+linked into the process of the caller.
+
+    caller -> server   one line of JSON: {"language", "voice", "text", "rate"}; "voice" is the text
+                       of a voice file
+    server -> caller   one line of JSON: {"hz", "bytes", "events"}, then the int16 samples; an event
+                       is [type, sample, mnemonic or position in the text, length of a word]
+
+(Source: ours.)
 """
 
 from __future__ import annotations
@@ -23,66 +30,95 @@ import tempfile
 import weakref
 import zlib
 from pathlib import Path
+from typing import Any
 
 from dsel.utils.errors import BadInput
 
-SHARED_DATA = ("phondata", "phondata-manifest", "phonindex", "phontab", "intonations", "en_dict", "lang")
-SYNCHRONOUS, PHONEME_EVENTS, DONT_EXIT = 2, 1, 0x8000  # of espeak_Initialize
-WORD, PHONEME = 1, 7  # kinds of event
-RATE, VOLUME = 1, 2  # parameters
-HEADROOM = 50  # of a volume of 100, at which loud voices would clip
-UTF8 = 1
+SHARED_DATA = (
+    "phondata",
+    "phondata-manifest",
+    "phonindex",
+    "phontab",
+    "intonations",
+    "en_dict",
+    "lang",
+)
+SYNCHRONOUS, PHONEME_EVENTS, DONT_EXIT = 2, 1, 0x8000  # arguments of espeak_Initialize
+WORD, PHONEME = 1, 7  # types of event
+RATE, VOLUME = 1, 2  # parameters of espeak_SetParameter
+HEADROOM = 50  # the volume; at 100, espeak's default, loud voices would clip
+UTF8 = 1  # flag of espeak_Synth
 
 
 class Espeak:
-    """A running server. Close it, or use it in a `with`; it also ends with the caller.
+    """Start a server. Close it, or use it in a `with` block; it also ends with the caller.
 
     Raises:
         BadInput: the package `espeakng-loader` is not installed.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         if importlib.util.find_spec("espeakng_loader") is None:
-            raise BadInput("the toy corpus' voices need the package espeakng-loader: pip install 'dsel[speech]'")
+            raise BadInput(
+                "synthetic voices need the package espeakng-loader: pip install 'dsel[speech]'"
+            )
         root = str(Path(__file__).resolve().parents[3])
-        env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))}
+        path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
         self._process = subprocess.Popen(
             [sys.executable, "-m", "dsel.toy.speech.espeak"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=env, start_new_session=True,
-        )  # fmt: skip
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": path},
+            start_new_session=True,  # Ctrl-C reaches the caller only, which then closes the server
+        )
         self._finalizer = weakref.finalize(self, _stop, self._process)
 
-    def say(self, text: str, *, language: str, voice: str, rate: int) -> tuple[int, bytes, list[tuple]]:
-        """Speak: the sampling rate, int16 samples as bytes, and events (kind, sample, name or position, length).
+    def say(
+        self, text: str, *, language: str, voice: str, rate: int
+    ) -> tuple[int, bytes, list[tuple]]:
+        """Speak a text.
 
         Args:
+            text: what to say.
             language: espeak's name of the accent, e.g. "en-us".
             voice: the text of an espeak voice variant file.
-            rate: words a minute, 80..450.
+            rate: words per minute, 80..450.
+        Returns:
+            The sampling rate in Hz; the int16 samples as bytes; and events, each a tuple (type,
+            sample, mnemonic or position in the text, length of a word).
+        Raises:
+            RuntimeError: espeak-ng has no such language, or the server has ended.
         """
         request = {"language": language, "voice": voice, "text": text, "rate": int(rate)}
         try:
             self._process.stdin.write(json.dumps(request).encode() + b"\n")
             self._process.stdin.flush()
-            header = json.loads(self._process.stdout.readline() or '{"error": "the server has ended"}')
+            answer = self._process.stdout.readline()
         except BrokenPipeError as error:
             raise RuntimeError("espeak-ng: the server has ended") from error
+        header = json.loads(answer or '{"error": "the server has ended"}')
         if "error" in header:
             raise RuntimeError(f"espeak-ng: {header['error']} (language {language}, text {text!r})")
-        return header["hz"], self._process.stdout.read(header["bytes"]), [tuple(event) for event in header["events"]]
+        return (
+            header["hz"],
+            self._process.stdout.read(header["bytes"]),
+            [tuple(event) for event in header["events"]],
+        )
 
     def close(self) -> None:
+        """Stop the server."""
         self._finalizer()
 
     def __enter__(self) -> Espeak:
         return self
 
-    def __exit__(self, *error) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
 
 def overlay(folder: Path) -> None:
-    """Fill a folder with espeak's own data (by link) beside an empty voices/!v for voices of ours."""
+    """Link espeak's data into a folder, beside an empty folder voices/!v for our own voices."""
     import espeakng_loader
 
     source = Path(espeakng_loader.get_data_path())
@@ -93,28 +129,40 @@ def overlay(folder: Path) -> None:
 
 
 def _stop(process: subprocess.Popen) -> None:
-    """Close its output, in case it waits to be read, and its input: the server then tidies up and ends."""
+    """Stop the server: it ends when its input closes, and cannot wait once its output is closed."""
     process.stdout.close()
     process.stdin.close()
     process.wait()
 
 
 class _Id(ctypes.Union):
+    """Mirror the union `id` in espeak_EVENT of speak_lib.h."""
+
     _fields_ = [("number", ctypes.c_int), ("name", ctypes.c_char_p), ("string", ctypes.c_char * 8)]
 
 
 class _Event(ctypes.Structure):
+    """Mirror espeak_EVENT of speak_lib.h."""
+
     _fields_ = [
-        ("type", ctypes.c_int), ("unique_identifier", ctypes.c_uint), ("text_position", ctypes.c_int),
-        ("length", ctypes.c_int), ("audio_position", ctypes.c_int), ("sample", ctypes.c_int),
-        ("user_data", ctypes.c_void_p), ("id", _Id),
-    ]  # fmt: skip
+        ("type", ctypes.c_int),
+        ("unique_identifier", ctypes.c_uint),
+        ("text_position", ctypes.c_int),
+        ("length", ctypes.c_int),
+        ("audio_position", ctypes.c_int),
+        ("sample", ctypes.c_int),
+        ("user_data", ctypes.c_void_p),
+        ("id", _Id),
+    ]
 
 
-_Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event))
+_Callback = ctypes.CFUNCTYPE(
+    ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event)
+)
 
 
 def _load(folder: str) -> tuple[ctypes.CDLL, int]:
+    """Load and initialise the library with the data in a folder; returns it and its rate in Hz."""
     import espeakng_loader
 
     library = ctypes.CDLL(espeakng_loader.get_library_path())
@@ -123,10 +171,10 @@ def _load(folder: str) -> tuple[ctypes.CDLL, int]:
 
 
 def _speak(library: ctypes.CDLL, folder: str, request: dict) -> tuple[bytes, list]:
-    """One utterance, in a process that ends afterwards."""
+    """Speak one request, in a process that ends afterwards; returns int16 samples and events."""
     samples, events = [], []
 
-    def collect(wave, count, event):
+    def collect(wave: Any, count: int, event: Any) -> int:
         if wave and count > 0:
             samples.append(ctypes.string_at(wave, 2 * count))
         i = 0
@@ -141,10 +189,14 @@ def _speak(library: ctypes.CDLL, folder: str, request: dict) -> tuple[bytes, lis
 
     callback = _Callback(collect)
     library.espeak_SetSynthCallback(callback)
-    Path(folder, "espeak-ng-data", "voices", "!v", "own").write_text(request["voice"], encoding="utf-8")
+    Path(folder, "espeak-ng-data", "voices", "!v", "own").write_text(
+        request["voice"], encoding="utf-8"
+    )
     if library.espeak_SetVoiceByName(f"{request['language']}+own".encode()):
         raise ValueError("no such language")
-    library.espeak_ng_SetRandSeed(ctypes.c_long(zlib.crc32(json.dumps(request).encode())))  # else: the time of day
+    library.espeak_ng_SetRandSeed(
+        ctypes.c_long(zlib.crc32(json.dumps(request).encode()))
+    )  # not the time
     library.espeak_SetParameter(RATE, request["rate"], 0)
     library.espeak_SetParameter(VOLUME, HEADROOM, 0)
     text = request["text"].encode()
@@ -153,6 +205,7 @@ def _speak(library: ctypes.CDLL, folder: str, request: dict) -> tuple[bytes, lis
 
 
 def _reply(library: ctypes.CDLL, hz: int, folder: str, request: dict) -> None:
+    """Speak one request and write the answer to standard output."""
     try:
         samples, events = _speak(library, folder, request)
         header = {"hz": hz, "bytes": len(samples), "events": events}
@@ -163,7 +216,7 @@ def _reply(library: ctypes.CDLL, hz: int, folder: str, request: dict) -> None:
 
 
 def serve(folder: str) -> None:
-    """Answer requests on standard input until it ends; each in a child process, so that all start from one state."""
+    """Answer the requests on standard input until it ends, each in a child process."""
     overlay(Path(folder))
     library, hz = _load(folder)
     for line in sys.stdin.buffer:

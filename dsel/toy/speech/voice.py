@@ -1,11 +1,13 @@
-"""A speaker's voice: latents -> an espeak-ng voice file -> a waveform with phoneme times.
+"""Give a speaker a voice: latents -> an espeak-ng voice file -> a waveform with phoneme times.
 
-    pitch   f0 = exp(ln 152 - 0.36 sex - 0.06 size + 0.08 z0 - age)     Hz; about 115 for men, 200 for women
-    tract   s  = exp(0.065 - 0.085 sex - 0.055 size + 0.025 z2 - age)    scale of all formants, times own ones for F1..F4
-    and range, tilt, roughness, flutter, breath, rate and one of eight English accents, each from a normal of its own.
+    pitch   f0 = exp(ln 152 - 0.36 sex - 0.06 size + 0.08 z0 - ageing)    Hz; men 115, women 200
+    tract   s  = exp(0.065 - 0.085 sex - 0.055 size + 0.025 z2 - ageing)  scale of all formants
 
-A voice is the same in all of a person's tracks but for a mood: small changes of pitch, range and rate drawn per track.
-(Source: ours.)
+z0 and z2 are own latents of the voice. More of them change the scales of F1 to F4, the range of the
+pitch, tilt, roughness, flutter, breath, rate, and which of eight English accents is spoken.
+
+A person has the same voice in all tracks, except for small random changes of pitch, range and rate
+per track, the mood. (Source: ours.)
 """
 
 from __future__ import annotations
@@ -19,43 +21,58 @@ from dsel.timing import SAMPLE_RATE
 from dsel.toy.speaker import Speaker
 from dsel.toy.speech.espeak import PHONEME, WORD, Espeak
 
-ACCENTS = ("en", "en-us", "en-gb-scotland", "en-gb-x-rp", "en-gb-x-gbclan", "en-gb-x-gbcwmd", "en-us-nyc", "en-029")
-PAUSES = ("_", "_:", "_^_", "")
+ACCENTS = (
+    "en",
+    "en-us",
+    "en-gb-scotland",
+    "en-gb-x-rp",
+    "en-gb-x-gbclan",
+    "en-gb-x-gbcwmd",
+    "en-us-nyc",
+    "en-029",
+)
+PAUSES = ("_", "_:", "_^_", "")  # espeak's names of a pause
+
+
+_BREATH = (0, 0.5, 1, 1, 1, 1, 0.8, 0.6)  # share of Voice.breath in espeak's eight bands
 
 
 @dataclass(frozen=True)
 class Voice:
-    """The parameters that espeak is given. Frequencies in Hz, scales relative to espeak's own male voice."""
+    """Hold the parameters of a voice. Scales are relative to espeak's own male voice."""
 
-    f0: float  # low end of the pitch, Hz
-    span: float  # high end over low end
-    formants: tuple[float, ...]  # scale of F0 (the murmur), F1 .. F8
-    widths: tuple[float, ...]  # their bandwidth, relative
-    tilt: float  # dB an octave above 500 Hz
-    roughness: int  # 0..7: every other glottal pulse weaker
-    flutter: int  # wobble of the pitch
-    breath: int  # noise in the voiced sounds
-    rate: float  # words a minute
+    f0: float  # lowest pitch in Hz
+    span: float  # highest pitch divided by the lowest
+    formants: tuple[float, ...]  # frequency scale of espeak's formants 0 (nasal), 1 .. 8
+    widths: tuple[float, ...]  # scale of their bandwidths
+    tilt: float  # of the spectrum, dB per octave
+    roughness: int  # 0..7: how much weaker every second glottal pulse is
+    flutter: int  # 0..15: random changes of the pitch
+    breath: int  # 0..45: noise in voiced sounds
+    rate: float  # words per minute
     accent: str
 
 
 @dataclass(frozen=True)
 class Utterance:
-    """Speech at 16 kHz with its phonemes (start s, end s, espeak's mnemonic, word), pauses included as "_"."""
+    """Hold speech at 16 kHz and its phonemes."""
 
     waveform: np.ndarray  # float32 (S,)
+    # start (s), end (s), espeak's mnemonic, word; a pause has the mnemonic "_" and no word
     phonemes: list[tuple[float, float, str, str]]
 
     @property
     def seconds(self) -> float:
+        """Length of the waveform in seconds."""
         return len(self.waveform) / SAMPLE_RATE
 
 
 def voice_of(speaker: Speaker) -> Voice:
-    """The voice that belongs to a speaker's latents."""
+    """Compute the voice of a speaker from the latents voice, voice_sex, voice_age, voice_size."""
     z, sex, size = speaker.voice, speaker.voice_sex, speaker.voice_size
     ageing = (speaker.voice_age - 45) / 35  # about -0.8 .. 1
-    f0 = np.exp(np.log(152) - 0.36 * sex - 0.06 * size + 0.08 * z[0] - ageing * (0.05 if sex > 0 else 0.10))
+    lower = ageing * (0.05 if sex > 0 else 0.10)  # age lowers the pitch, more for women
+    f0 = np.exp(np.log(152) - 0.36 * sex - 0.06 * size + 0.08 * z[0] - lower)
     scale = np.exp(0.065 - 0.085 * sex - 0.055 * size + 0.025 * z[2] - 0.02 * ageing)
     own = np.exp(0.035 * np.array([0, z[3], z[4], z[5], z[5] - z[4], 0, 0, 0, 0]))
     formants = tuple(np.clip(scale * own, 0.75, 1.35).round(4).tolist())
@@ -75,7 +92,7 @@ def voice_of(speaker: Speaker) -> Voice:
 
 
 def in_mood(voice: Voice, rng: np.random.Generator) -> Voice:
-    """The same voice on another day: pitch by about 4 %, range by 12 %, rate by 6 %."""
+    """Return the voice in a random mood: pitch changes by about 4 %, range by 12 %, rate by 6 %."""
     pitch, span, rate = rng.standard_normal(3)
     return replace(
         voice,
@@ -86,7 +103,7 @@ def in_mood(voice: Voice, rng: np.random.Generator) -> Voice:
 
 
 def voice_file(voice: Voice) -> str:
-    """The voice as the text of an espeak-ng voice variant."""
+    """Return the text of an espeak-ng voice variant file."""
     low, high = round(voice.f0), round(voice.f0 * voice.span)
     lines = ["language variant", "name own", f"pitch {low} {high}"]
     lines += [
@@ -96,24 +113,32 @@ def voice_file(voice: Voice) -> str:
     lines += [
         f"roughness {voice.roughness}",
         f"flutter {voice.flutter}",
-        "breath " + " ".join(str(round(voice.breath * part)) for part in (0, 0.5, 1, 1, 1, 1, 0.8, 0.6)),
-        "tone " + " ".join(f"{hz} {level}" for hz, level in _tone(voice.tilt)),
+        " ".join(["breath", *(str(round(voice.breath * part)) for part in _BREATH)]),
+        " ".join(["tone", *(f"{hz} {level}" for hz, level in _tone(voice.tilt))]),
     ]
     return "\n".join(lines) + "\n"
 
 
 def say(espeak: Espeak, voice: Voice, text: str) -> Utterance:
-    """Speak a text: 16 kHz, with phoneme times in seconds from its beginning.
+    """Speak a text.
 
-    The same voice and text always give the same samples on one machine.
+    Args:
+        espeak: a running server.
+        voice: from `voice_of`.
+        text: English words.
+    Returns:
+        The utterance; times count from its beginning. The same voice and text always give the same
+        samples on one machine.
     """
-    hz, data, events = espeak.say(text, language=voice.accent, voice=voice_file(voice), rate=round(voice.rate))
+    hz, data, events = espeak.say(
+        text, language=voice.accent, voice=voice_file(voice), rate=round(voice.rate)
+    )
     samples = np.frombuffer(data, np.int16).astype(np.float32) / 32768
     return Utterance(resample(samples, hz), _phonemes(events, text, hz, len(samples)))
 
 
 def resample(samples: np.ndarray, hz: int) -> np.ndarray:
-    """float32 (S,) at hz -> float32 at 16 kHz, by SciPy's polyphase filter (no delay)."""
+    """Resample float32 (S,) from `hz` to 16 kHz with SciPy's polyphase filter, without delay."""
     from scipy.signal import resample_poly
 
     common = np.gcd(SAMPLE_RATE, hz)
@@ -121,12 +146,12 @@ def resample(samples: np.ndarray, hz: int) -> np.ndarray:
 
 
 def factors(voice: Voice) -> dict[str, float | str]:
-    """The voice's parameters as columns of tracks.csv."""
-    names = {f"voice_f{n}_scale": scale for n, scale in enumerate(voice.formants) if 1 <= n <= 4}
+    """Return the parameters of a voice as columns of tracks.csv, prefixed "voice_"."""
+    scales = {f"voice_f{n}_scale": scale for n, scale in enumerate(voice.formants) if 1 <= n <= 4}
     return {
         "voice_f0": voice.f0,
         "voice_span": voice.span,
-        **names,
+        **scales,
         "voice_width": voice.widths[0],
         "voice_tilt": voice.tilt,
         "voice_roughness": voice.roughness,
@@ -138,20 +163,42 @@ def factors(voice: Voice) -> dict[str, float | str]:
 
 
 def _tone(tilt: float) -> list[tuple[int, int]]:
-    """espeak's equaliser for voiced sounds: level 0..255 at a few frequencies, rising by `tilt` dB an octave."""
+    """Return espeak's equaliser for voiced sounds: pairs of a frequency in Hz and a level 0..255.
+
+    The levels rise by `tilt` dB per octave, relative to espeak's default.
+    """
     usual = ((300, 200), (600, 190), (1200, 150), (2400, 120), (4800, 110))
-    return [(hz, int(np.clip(round(level * 10 ** (tilt * np.log2(hz / 600) / 20)), 20, 255))) for hz, level in usual]
+    return [
+        (hz, int(np.clip(round(level * 10 ** (tilt * np.log2(hz / 600) / 20)), 20, 255)))
+        for hz, level in usual
+    ]
 
 
-def _phonemes(events: list[tuple], text: str, hz: int, samples: int) -> list[tuple[float, float, str, str]]:
-    starts = [(at, name) for kind, at, name, _ in events if kind == PHONEME]
-    ends = [at for at, _ in starts[1:]] + [samples]
-    words = [(at, text[position : position + length]) for kind, at, position, length in events if kind == WORD]
-    found, word, upcoming = [], "", 0
+def _phonemes(
+    events: list[tuple], text: str, hz: int, samples: int
+) -> list[tuple[float, float, str, str]]:
+    """Turn espeak's events into timed phonemes.
+
+    Args:
+        events: (type, sample, mnemonic or position in the text, length of a word), in order.
+        text: what was spoken.
+        hz: sampling rate.
+        samples: length of the utterance.
+    Returns:
+        As `Utterance.phonemes`.
+    """
+    starts = [(sample, name) for event, sample, name, _ in events if event == PHONEME]
+    ends = [sample for sample, _ in starts[1:]] + [samples]
+    words = [
+        (sample, text[position : position + length])
+        for event, sample, position, length in events
+        if event == WORD
+    ]
+    phonemes, word, upcoming = [], "", 0  # upcoming: index of the next word
     for (start, name), end in zip(starts, ends, strict=True):
         while upcoming < len(words) and words[upcoming][0] <= start:
             word, upcoming = words[upcoming][1], upcoming + 1
         pause = name in PAUSES
         if end > start:
-            found.append((start / hz, end / hz, "_" if pause else name, "" if pause else word))
-    return found
+            phonemes.append((start / hz, end / hz, "_" if pause else name, "" if pause else word))
+    return phonemes
