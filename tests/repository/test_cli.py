@@ -1,7 +1,9 @@
-"""The command line: the whole line end to end, and one clear line for every bad input."""
+"""The command line: all commands once, and one clear line for every bad input."""
 
+import errno
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -10,8 +12,12 @@ import pytest
 from conftest import ROOT, make_noise_corpus
 
 from dsel.cli import main
+from dsel.utils.errors import BadInput
 
-COMMANDS = ("toy", "prepare", "train", "evaluate", "embed", "plot", "release", "ablation", "demo")
+COMMANDS = (
+    *("toy", "prepare", "shard", "train", "release"),
+    *("evaluate", "embed", "plot", "ablation", "demo"),
+)
 
 
 def dsel(*arguments, **environment):
@@ -28,21 +34,33 @@ def test_help_says_what_each_option_is_for(command, capsys):
     text = capsys.readouterr().out
     assert len(text.split()) > 30
     assert "==SUPPRESS==" not in text
+    assert "None" not in text  # a default that tells nothing
+
+
+def test_help_lists_the_commands_that_are_tested(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    listed = re.findall(r"^    (\w+)  ", capsys.readouterr().out, re.M)
+    assert sorted(listed) == sorted(COMMANDS)
 
 
 def test_help_starts_fast_because_nothing_heavy_is_imported():
-    code = "import sys; from dsel.cli import main\ntry: main(['--help'])\nexcept SystemExit: print('torch' in sys.modules)"
-    found = subprocess.run(
+    code = (
+        "import sys; from dsel.cli import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: print('torch' in sys.modules)"
+    )
+    process = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,
         text=True,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
-    assert found.stdout.splitlines()[-1] == "False"
+    assert process.stdout.splitlines()[-1] == "False"
 
 
 def test_the_whole_line_on_a_toy_corpus(tmp_path):
-    """make demo in small: corpus, training, table with chance, picture; a second call does nothing twice."""
+    """`make demo` in small: corpus, training, table, plot; a second call makes nothing twice."""
     pytest.importorskip("espeakng_loader", reason="voices need the extra 'speech'")
     arguments = ("demo", "--out", tmp_path / "demo", "--speakers", 40, "--steps", 2)
     first = dsel(*arguments)
@@ -77,7 +95,7 @@ def test_train_evaluate_embed_by_hand(noise_corpus, tmp_path, capsys):
     assert main(["train", "--data", str(data), "--out", str(run), *shape, "--set", *settings]) == 0
     assert "step 2 of 2" in capsys.readouterr().out
     assert json.loads((run / "config.json").read_text())["model"]["front_end"] == "none"
-    before = ("--net", "track_norm=false", "D=64")  # what front_end=none was called
+    before = ("--net", "track_norm=false", "D=64")  # the old name of front_end=none
     assert (
         main(
             [
@@ -111,7 +129,7 @@ def test_train_evaluate_embed_by_hand(noise_corpus, tmp_path, capsys):
 def refuse(capsys, *arguments):
     assert main([str(a) for a in arguments]) == 2
     out, err = capsys.readouterr()
-    err = err.split("\r")[-1].lstrip()  # after the progress bars, which wipe themselves
+    err = err.split("\r")[-1].lstrip()  # after the progress bars, which erase themselves
     assert err.startswith("dsel: ")
     assert err.count("\n") == 1
     assert out == ""
@@ -142,7 +160,7 @@ def test_bad_input_is_one_line_and_status_2(noise_corpus, tmp_path, capsys):
     assert "another configuration" in refuse(
         capsys, "train", "--data", data, "--out", run, "--resume", *small[:-1], "steps=9"
     )
-    assert (run / "checkpoint.pt").read_bytes() == before  # what was made stays
+    assert (run / "checkpoint.pt").read_bytes() == before  # finished work stays
     assert "no tracks in the split 'validation'" in refuse(
         capsys, "evaluate", run, "--data", data, "--split", "validation"
     )
@@ -187,7 +205,71 @@ def test_a_corpus_of_another_version_and_a_clip_without_sound(tmp_path, capsys):
 
 
 def test_the_shell_sees_status_2_and_no_traceback(tmp_path):
-    found = dsel("evaluate", tmp_path / "none", "--data", tmp_path)
-    assert found.returncode == 2
-    assert "Traceback" not in found.stderr
-    assert len(found.stderr.strip().splitlines()) == 1
+    process = dsel("evaluate", tmp_path / "none", "--data", tmp_path)
+    assert process.returncode == 2
+    assert "Traceback" not in process.stderr
+    assert len(process.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ([], "COMMAND"),
+        (["lern"], "invalid choice: 'lern'"),
+        (["toy"], "--out"),
+        (["toy", "--out", "x", "--sped", "3"], "unrecognized arguments: --sped 3"),
+        (["toy", "--out", "x", "--seed", "-1"], "--seed: '-1' is not a whole number from 0"),
+        (["toy", "--out", "x", "--seed", "4294967296"], "--seed: '4294967296'"),
+        (["toy", "--out", "x", "--seed", "1.5"], "--seed: '1.5'"),
+        (["toy", "--out", "x", "--speakers", "many"], "--speakers"),
+        (["demo", "--speakers", "0"], "--speakers: '0' is not a whole number of at least 1"),
+        (["demo", "--steps", "0"], "--steps: '0'"),
+        (["plot", "x", "--data", "x", "--out", "x", "--seed", "99999999999"], "--seed"),
+        (["ablation", "--out", "x", "--seeds", "1", "-1"], "--seeds: '-1'"),
+        (["shard", "x", "--out", "x", "--megabytes", "0"], "--megabytes: '0'"),
+        (["prepare", "x", "--out", "x", "--size", "big"], "--size: 'big'"),
+    ],
+    ids=" ".join,
+)
+def test_a_bad_argument_is_one_line_that_points_to_the_help(arguments, says, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert says in err
+    assert err.count("\n") == 1
+    assert "--help'" in err
+
+
+@pytest.mark.parametrize("command", ["toy", "train", "shard", "ablation", "demo"])
+def test_a_place_that_cannot_be_a_folder_is_one_line(command, noise_corpus, tmp_path, capsys):
+    (tmp_path / "file").write_text("mine")
+    more = {"train": ["--data", noise_corpus.path], "shard": [noise_corpus.path]}.get(command, [])
+    for place in (tmp_path / "file", tmp_path / "file" / "below"):
+        line = refuse(capsys, command, *more, "--out", place)
+        assert f"{tmp_path / 'file'}: is not a folder" in line
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_full_disk_is_one_line_and_a_mistake_of_ours_is_not(monkeypatch, tmp_path, capsys):
+    def fail(number):
+        def toy(**_):
+            raise OSError(number, os.strerror(number), "a.mp4")
+
+        monkeypatch.setattr("dsel.toy.make.toy", toy)
+
+    fail(errno.ENOSPC)
+    assert "a.mp4: No space left on device" in refuse(capsys, "toy", "--out", tmp_path / "c")
+    fail(errno.EBADF)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        main(["toy", "--out", str(tmp_path / "c")])
+
+
+def test_the_demo_refuses_before_it_makes_a_corpus(tmp_path):
+    from dsel.demo import demo
+
+    for bad in ({"speakers": 0}, {"speakers": -3}, {"steps": 0}):
+        with pytest.raises(BadInput, match=next(iter(bad))):
+            demo(tmp_path / "demo", progress=False, **bad)
+        assert not (tmp_path / "demo").exists()

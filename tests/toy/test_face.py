@@ -1,4 +1,4 @@
-"""Drawn faces: the right shape at any size, the same every time, frame by frame; mouths move, people stay themselves."""
+"""Drawn faces: right in shape at any size, repeatable; mouths move, and people stay the same."""
 
 import dataclasses
 from types import SimpleNamespace
@@ -36,7 +36,7 @@ CHATTER = [
 
 
 def someone(number, **fixed):
-    """A speaker as the face needs it, made here so that these tests need no voice."""
+    """Return what a face needs of a speaker, made here so that these tests need no voice."""
     rng = np.random.default_rng([7, number])
     seen = {
         "name": f"s{number}",
@@ -53,7 +53,7 @@ def scene_of(number, frames):
 
 
 def quiet(scene):
-    """The scene without any movement or noise of its own."""
+    """Return the scene without movement and noise."""
     still = {
         name: np.zeros_like(getattr(scene, name)) for name in ("sway", "brows", "blink", "gaze")
     }
@@ -100,14 +100,14 @@ def test_a_frame_alone_is_the_frame_in_the_film(size):
     face, scene, mouth = face_of(someone(3)), scene_of(3, 12), trajectory(CHATTER, 12)
     film = render(face, mouth, scene, size)
     for part in (slice(0, 1), slice(5, 6), slice(11, 12), slice(4, 9)):
-        found, wanted = (
+        alone, within = (
             render(face, mouth[part], scene.cut(part), size).astype(int),
             film[part].astype(int),
         )
-        # A processor's vector units may round the last bit otherwise where fewer frames are computed at once: seen with AVX2,
-        # one of 27,648 values off by one.
-        assert np.abs(found - wanted).max() <= 1
-        assert (found != wanted).mean() < 1e-3
+        # With fewer frames at once, a processor's vector units may round a last bit differently.
+        # Seen with AVX2: one of 27,648 values differs by one.
+        assert np.abs(alone - within).max() <= 1
+        assert (alone != within).mean() < 1e-3
 
 
 @given(
@@ -119,7 +119,7 @@ def test_a_frame_alone_is_the_frame_in_the_film(size):
 )
 @settings(max_examples=40, deadline=None)
 def test_every_speaker_has_a_face(latents, sex, age, size, seed):
-    """However extreme: no exception, no NaN, a readable range of grey, features in their order from top to bottom."""
+    """Extreme latents give no error and no NaN; features keep their order; there is contrast."""
     face = face_of(someone(0, face=tuple(latents), face_sex=sex, face_age=age, face_size=size))
     assert (
         face.top < face.hairline < face.brow_y < face.eye_y < face.nose_y < face.mouth_y < face.chin
@@ -146,7 +146,7 @@ def test_all_kinds_of_people_occur():
 
 
 def test_shared_factors_reach_the_face():
-    """Averages over the same 150 people as man and woman, young and old, small and large."""
+    """Compare averages over 150 people, drawn as man and woman, young and old, small and large."""
 
     def mean(name, **fixed):
         return np.mean([getattr(face_of(someone(n, **fixed)), name) for n in range(150)])
@@ -159,21 +159,30 @@ def test_shared_factors_reach_the_face():
 
 
 def test_the_face_does_not_know_the_voice():
-    """face_of reads face_* and the 32 latents: a speaker without any other attribute will do, and any name gives the same."""
+    """face_of reads only face_* and the 32 latents; nothing else changes the face."""
     assert face_of(someone(5)) == face_of(
         someone(5, name="other", voice=(9.0,) * 12, sex="m", age=99.0, size=9.0)
     )
 
 
 def edge_profile(softness, size):
-    """How the light falls across the neck, the plainest edge there is, as steps between neighbouring pixels."""
+    """Return the steps between neighbouring pixels across a plain edge, the side of a bald head."""
     face = dataclasses.replace(
         face_of(someone(2)), hair="bald", beard="none", glasses="none", skin=(0.9, 0.9, 0.9)
     )
     scene = dataclasses.replace(
-        quiet(scene_of(2, 1)), background="plain", background_colours=((0.1,) * 3,) * 2, softness=softness, light=0.0,
-        exposure=1.0, warmth=0.0, shirt=(0.1,) * 3, zoom=1.0, shift_x=0.0, shift_y=0.0,
-    )  # fmt: skip
+        quiet(scene_of(2, 1)),
+        background="plain",
+        background_colours=((0.1,) * 3,) * 2,
+        softness=softness,
+        light=0.0,
+        exposure=1.0,
+        warmth=0.0,
+        shirt=(0.1,) * 3,
+        zoom=1.0,
+        shift_x=0.0,
+        shift_y=0.0,
+    )
     frame = render(face, mouths("rest"), scene, size)[0].astype(float).mean(-1)
     row = frame[int(size * (face.top + 0.25 + 1) / 2)]  # across the bald head
     return np.diff(row[: size // 2])
@@ -181,7 +190,7 @@ def edge_profile(softness, size):
 
 @pytest.mark.parametrize("size", [48, 96, 224])
 def test_edges_are_soft_and_not_blurred(size):
-    """An edge takes more than one pixel (no stairs) and fewer than six (no blur), whatever the size."""
+    """At any size an edge takes more than one pixel (no stairs) and fewer than six (no blur)."""
     steps = np.abs(edge_profile(1.3, size))
     height = steps.sum()
     assert height > 100
@@ -190,7 +199,7 @@ def test_edges_are_soft_and_not_blurred(size):
 
 
 def test_moving_by_part_of_a_pixel_changes_little_by_little():
-    """Antialiasing: a slow sideways move never makes a pixel jump by more than its share of the contrast."""
+    """Antialiasing: while the head moves slowly, no pixel jumps by the whole contrast."""
     face, size, steps = face_of(someone(4)), 48, 21
     scene = quiet(scene_of(4, steps))
     sway = np.zeros((steps, 6), np.float32)
@@ -204,7 +213,7 @@ def test_moving_by_part_of_a_pixel_changes_little_by_little():
 
 
 def mouth_part(frames, face, scene):
-    """The region where the mouth is, found from the geometry of the crop, grey."""
+    """Return the grey region of the mouth, from the geometry of the crop."""
     size = frames.shape[1]
     x0, x1 = (int(((side * 0.3 + scene.shift_x) * scene.zoom + 1) * size / 2) for side in (-1, 1))
     y0, y1 = (
@@ -217,7 +226,7 @@ def mouth_part(frames, face, scene):
 @pytest.mark.parametrize("number", range(6))
 @pytest.mark.parametrize("size", [48, 96])
 def test_opening_is_seen(number, size):
-    """How much the mouth's region differs from closed lips follows the opening channel, for people of all kinds."""
+    """The difference of the mouth's region from closed lips follows the opening."""
     face, opening = face_of(someone(number)), np.linspace(0, 1, 15, dtype=np.float32)
     mouth = np.repeat(mouths("open_front", teeth=0.0), 15, 0)
     mouth[:, CHANNELS.index("opening")] = opening
@@ -230,7 +239,7 @@ def test_opening_is_seen(number, size):
 
 @pytest.mark.parametrize("number", range(6))
 def test_speech_is_seen_in_a_moving_scene(number):
-    """With sway, blinks and noise on: change against the closed mouth still follows the opening."""
+    """With sway, blinks and noise, the difference from closed lips still follows the opening."""
     face, scene = face_of(someone(number)), scene_of(number, 50)
     rng, at, phonemes = np.random.default_rng(number), 0.0, []
     while at < 2:
@@ -246,7 +255,7 @@ def test_speech_is_seen_in_a_moving_scene(number):
 
 @pytest.mark.parametrize("viseme", sorted(set(VISEMES) - {"rest", "closed", "glottal"}))
 def test_every_viseme_looks_like_itself(viseme):
-    """At 48 pixels, for four people, no other viseme's picture equals it."""
+    """At 48 pixels, for four people, no other viseme gives the same picture."""
     others = [name for name in VISEMES if name != viseme]
     for number in range(4):
         face, scene = face_of(someone(number)), quiet(scene_of(number, len(VISEMES)))
@@ -266,7 +275,7 @@ def test_closed_lips_show_neither_hole_nor_teeth():
 
 
 def test_the_jaw_moves_the_chin():
-    """The lower edge of the face, found as the strongest dark edge under the mouth, comes down with the jaw."""
+    """The lower edge of the face, the strongest edge under the mouth, moves down with the jaw."""
     face = dataclasses.replace(
         face_of(someone(2)), beard="none", hair="short", skin=(0.9, 0.8, 0.7)
     )
@@ -302,8 +311,11 @@ def grey48(number, track):
 
 
 def test_a_person_is_known_again_and_scenes_differ():
-    """Nearest neighbour among 60 people, one picture each in another scene, on 48 x 48 grey pixels after removing mean and
-    contrast: clearly better than the guess of 1 in 60, clearly not free of charge."""
+    """Find a person among 60 by the nearest picture, in another scene, at 48 x 48 grey pixels.
+
+    Mean and contrast are removed first. It works much better than a guess of 1 in 60, but it fails
+    sometimes.
+    """
 
     def flat(image):
         image = image[6:42, 10:38].ravel()

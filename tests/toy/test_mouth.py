@@ -1,4 +1,4 @@
-"""Mouth shapes: every sound has one, lips close where they must, and the mouth keeps time with the sound."""
+"""Mouth shapes: every sound has one, lips close where they must, and the mouth is in sync."""
 
 import subprocess
 import sys
@@ -41,7 +41,7 @@ SOUNDS = [
 
 @st.composite
 def utterances(draw):
-    """Timed phonemes of 20 to 300 ms with pauses here and there, and the number of frames they fill."""
+    """Draw timed phonemes of 20 to 300 ms with some pauses, and the number of frames they fill."""
     at, phonemes = draw(st.floats(0, 0.5)), []
     for name in draw(st.lists(st.sampled_from(SOUNDS), min_size=1, max_size=15)):
         at += draw(st.sampled_from([0.0, 0.0, 0.0, 0.15]))
@@ -52,7 +52,7 @@ def utterances(draw):
 
 
 def shown(phoneme, length=0.3, channel=None):
-    """The mouth in the middle of a long sound."""
+    """Return the mouth in the middle of a long sound, or one channel of it."""
     row = trajectory([(0.0, length, phoneme)], 10)[int(length / 2 * FPS)]
     return row if channel is None else row[channel]
 
@@ -137,7 +137,10 @@ def test_a_diphthong_moves():
 
 
 def lag_ms(signal, oracle, fine=8):
-    """By how many ms `signal` comes after `oracle` (both at 25 Hz): peak of the cross-correlation of their upsampled curves."""
+    """Return by how many ms `signal` comes after `oracle`, both at 25 Hz.
+
+    It is the peak of the cross-correlation of the two curves, upsampled `fine` times.
+    """
     t = np.arange(len(signal) * fine) / fine
     a, b = (np.interp(t, np.arange(len(v)), v - v.mean()) for v in (signal, oracle))
     shifts = np.arange(-8 * fine, 8 * fine + 1)
@@ -156,7 +159,7 @@ def test_the_lag_meter_finds_a_planted_lag():
 
 @pytest.mark.parametrize("vowel", ["A:", "a", "O:", "i:"])
 def test_the_mouth_neither_leads_nor_lags(vowel):
-    """Against an oracle that knows nothing of dominance: open exactly during vowels, shut exactly during consonants."""
+    """Compare with an oracle without dominance: open during vowels, closed during consonants."""
     rng = np.random.default_rng(1)
     at, phonemes = 0.2, []
     while at < 60:
@@ -199,7 +202,7 @@ def test_from_sound_opens_with_the_voice_and_not_with_noise():
 
 
 def test_from_sound_does_not_care_about_gain():
-    """What the microphone's gain does must not reach the picture."""
+    """The gain of the microphone must not change the picture."""
     rng = np.random.default_rng(3)
     sound = (
         np.convolve(rng.normal(size=32000), np.ones(20), "same")
@@ -219,10 +222,12 @@ def test_from_silence_is_a_mouth_at_rest(frames):
 ESPEAK = """
 import ctypes, sys, espeakng_loader
 from pathlib import Path
+
 lib = ctypes.CDLL(espeakng_loader.get_library_path())
 class Event(ctypes.Structure):
-    _fields_ = [("type", ctypes.c_int), ("id", ctypes.c_uint), ("text", ctypes.c_int), ("length", ctypes.c_int),
-                ("audio", ctypes.c_int), ("sample", ctypes.c_int), ("user", ctypes.c_void_p), ("name", ctypes.c_char * 8)]
+    _fields_ = [("type", ctypes.c_int), ("id", ctypes.c_uint), ("text", ctypes.c_int),
+                ("length", ctypes.c_int), ("audio", ctypes.c_int), ("sample", ctypes.c_int),
+                ("user", ctypes.c_void_p), ("name", ctypes.c_char * 8)]
 seen = set()
 def listen(samples, count, event):
     i = 0
@@ -231,10 +236,15 @@ def listen(samples, count, event):
             seen.add(event[i].name.decode())
         i += 1
     return 0
-listen = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(Event))(listen)
-lib.espeak_Initialize(2, 0, str(Path(espeakng_loader.get_data_path()).parent).encode(), 1 | 0x8000)
-lib.espeak_SetSynthCallback(listen)
-for voice in "en en-us en-gb-x-rp en-gb-scotland en-gb-x-gbclan en-gb-x-gbcwmd en-029 en-us-nyc".split():
+Callback = ctypes.CFUNCTYPE(
+    ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(Event)
+)
+callback = Callback(listen)
+data = str(Path(espeakng_loader.get_data_path()).parent).encode()
+lib.espeak_Initialize(2, 0, data, 1 | 0x8000)
+lib.espeak_SetSynthCallback(callback)
+voices = "en en-us en-gb-x-rp en-gb-scotland en-gb-x-gbclan en-gb-x-gbcwmd en-029 en-us-nyc"
+for voice in voices.split():
     lib.espeak_SetVoiceByName(voice.encode())
     text = sys.argv[1].encode()
     lib.espeak_Synth(text, len(text) + 1, 0, 1, 0, 1, None, None)
@@ -242,27 +252,29 @@ for voice in "en en-us en-gb-x-rp en-gb-scotland en-gb-x-gbclan en-gb-x-gbcwmd e
 print("\\n".join(sorted(seen)))
 """
 TEXT = (
-    "The quick brown fox jumps over the lazy dog. Measure the treasure with vision. Judge church, thing, this, bother. "
-    "Fire hour tower player lower poor pure tour here there near hair sure cure. Boy coin. My high eye. Cow house now. "
-    "Go home boat. Say day. Cut love. Bird nurse her. About sofa comma. City little bottle button. Put foot. Food blue. "
-    "Hot lot. Thought caught. Father palm start. Bath dance. Trap cat. Dress. Kit. Fleece. Loch. Yes. When which. Sing. "
-    "Seven thousand walked through Edinburgh. Water butter. Rural squirrel. Beige. Uh-huh. Iron idea theatre cruel."
+    "The quick brown fox jumps over the lazy dog. Measure the treasure with vision. Judge "
+    "church, thing, this, bother. Fire hour tower player lower poor pure tour here there "
+    "near hair sure cure. Boy coin. My high eye. Cow house now. Go home boat. Say day. Cut "
+    "love. Bird nurse her. About sofa comma. City little bottle button. Put foot. Food "
+    "blue. Hot lot. Thought caught. Father palm start. Bath dance. Trap cat. Dress. Kit. "
+    "Fleece. Loch. Yes. When which. Sing. Seven thousand walked through Edinburgh. Water "
+    "butter. Rural squirrel. Beige. Uh-huh. Iron idea theatre cruel."
 )
 
 
 def test_every_english_sound_of_espeak_is_known():
-    """Each mnemonic must be cut wholly into known ones, vowels must open the mouth and consonants keep their place."""
+    """Every mnemonic can be cut into entries of VISEME_OF, and vowels open the mouth."""
     pytest.importorskip("espeakng_loader", reason="the voices are an optional extra")
-    found = subprocess.run(
+    spoken = subprocess.run(
         [sys.executable, "-c", ESPEAK, TEXT], capture_output=True, text=True, check=True, timeout=60
     )
-    mnemonics = [name for name in found.stdout.split("\n") if name]
+    mnemonics = [name for name in spoken.stdout.split("\n") if name]
     assert len(mnemonics) > 60
     for name in mnemonics:
         rest = name.lstrip("',%=")
         while rest:
-            known = max((k for k in VISEME_OF if rest.startswith(k)), key=len, default=None)
-            assert known, f"{name}: {rest} is in no group"
-            rest = rest[len(known) :]
+            longest = max((k for k in VISEME_OF if rest.startswith(k)), key=len, default=None)
+            assert longest, f"{name}: {rest} is in no group"
+            rest = rest[len(longest) :]
         if name.lstrip("',%=")[:1] in tuple("aeiouAEIOUV@03"):
             assert shown(name, channel=OPENING) > 0.1, name

@@ -1,5 +1,6 @@
-"""Real voices behind drawn faces."""
+"""Real voices with drawn faces."""
 
+import itertools
 import os
 import wave
 from pathlib import Path
@@ -18,7 +19,7 @@ REAL = Path(os.environ.get("DSEL_REAL", Path(__file__).resolve().parents[2].pare
 
 
 def buzz(pitch, seconds=3.0, hz=22_050):
-    """A pulse train of that pitch through one resonance: voiced, and nothing else."""
+    """Return a pulse train of that pitch through one resonance: a voiced sound."""
     x = np.zeros(int(seconds * hz))
     x[(np.arange(0, len(x), hz / pitch)).astype(int)] = 1
     t = np.arange(300) / hz
@@ -71,14 +72,23 @@ def test_pieces_lie_inside_and_overlap_only_when_they_must(folder, tracks):
     assert all(0 <= s <= 3.0 - 0.8 + 1e-6 for s in starts)
     assert starts == sorted(starts)
     if tracks * 0.8 <= 3.0:
-        assert all(b - a >= 0.8 for a, b in zip(starts, starts[1:]))  # noqa: B905, RUF007
+        assert all(b - a >= 0.8 for a, b in itertools.pairwise(starts))
 
 
 def test_a_corpus_of_real_voices(folder, tmp_path):
     made = make.toy(
-        tmp_path / "c", 2, 2, validation=0, test=2, test_tracks=2, seconds=1.0, size=48, voices=folder, workers=1,
+        tmp_path / "c",
+        2,
+        2,
+        validation=0,
+        test=2,
+        test_tracks=2,
+        seconds=1.0,
+        size=48,
+        voices=folder,
+        workers=1,
         progress=False,
-    )  # fmt: skip
+    )
     assert len(made) == 8
     assert set(made.speakers()) <= {"anna", "berta", "carl", "dirk", "eve"}
     for track in made.tracks:
@@ -122,15 +132,15 @@ def test_pitch_tells_sex_of_real_speakers():
     root = REAL / "librispeech" / "test-other"
     if not root.is_dir():
         pytest.skip(f"{root} is not there")
-    known = {}
+    sex_of = {}
     for line in (root / "SPEAKERS.TXT").read_text(encoding="utf-8").splitlines():
         if not line.startswith(";"):
             name, sex = line.split("|")[:2]
-            known[name.strip()] = sex.strip().lower()
-    found = recordings.find(root)
+            sex_of[name.strip()] = sex.strip().lower()
+    files = recordings.find(root)
     right = [
-        draw_speaker(0, n, 1.0, recordings.sex_and_size(*recordings.measure(found[n]))).sex
-        == known[n]
-        for n in found
+        draw_speaker(0, n, 1.0, recordings.sex_and_size(*recordings.measure(files[n]))).sex
+        == sex_of[n]
+        for n in files
     ]
     assert np.mean(right) >= 0.8

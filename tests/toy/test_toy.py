@@ -1,4 +1,4 @@
-"""The toy corpus as a whole: complete, repeatable, resumable, in step, no shortcut between sound and picture."""
+"""The toy corpus as a whole: complete, repeatable, resumable, in sync, and without a shortcut."""
 
 import itertools
 import json
@@ -28,9 +28,16 @@ from dsel.toy.plan import Recipe, vocabulary_of
 from dsel.toy.plan import plan as plan_cast
 from dsel.toy.speaker import draw_speaker
 
-SMALL = dict(
-    speakers=4, tracks=2, validation=2, test=4, test_tracks=9, seconds=1.0, size=48, progress=False
-)  # noqa: C408
+SMALL = {
+    "speakers": 4,
+    "tracks": 2,
+    "validation": 2,
+    "test": 4,
+    "test_tracks": 9,
+    "seconds": 1.0,
+    "size": 48,
+    "progress": False,
+}
 
 
 @pytest.fixture(scope="module")
@@ -56,8 +63,10 @@ def assert_same_content(a, b):
 
 def test_it_has_the_tracks_that_were_asked_for(small):
     assert {s: (len(small.split(s)), len(small.speakers(s))) for s in corpora.SPLITS} == {
-        "train": (8, 4), "validation": (18, 2), "test": (36, 4),
-    }  # fmt: skip
+        "train": (8, 4),
+        "validation": (18, 2),
+        "test": (36, 4),
+    }
     for split in corpora.SPLITS:
         assert sorted(t.factors["sex"] for t in small.split(split)).count("f") * 2 == len(
             small.split(split)
@@ -182,7 +191,7 @@ def test_a_killed_run_goes_on_where_it_was(small, tmp_path):
     call = f"""
 import signal
 from dsel.toy.make import toy
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have started us with interrupts ignored
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have switched them off
 toy({str(out)!r}, workers=1, **{SMALL!r})
 """
     process = subprocess.Popen([sys.executable, "-c", call], stderr=subprocess.DEVNULL)
@@ -206,11 +215,35 @@ def test_other_parameters_into_the_same_folder_are_refused(small):
 
 
 @pytest.mark.parametrize(
-    "change", [{"speakers": -1}, {"tracks": 0}, {"seconds": 1.01}, {"seconds": 0.1}, {"size": 47}, {"size": 4000},
-               {"coupling": 2}, {"entanglement": -0.1}, {"speakers": 0, "validation": 0, "test": 0}],
-)  # fmt: skip
-def test_numbers_that_cannot_be_are_refused(tmp_path, change):
-    with pytest.raises(BadInput):
+    "change",
+    [
+        {"speakers": -1},
+        {"speakers": 10**9},
+        {"speakers": 0, "validation": 0, "test": 0},
+        {"tracks": 0},
+        {"tracks": 10**9},
+        {"test": 10**6},
+        {"validation": 10**6},
+        {"test_tracks": 10**6},
+        {"seconds": 1.01},
+        {"seconds": 0.1},
+        {"seconds": 1e9},
+        {"seconds": float("inf")},
+        {"seconds": float("nan")},
+        {"size": 47},
+        {"size": 4000},
+        {"coupling": 2},
+        {"coupling": float("nan")},
+        {"entanglement": -0.1},
+        {"workers": 0},
+        {"workers": 10**6},
+    ],
+    ids=str,
+)
+def test_numbers_out_of_range_are_refused(tmp_path, change):
+    """The message names the number, and nothing is made."""
+    word = next(iter(change)).replace("test_tracks", "tracks")
+    with pytest.raises(BadInput, match=word):
         make.toy(tmp_path / "x", **{**SMALL, **change})
     assert not (tmp_path / "x").exists()
 
@@ -222,11 +255,46 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["precious.txt"]
 
 
+@pytest.mark.parametrize("place", ["file", "file/below"])
+def test_a_file_in_place_of_the_folder_is_refused(tmp_path, place):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(BadInput, match="file: is not a folder"):
+        make.toy(tmp_path / place, **SMALL)
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_corpus_that_is_no_toy_corpus_is_refused(noise_corpus):
+    with pytest.raises(BadInput, match="not a toy corpus"):
+        make.toy(noise_corpus.path, **SMALL)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1, 2]", "null", "7"])
+def test_a_damaged_recipe_of_an_interrupted_corpus_is_refused(tmp_path, text):
+    recipe = tmp_path / "c" / ".parts" / "recipe.json"
+    recipe.parent.mkdir(parents=True)
+    recipe.write_text(text)
+    with pytest.raises(BadInput, match=r"recipe\.json: is damaged"):
+        make.toy(tmp_path / "c", **SMALL)
+
+
+@pytest.mark.parametrize("text", ["", "{", "null", '["x"]', '[{"id": "te0000_00"}]'])
+def test_a_damaged_note_of_a_finished_speaker_makes_it_again(small, tmp_path, text):
+    copy = tmp_path / "copy"
+    shutil.copytree(small.path, copy)
+    (copy / "corpus.json").unlink()  # as if interrupted before the end
+    cast = plan_cast(Recipe(**small.meta["recipe"], seed=0))
+    notes = copy / ".parts"
+    notes.mkdir()
+    (notes / "recipe.json").write_text(json.dumps({**small.meta["recipe"], "seed": 0}))
+    (notes / "te0000.json").write_text(text)
+    assert "te0000" not in make._done(copy, cast)
+
+
 # ---- in step
 
 
 def test_closed_lips_are_silent_and_open_mouths_loud(small):
-    """The sound that was written lags the mouth that was drawn by less than half a frame, over the whole corpus."""
+    """Over the whole corpus, the sound lags the mouth by less than half a frame."""
     scores = np.zeros(11)
     for track in small.tracks:
         sound = small.clip(track)[1]
@@ -241,7 +309,10 @@ def test_closed_lips_are_silent_and_open_mouths_loud(small):
 
 
 def summary(frames, sound):
-    """What a lazy probe would look at, in logarithms: loudness, spectrum, silence | brightness, colour, contrast, grain."""
+    """Return simple properties of a clip, in logarithms: of the sound, and of the picture.
+
+    Sound: loudness, spectrum, silence. Picture: brightness, colour, contrast, grain.
+    """
     power = np.log(np.abs(np.fft.rfft(sound.reshape(-1, 160), 256)) ** 2 + 1e-7)  # (100, 129)
     level = power.mean(1)
     heard = [
@@ -262,8 +333,17 @@ def summary(frames, sound):
     return np.array(heard), np.log(seen)
 
 
+def stack(summaries):
+    """Turn S lists of K pairs of vectors into two arrays, (S, K, F) and (S, K, G)."""
+    return [np.array([[pair[side] for pair in takes] for takes in summaries]) for side in (0, 1)]
+
+
 def matching_accuracy(heard, seen, folds=8, ridge=0.1):
-    """(S, K, F), (S, K, G): find what the two have in common (first canonical pair), match within each group of K."""
+    """Return how often sound and picture of a clip are matched within a group of K clips.
+
+    They are compared along their first pair of canonical variables, found on the other folds.
+    heard (S, K, F), seen (S, K, G): S groups of K clips.
+    """
 
     def whiten(x):
         values, vectors = np.linalg.eigh(x.T @ x / len(x) + ridge * np.eye(x.shape[1]))
@@ -290,7 +370,10 @@ def matching_accuracy(heard, seen, folds=8, ridge=0.1):
 
 @pytest.fixture(scope="module")
 def redrawn(tmp_path_factory):
-    """40 speakers, each saying one thing once, filmed four times with fresh nuisance: frames and sound as decoded."""
+    """Make 40 speakers who say one thing once, filmed four times with different nuisance.
+
+    Returns the decoded frames and sound: 40 lists of 4 clips.
+    """
     from dsel.toy.speaker import draw_speaker
     from dsel.toy.speech.espeak import Espeak
 
@@ -306,10 +389,8 @@ def redrawn(tmp_path_factory):
 
 
 def test_no_shortcut_between_sound_and_picture(redrawn):
-    """Same speaker, same words: which picture belongs to which sound must be a guess of one in four."""
-    heard, seen = (
-        np.array(x) for x in zip(*[zip(*[summary(*take) for take in takes]) for takes in redrawn])
-    )  # noqa: B905
+    """With one speaker and the same words, matching sound and picture is a guess of one in four."""
+    heard, seen = stack([[summary(*take) for take in takes] for takes in redrawn])
     count = heard.shape[0] * heard.shape[1]
     chance, spread = 1 / 4, np.sqrt(1 / 4 * 3 / 4 / count)
     assert abs(matching_accuracy(heard, seen) - chance) < 3 * spread
@@ -320,13 +401,9 @@ def test_the_same_probe_finds_a_planted_gain(redrawn):
     planted = []
     for takes in redrawn:
         gains = 8 ** -rng.uniform(0, 1, len(takes))
-        planted.append(
-            [
-                summary(frames * g, sound * g)
-                for (frames, sound), g in zip(takes, gains, strict=True)
-            ]
-        )
-    heard, seen = (np.array(x) for x in zip(*[zip(*takes) for takes in planted]))  # noqa: B905
+        pairs = zip(takes, gains, strict=True)
+        planted.append([summary(frames * gain, sound * gain) for (frames, sound), gain in pairs])
+    heard, seen = stack(planted)
     count = heard.shape[0] * heard.shape[1]
     assert matching_accuracy(heard, seen) > 1 / 4 + 4 * np.sqrt(1 / 4 * 3 / 4 / count)
 
@@ -365,7 +442,7 @@ def test_mini_is_small_and_whole(mini):
 
 
 def test_mini_is_made_by_the_command_in_the_readme(mini, tmp_path):
-    """The command's own numbers are its recipe; and a few tracks, made again from it, decode to what is committed."""
+    """The command gives the recipe, and tracks made again equal those in the repository."""
     from dsel.cli import _parser
     from dsel.toy.speaker import draw_speaker
     from dsel.toy.speech.espeak import Espeak
@@ -396,7 +473,8 @@ def test_mini_is_made_by_the_command_in_the_readme(mini, tmp_path):
             )
             again = read_clip(write_clip(tmp_path / "again.mp4", frames, sound))
             kept = mini.clip(track.id)
-            # On the machine that made it the two are equal; elsewhere a last bit may differ before encoding.
+            # Equal on the machine that made it; on another one a last bit may differ before
+            # encoding.
             assert np.abs(again[0].astype(float) - kept[0]).mean() < 0.5
             assert np.sqrt(np.mean((again[1] - kept[1]) ** 2)) < 0.02 * kept[1].std()
             assert np.abs(mouth - mini.mouth(track.id)).max() < 1e-3

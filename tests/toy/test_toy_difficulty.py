@@ -1,4 +1,4 @@
-"""The calibration page's own measures, on cases whose answer is known."""
+"""The measures of the page on difficulty, on cases whose answer is known."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch")
 
 
 class People:
-    """Just enough of a corpus: one track (or two) of each speaker in every split."""
+    """Stand for a corpus: every split has one or two tracks of each speaker."""
 
     def __init__(self, speakers, extra=None, tracks=1):
         self.tracks = [

@@ -18,9 +18,17 @@ from dsel.toy.trials import KINDS, draw_trials
 from dsel.utils.errors import BadInput
 
 PLAIN = voices.Voice(
-    f0=110.0, span=1.4, formants=(1.0,) * 9, widths=(1.0,) * 9, tilt=0.0, roughness=0, flutter=0, breath=0,
-    rate=180.0, accent="en",
-)  # fmt: skip
+    f0=110.0,
+    span=1.4,
+    formants=(1.0,) * 9,
+    widths=(1.0,) * 9,
+    tilt=0.0,
+    roughness=0,
+    flutter=0,
+    breath=0,
+    rate=180.0,
+    accent="en",
+)
 
 
 @pytest.fixture(scope="module")
@@ -66,8 +74,10 @@ def test_coupling_zero_gives_independent_views(factor):
 
 
 def test_coupling_is_the_correlation_of_size():
-    found = [correlation([[s.voice_size, s.face_size] for s in people(c)]) for c in (0.3, 0.6, 0.9)]
-    assert found == pytest.approx([0.3, 0.6, 0.9], abs=4 / np.sqrt(400))
+    measured = [
+        correlation([[s.voice_size, s.face_size] for s in people(c)]) for c in (0.3, 0.6, 0.9)
+    ]
+    assert measured == pytest.approx([0.3, 0.6, 0.9], abs=4 / np.sqrt(400))
 
 
 def test_own_latents_are_independent_standard_normals_and_the_sexes_balanced():
@@ -126,8 +136,8 @@ def test_every_accent_speaks_and_no_two_say_the_same(espeak):
 
 
 def pitch_of(x):
-    """Median pitch in Hz by autocorrelation of 50 ms pieces, 50..400 Hz."""
-    found = []
+    """Return the median pitch in Hz, from 50 to 400, by autocorrelation of 50 ms pieces."""
+    pitches = []
     for piece in np.lib.stride_tricks.sliding_window_view(x, 800)[::400]:
         r = np.fft.irfft(np.abs(np.fft.rfft((piece - piece.mean()) * np.hanning(800), 2048)) ** 2)[
             :320
@@ -135,17 +145,17 @@ def pitch_of(x):
         r = r / (r[0] + 1e-9) / np.linspace(1, 0.7, 320)  # the window's own autocorrelation falls
         lag = 40 + int(r[40:].argmax())
         if r[lag] > 0.6:
-            found.append(SAMPLE_RATE / lag)
-    return float(np.median(found))
+            pitches.append(SAMPLE_RATE / lag)
+    return float(np.median(pitches))
 
 
 def test_measured_pitch_follows_the_latents(espeak):
     drawn = [voices.voice_of(draw_speaker(0, f"p{n:04d}", 1.0)) for n in range(12)]
-    wanted = np.array([v.f0 * (1 + v.span) / 2 for v in drawn])
+    expected = np.array([v.f0 * (1 + v.span) / 2 for v in drawn])
     text = "we were away all morning on our own"
     measured = np.array([pitch_of(voices.say(espeak, v, text).waveform) for v in drawn])
-    assert np.corrcoef(np.log(wanted), np.log(measured))[0, 1] > 0.9
-    assert 0.75 < np.median(measured / wanted) < 1.25
+    assert np.corrcoef(np.log(expected), np.log(measured))[0, 1] > 0.9
+    assert 0.75 < np.median(measured / expected) < 1.25
 
 
 def test_the_formant_scale_moves_the_spectrum_by_as_much_as_it_says(espeak):
@@ -166,7 +176,7 @@ def test_the_formant_scale_moves_the_spectrum_by_as_much_as_it_says(espeak):
 
 
 def test_phoneme_times_match_the_signal(espeak):
-    """s hisses above 3.5 kHz, vowels do not: the change lies where the labels say, measured on the samples."""
+    """s hisses above 3.5 kHz and vowels do not; the hiss ends where the labels say."""
     said = voices.say(espeak, PLAIN, "see sow sigh saw")
     edges = [a[1] for a, b in itertools.pairwise(said.phonemes) if a[2] == "s"]
     assert len(edges) == 4
@@ -219,7 +229,7 @@ def test_words_come_from_where_they_should(count, share, seed):
 def test_words_of_ones_own_are_as_frequent_as_asked(share):
     own = texts.DISTINCT["distinct1"]
     said = texts.words(np.random.default_rng(0), 4000, own, share)
-    # A word may not follow itself: a quarter of the own words that would follow an own word are thrown back.
+    # No word follows itself: a quarter of the own words after an own word are drawn again.
     kept = share * (1 - share / 4)
     assert np.mean([word in own for word in said]) == pytest.approx(
         kept / (kept + 1 - share), abs=0.04
@@ -273,7 +283,7 @@ def test_a_recording_has_the_level_asked_for_and_never_clips(seed):
 
 @pytest.mark.parametrize("seed", range(4))
 def test_a_recording_has_the_signal_to_noise_ratio_asked_for(seed):
-    """The speech is one sine, so what is heard beside that sine is the noise."""
+    """The speech is one sine, so everything else in the recording is noise."""
     room = replace(rooms.draw_room(np.random.default_rng(seed)), echo_seconds=0.0)
     phase = 2 * np.pi * 1000 * np.arange(16_000) / SAMPLE_RATE
     mixed = rooms.record(np.sin(phase).astype(np.float32), room).astype(float)
@@ -299,17 +309,21 @@ def test_the_room_does_not_delay_the_direct_sound(seed):
 
 
 @given(
-    speakers=st.integers(2, 8), tracks=st.integers(1, 9), most=st.integers(4, 300), kind=st.sampled_from(KINDS),
+    speakers=st.integers(2, 8),
+    tracks=st.integers(1, 9),
+    most=st.integers(4, 300),
+    kind=st.sampled_from(KINDS),
     seed=st.integers(0, 50),
-)  # fmt: skip
+)
 @settings(max_examples=60, deadline=None)
 def test_trials_are_what_their_kind_says(speakers, tracks, most, kind, seed):
     rng = np.random.default_rng(seed)
     says = ["free", "distinct0", "distinct1", "random0", "random3"]
     rows = [
         {"id": f"{s}_{t}", "speaker": s, "sex": "fm"[s % 2], "vocabulary": says[rng.integers(5)]}
-        for s in range(speakers) for t in range(tracks)
-    ]  # fmt: skip
+        for s in range(speakers)
+        for t in range(tracks)
+    ]
     by_id = {row["id"]: row for row in rows}
     drawn = draw_trials(rows, kind, np.random.default_rng(seed), most)
     assert drawn == draw_trials(rows, kind, np.random.default_rng(seed), most)
