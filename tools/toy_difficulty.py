@@ -269,8 +269,8 @@ def page(
             ]
         ),
         "Identity task, solved with the true shared latents (sex, age, size as voice and face show "
-        f"them): {ceiling:.0f} % top-1 of 30 speakers. This is the upper limit: coupling leaves "
-        "the rest to chance.",
+        f"them): {ceiling:.0f} % top-1 of {min(30, len(corpus.speakers('test')))} speakers. This is "
+        "the upper limit: coupling leaves the rest to chance.",
         f"Voices: the median difference of two speakers is {voices[1]:.2f} standard deviations of "
         f"a voice parameter; to the most similar other speaker it is {voices[0]:.2f}; between two "
         f"tracks of one speaker (moods) it is {voices[2]:.2f}.",
