@@ -235,14 +235,13 @@ def compare(name: str, B: int, N: int, extra: int, rounds: int, device: str = "a
 
 def _exact_loss(trainer: Trainer, batch: Batch) -> float:
     """The loss that our code computes for this batch in float32."""
-    fast, trainer.autocast = trainer.autocast, nullcontext
+    fast, trainer.objective.autocast = trainer.objective.autocast, nullcontext
     statistics = {name: value.clone() for name, value in trainer.model.state_dict().items()}
     trainer.model.train()
-    trainer.loss.lam = trainer.config.lam
     with torch.no_grad():
         loss = trainer.loss(*trainer.embed(batch))[0].item()
     trainer.model.load_state_dict(statistics)
-    trainer.autocast = fast
+    trainer.objective.autocast = fast
     return loss
 
 

@@ -159,7 +159,9 @@ class DisentangledLoss(nn.Module):
         self.identity_similarity = ScaledCosine(w0) if cosine else inverse_distance
         self._fixed = partial(scaled_cosine, w=w0, b=0.0) if cosine else inverse_distance
 
-    def forward(self, face: dict, audio: dict, pick=None, extra=None, gather=None) -> tuple[Tensor, dict[str, Tensor]]:
+    def forward(
+        self, face: dict, audio: dict, pick=None, extra=None, gather=None, ramp: float = 1.0
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """Embeddings of a batch -> total loss and its four parts by name.
 
         Args:
@@ -168,6 +170,7 @@ class DisentangledLoss(nn.Module):
             extra: (vhat, abar), each (E, D), of further tracks for the identity loss alone: it needs one face window a
                 track, so more negatives are nearly free. (Ours.)
             gather: maps (B', D) to (R B', D) over R processes, for identity matching over the global batch. (Ours.)
+            ramp: share of lam that counts in this step; a trainer raises it from 0 to 1. (Ours.)
         """
         (v_c, v_s), (a_c, a_s) = ((e["content"], e["identity"]) for e in (face, audio))
         pick = draw_pick(*v_s.shape[:2]).to(v_s.device) if pick is None else pick
@@ -184,7 +187,7 @@ class DisentangledLoss(nn.Module):
             "confusion_sc": confusion_loss(content_logits(v_s, a_s, self._confuse(self.content_similarity))),
         }
         confusion = parts["confusion_cs"] + parts["confusion_sc"]
-        return self.alpha_c * parts["content"] + self.alpha_s * parts["identity"] + self.lam * confusion, parts
+        return self.alpha_c * parts["content"] + self.alpha_s * parts["identity"] + self.lam * ramp * confusion, parts
 
     def _pool(self, face: Tensor, audio: Tensor, pick: Tensor) -> tuple[Tensor, Tensor]:
         """`pool`; a further loss may take another mean."""
@@ -291,7 +294,7 @@ class BeyondLoss(DisentangledLoss):
             picked one, see `mean_voice`; None: the full mean of the notes.
         D: numbers an embedding (for the adversaries).
         options: those of `DisentangledLoss`.
-    `ramp` scales `within` and `reversal`; the trainer raises it from 0 to 1 as it does lam.
+    The argument `ramp` of `forward` scales `within` and `reversal` as it scales lam.
     Raises:
         ValueError: a negative weight.
     """
@@ -302,32 +305,34 @@ class BeyondLoss(DisentangledLoss):
             raise ValueError(f"weights must not be negative: within={within}, reversal={reversal}, intra={intra}")
         if leave_out is not None and leave_out < 0:
             raise ValueError(f"leave_out must be None or at least 0, not {leave_out}")
-        self.within, self.reversal, self.intra, self.ramp = within, reversal, intra, 1.0
+        self.within, self.reversal, self.intra = within, reversal, intra
         self.leave_out = leave_out
         pairs = [f"{stream}_{head}" for stream in ("face", "audio") for head in ("content", "identity")] if reversal else []
         self.adversary = nn.ModuleDict({name: _adversary(D) for name in pairs})
         self.adversary_scale = nn.ModuleDict({head: ScaledCosine() for head in ("content", "identity")} if reversal else {})
 
-    def forward(self, face: dict, audio: dict, pick=None, extra=None, gather=None) -> tuple[Tensor, dict[str, Tensor]]:
+    def forward(
+        self, face: dict, audio: dict, pick=None, extra=None, gather=None, ramp: float = 1.0
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """As in `DisentangledLoss`; further parts "within", "intra", "adversary_cs", "adversary_sc" where they are on.
 
         `gather` reaches the terms of the notes and the halves of `within`; intra and adversaries stay within a process.
         """
         (v_c, v_s), (a_c, a_s) = ((e["content"], e["identity"]) for e in (face, audio))
         pick = draw_pick(*v_s.shape[:2]).to(v_s.device) if pick is None else pick
-        total, parts = super().forward(face, audio, pick, extra, gather)
+        total, parts = super().forward(face, audio, pick, extra, gather, ramp)
         content, identity = self.content_similarity, self.identity_similarity
         if self.within:
             parts["within"] = within_loss(a_c, a_s, self._confuse(content), self._confuse(identity), gather)
-            total = total + self.ramp * self.within * parts["within"]
+            total = total + ramp * self.within * parts["within"]
         if self.intra:
             pairs = ((v_c, a_c, content), (*self._pool(v_s, a_s, pick), identity))
             parts["intra"] = sum((intra_loss(x, y, alike) + intra_loss(y, x, alike)) / 2 for x, y, alike in pairs)
             total = total + self.intra * parts["intra"]
         if self.reversal:
             vhat_c, abar_c = self._pool(v_c, a_c, pick)
-            parts["adversary_cs"] = self._adversary_loss("content", vhat_c, abar_c)
-            parts["adversary_sc"] = self._adversary_loss("identity", v_s, a_s)
+            parts["adversary_cs"] = self._adversary_loss("content", vhat_c, abar_c, ramp)
+            parts["adversary_sc"] = self._adversary_loss("identity", v_s, a_s, ramp)
             total = total + parts["adversary_cs"] + parts["adversary_sc"]
         return total, parts
 
@@ -335,9 +340,9 @@ class BeyondLoss(DisentangledLoss):
         """One face window and the mean audio of each track, without the windows near the pick if so asked."""
         return pool(face, audio, pick)[0], mean_voice(audio, pick, self.leave_out)
 
-    def _adversary_loss(self, head: str, x: Tensor, y: Tensor) -> Tensor:
+    def _adversary_loss(self, head: str, x: Tensor, y: Tensor, ramp: float) -> Tensor:
         """The adversaries of a head match x with y, (..., K, D) each, through the reversed gradient."""
-        against = self.ramp * self.reversal
+        against = ramp * self.reversal
         x, y = (self.adversary[f"{s}_{head}"](reverse(e, against)) for s, e in (("face", x), ("audio", y)))
         return matching_loss(self.adversary_scale[head](x, y))
 

@@ -40,8 +40,18 @@ def step(ranks: Ranks, world: int = 2):
 
     if ranks.many:
         model = synchronise(model, torch.device("cpu"))
-    objective = parallel(Objective(model, loss, embed, ranks), ranks, torch.device("cpu"))
-    total, parts, _ = objective(None)
+    class InFloat64(Objective):
+        """Without augmentation, on the tensors above."""
+
+        def augment(self, batch, step):
+            return None
+
+        def embed(self, views):
+            return embed(views)
+
+    config = TrainConfig.checked(lam_warmup=0)
+    objective = parallel(InFloat64(model, loss, config, ranks=ranks), ranks, torch.device("cpu"))
+    total, parts, _ = objective(None, 0)
     total.backward()
     named = [*model.named_parameters(), *((f"loss.{name}", p) for name, p in loss.named_parameters())]
     return {

@@ -27,16 +27,14 @@ from tqdm.auto import tqdm
 
 from dsel.corpus.tracks import Corpus
 from dsel.corpus.tracks import open as open_corpus
-from dsel.losses import content_logits, identity_logits, mean_voice, top1
-from dsel.model import HEADS, ModelConfig, TwoStream
-from dsel.train.augment import augment_faces, augment_sound
+from dsel.model import ModelConfig, TwoStream
 from dsel.train.batches import Batch, Batches
 from dsel.train.checkpoint import clean, read_checkpoint, same_config, write_checkpoint
 from dsel.train.config import TrainConfig
 from dsel.train.device import choose_compile, choose_precision, keep_memory
 from dsel.train.distributed import in_turn, join, leave, mean_over, parallel, synchronise
 from dsel.train.loaders import make_batches
-from dsel.train.metrics import Running, _append_row, _tensorboard, _write_rows, read_metrics
+from dsel.train.metrics import MetricSums, append_row, batch_metrics, read_metrics, tensorboard_writer, write_rows
 from dsel.train.objective import Objective, make_loss
 from dsel.train.optimiser import compile_, make_optimiser
 from dsel.utils.errors import BadInput
@@ -75,10 +73,11 @@ class Trainer:
             keep_memory()
         if choose_compile(config.compile, self.device):
             compile_(self.model)
-        self.objective = parallel(Objective(self.model, self.loss, self.embed, self.ranks), self.ranks, self.device)
+        autocast = choose_precision(config.precision, self.device)
+        objective = Objective(self.model, self.loss, config, ranks=self.ranks, device=self.device, autocast=autocast)
+        self.objective = parallel(objective, self.ranks, self.device)
         self.optimiser, self.scheduler = make_optimiser(self.model, self.loss, config, self.batches.steps_an_epoch)
-        self.autocast = choose_precision(config.precision, self.device)
-        self.step, self.running, self.recent, self.best = 0, Running(), Running(), math.inf
+        self.step, self.running, self.recent, self.best = 0, MetricSums(), MetricSums(), math.inf
         self._board, self._warned = None, False
         if resume:
             self._load()
@@ -116,43 +115,22 @@ class Trainer:
         return rows
 
     def train_step(self, batch: Batch) -> dict[str, Tensor]:
-        """One step on one batch. Returns the loss' parts, the accuracies and the state of the embeddings, on the device."""
+        """Take one step on one batch. Returns the loss' parts, accuracies and state of the embeddings, on the device."""
         self.model.train()
-        self.loss.ramp = min(1.0, (self.step + 1) / max(1, self.config.lam_warmup))
-        self.loss.lam = self.config.lam * self.loss.ramp
-        total, parts, embeddings = self.objective(batch)
+        total, parts, compared = self.objective(batch, self.step)
         self.optimiser.zero_grad(set_to_none=True)
         total.backward()
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
         self.optimiser.step()
         self.scheduler.step()
         self.loss.limit_()
-        found = {"loss": total, **parts, "gradient": norm, **self._accuracy(*embeddings)}
-        return {name: value.detach() for name, value in found.items()}
+        metrics = {"loss": total, **parts, "gradient": norm, **batch_metrics(self.loss, *compared)}
+        return {name: value.detach() for name, value in metrics.items()}
 
     def embed(self, batch: Batch) -> tuple[dict, dict, Tensor, tuple | None]:
-        """A batch through both streams: what `DisentangledLoss` takes, in float32."""
-        B, E = len(batch.faces), len(batch.extra_faces)
-        draw = torch.Generator().manual_seed(self.config.seed * 1_000_003 + self.step)
-        strength, (first, further) = self.config.augment, self._shares(B, E)
-        faces, extra_faces, sound, pick = (
-            x.to(self.device, non_blocking=True) for x in (batch.faces, batch.extra_faces, batch.sound, batch.pick)
-        )
-        whole = self.ranks.world * (B + E), torch.cat([first, self.ranks.world * B + further])
-        sound = augment_sound(sound.float() / 32767, draw, strength, whole)
-        faces = augment_faces(faces, draw, strength, (self.ranks.world * B, first))
-        with self.autocast():
-            face, audio = self.model.face(faces), self.model.audio(sound)
-            extra = None
-            if E:
-                extra_faces = augment_faces(extra_faces, draw, strength, (self.ranks.world * E, further))
-                extra = self.model.face(extra_faces, ("identity",))["identity"]
-        face, audio = ({head: e[head].float() for head in HEADS} for e in (face, audio))
-        if E:
-            extra_pick = batch.extra_pick.to(self.device, non_blocking=True)
-            mean = mean_voice(audio["identity"][B:], extra_pick, self.config.leave_out)
-            extra = extra[:, 0].float(), mean  # one face window against the mean audio
-        return face, {head: e[:B] for head, e in audio.items()}, pick, extra
+        """Embed a batch as the present step does: what the loss takes. See `Objective.augment` and `Objective.embed`."""
+        objective = getattr(self.objective, "module", self.objective)  # inside DistributedDataParallel
+        return objective.embed(objective.augment(batch, self.step))
 
     def save(self) -> None:
         """Write a checkpoint, unless the weights are no numbers; at every moment the old one or the new one is there.
@@ -167,7 +145,7 @@ class Trainer:
         )
         best = bool(since) and matching < self.best
         self.best = min(self.best, matching) if since else self.best
-        self.recent = Running()
+        self.recent = MetricSums()
         if not self.ranks.first:
             return
         state = {
@@ -199,7 +177,7 @@ class Trainer:
                 torch.cuda.set_rng_state_all(state["random"]["cuda"])
         rows = read_metrics(self.out)
         if rows and self.ranks.first:  # what was logged after the checkpoint will be logged again
-            _write_rows(self.out / "metrics.csv", [row for row in rows if row["step"] <= self.step])
+            write_rows(self.out / "metrics.csv", [row for row in rows if row["step"] <= self.step])
 
     def _begin_with(self, run) -> None:
         """Take networks and scales of another run; optimiser and schedule begin anew."""
@@ -243,21 +221,6 @@ class Trainer:
         tensors = {field.name: getattr(batch, field.name) for field in fields(batch)}
         return replace(batch, **{name: x.pin_memory() for name, x in tensors.items() if isinstance(x, Tensor)})
 
-    def _shares(self, B: int, E: int) -> tuple[Tensor, Tensor]:
-        """Which of all processes' tracks, and of their extra ones, are this process': (B,), (E,)."""
-        return self.ranks.rank * B + torch.arange(B), self.ranks.rank * E + torch.arange(E)
-
-    @torch.no_grad()
-    def _accuracy(self, face: dict, audio: dict, pick: Tensor, extra) -> dict[str, Tensor]:
-        """Top-1 of both tasks within this process; how narrow a cone the audio identity embeddings form (the length of
-        their mean direction; its square is the mean pairwise cosine), and the smallest spread (standard deviation over
-        windows) of the four kinds of embeddings."""
-        content = content_logits(face["content"], audio["content"], self.loss.content_similarity)
-        identity = identity_logits(face["identity"], audio["identity"], self.loss.identity_similarity, pick)
-        cone = nn.functional.normalize(audio["identity"], dim=-1).mean((0, 1)).norm()
-        spread = torch.stack([e.flatten(0, 1).std(0).mean() for stream in (face, audio) for e in stream.values()]).min()
-        return {"content_top1": top1(content), "identity_top1": top1(identity), "cone": cone, "spread": spread}
-
     def _log(self) -> dict:
         """The means since the last row, as a row. The one place of the loop that waits for the device."""
         self.running = self.running.shared(self.ranks)
@@ -265,7 +228,7 @@ class Trainer:
         self._stop_if_not_finite(found)
         row = {"step": self.step, "time": round(time.time(), 2), **found}
         row |= {"lr": self.optimiser.param_groups[0]["lr"], **self.loss.scales()}
-        self.recent, self.running = self.recent.merged(self.running), Running()
+        self.recent, self.running = self.recent.merged(self.running), MetricSums()
         if (row["cone"] > CONE or row["spread"] < SPREAD) and not self._warned and self.ranks.first:
             self._warned = True
             tqdm.write(
@@ -273,7 +236,7 @@ class Trainer:
                 f"{row['spread']:.2g}); lower lam, or raise lam_warmup"
             )
         if self.ranks.first:
-            _append_row(self.out / "metrics.csv", row)
+            append_row(self.out / "metrics.csv", row)
             self._show(row)
         return row
 
@@ -294,7 +257,7 @@ class Trainer:
     def _show(self, row: dict) -> None:
         """The row again, for TensorBoard."""
         if self._board is None:
-            self._board = _tensorboard(self.out / "tensorboard") if self.config.tensorboard else False
+            self._board = tensorboard_writer(self.out / "tensorboard") if self.config.tensorboard else False
         for name, value in row.items() if self._board else ():
             self._board.add_scalar(name, value, row["step"])
 

@@ -114,10 +114,9 @@ def test_without_weights_it_is_the_loss_of_the_notes():
 def test_total_is_the_sum_of_its_terms_and_ramp_scales_what_disentangles():
     face, audio, pick = heads(0), heads(1), torch.tensor([0, 3, 1, 2])
     loss = BeyondLoss(within=0.5, intra=0.25, reversal=2.0, D=6).double()
-    base, _ = DisentangledLoss().double()(face, audio, pick)
     for ramp in (1.0, 0.2):
-        loss.ramp = ramp
-        total, parts = loss(face, audio, pick)
+        total, parts = loss(face, audio, pick, ramp=ramp)
+        base, _ = DisentangledLoss().double()(face, audio, pick, ramp=ramp)
         further = ramp * 0.5 * parts["within"] + 0.25 * parts["intra"] + parts["adversary_cs"] + parts["adversary_sc"]
         torch.testing.assert_close(total, base + further)
 
@@ -128,8 +127,8 @@ def test_adversaries_learn_the_other_task_and_the_embeddings_unlearn_it():
     loss = BeyondLoss(reversal=0.7, D=6, alpha_c=0.0, alpha_s=0.0, lam=0.0).double()
     leaves = [e for stream in (face, audio) for e in stream.values()]
     turned = torch.autograd.grad(loss(face, audio, pick)[0], [*leaves, *loss.adversary.parameters()])
-    loss.ramp = -1 / 0.7  # no reversal: the plain gradient of the adversaries' own loss
-    plain = torch.autograd.grad(loss(face, audio, pick)[0], [*leaves, *loss.adversary.parameters()])
+    no_reversal = -1 / 0.7  # the plain gradient of the adversaries' own loss
+    plain = torch.autograd.grad(loss(face, audio, pick, ramp=no_reversal)[0], [*leaves, *loss.adversary.parameters()])
     for k, (got, want) in enumerate(zip(turned, plain, strict=True)):
         torch.testing.assert_close(got, (-0.7 if k < len(leaves) else 1.0) * want)
         assert want.abs().sum() > 1e-9 or k >= len(leaves)

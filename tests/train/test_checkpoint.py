@@ -12,8 +12,7 @@ import torch
 from conftest import ROOT
 from test_train import SMALL, assert_same_bits, trainer, weights
 
-from dsel import checkpoint
-from dsel.train import read_metrics
+from dsel.train import checkpoint, read_metrics
 from dsel.train.checkpoint import read_checkpoint, same_config, write_checkpoint
 from dsel.utils.errors import BadInput
 
