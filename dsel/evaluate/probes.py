@@ -30,6 +30,7 @@ from dsel.corpus.cache import Cache
 from dsel.corpus.store import Track
 from dsel.corpus.tracks import Corpus
 from dsel.evaluate.embeddings import STREAMS, Embeddings, window_labels
+from dsel.evaluate.intervals import bootstrap
 from dsel.model import GREY, HEADS, TwoStream
 from dsel.timing import MELS_PER_FRAME, WINDOW_FRAMES
 from dsel.utils.errors import BadInput
@@ -393,13 +394,13 @@ def _interval_over_speakers(rows: list[dict], hits: dict, speaker: dict, seed: i
         code = np.searchsorted(names, speaker[row["factor"]][known])
         totals = {key: np.bincount(code, hit[known], len(names)) for key, hit in found.items()}
         sums.append((np.bincount(code, minlength=len(names)), totals))
-    rng, drawn = np.random.default_rng(seed), []
-    for _ in range(draws):
-        n = rng.multinomial(len(names), np.full(len(names), 1 / len(names)))
+
+    def value(n: np.ndarray) -> float:
         again = [
             row | {key: 100 * float(n @ total / max(1, n @ count)) for key, total in totals.items()}
             for row, (count, totals) in zip(rows, sums, strict=True)
         ]
-        drawn.append(disentanglement(again)["D"])
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    return float(low), float(high)
+        return disentanglement(again)["D"]
+
+    _, low, high = bootstrap(value, len(names), draws=draws, seed=seed)
+    return low, high

@@ -6,13 +6,13 @@ threshold. Everything here is NumPy on one score a trial, so that it judges any 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
 from dsel.corpus.store import Track
 from dsel.corpus.tracks import Trials
+from dsel.evaluate.intervals import Interval, speaker_bootstrap
 from dsel.evaluate.vectors import unit
 from dsel.utils.errors import BadInput
 
@@ -29,14 +29,6 @@ class DetCurve(NamedTuple):
     threshold: np.ndarray
     miss: np.ndarray  # share of target trials refused, rising
     false_alarm: np.ndarray  # share of impostor trials accepted, falling
-
-
-class Interval(NamedTuple):
-    """A figure, and the interval that holds the middle of what resampled speakers give."""
-
-    value: float
-    low: float
-    high: float
 
 
 def det_curve(scores, target, weight=None) -> DetCurve:
@@ -92,38 +84,6 @@ def min_dcf(scores, target, p_target: float = P_TARGET, c_miss: float = 1.0, c_f
     miss, false_alarm = error_rates(scores, target, weight)
     cost = c_miss * miss * p_target + c_fa * false_alarm * (1 - p_target)
     return float(cost.min() / min(c_miss * p_target, c_fa * (1 - p_target)))
-
-
-def speaker_bootstrap(
-    statistic: Callable[[np.ndarray], float], a, b, *, draws: int = 200, level: float = 0.95, seed: int = 0
-) -> Interval:
-    """How far a figure would move with other speakers of the same kind: a percentile interval over resampled *speakers*.
-
-    The trials of one speaker stand and fall together, so trials are not resampled one by one. Of S speakers, S are drawn
-    with replacement; a trial then counts as often as its speakers were drawn:
-
-        weight(a, b) = n_a for a target trial (a = b),   n_a n_b for an impostor trial
-
-    statistic: weights (K,) -> figure, e.g. lambda w: equal_error_rate(scores, target, w), or a difference of two systems on
-    the same trials. a, b (K,): the speakers of each trial's two tracks.
-    Raises ValueError for fewer than 3 speakers, or where most draws leave a class of trials empty.
-    """
-    a, b = np.asarray(a), np.asarray(b)
-    names, code = np.unique(np.concatenate([a, b]), return_inverse=True)
-    if len(names) < 3:
-        raise ValueError(f"{len(names)} speakers are too few to resample; at least 3 are needed")
-    a, b = code[: len(a)], code[len(a) :]
-    rng, found = np.random.default_rng(seed), []
-    for _ in range(draws):
-        n = rng.multinomial(len(names), np.full(len(names), 1 / len(names)))
-        try:
-            found.append(statistic(np.where(a == b, n[a], n[a] * n[b]).astype(float)))
-        except ValueError:  # e.g. nobody drawn has a target trial
-            continue
-    if len(found) < max(1, draws / 2):
-        raise ValueError("too few speakers have trials of both kinds to resample them")
-    low, high = np.quantile(found, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(float(statistic(np.ones(len(a)))), float(low), float(high))
 
 
 def eer_interval(scores, target, a, b, **options) -> Interval:

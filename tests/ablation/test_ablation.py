@@ -23,7 +23,6 @@ from dsel.ablation import report as ablationreport
 from dsel.ablation.rows import BLOCKS, COLUMNS, EXPERIMENTS, GRID, ROWS, SHIPPED, SPLITS, Schedule, cells, read_results
 from dsel.ablation.run import _alone
 from dsel.corpus import Corpus
-from dsel.evaluate.intervals import interval, t_quantile
 from dsel.model import ModelConfig, TwoStream
 from dsel.train.trainer import Trainer
 from dsel.utils.errors import BadInput
@@ -226,37 +225,6 @@ def test_the_most_valuable_cells_come_first_and_each_once():
     for row in ROWS.values():  # every configuration is a valid one, and only the seed tells two cells of a row apart
         a, b = (vars(row.train_config(schedule, seed)) for seed in (0, 1))
         assert {name for name in a if a[name] != b[name]} == {"seed"}
-
-
-# --- Intervals --------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("df", [1, 2, 3, 4, 5, 7, 10, 29, 30, 101])
-@pytest.mark.parametrize("level", [0.5, 0.9, 0.95, 0.99])
-def test_t_quantile_is_students(df, level):
-    assert t_quantile(level, df) == pytest.approx(stats.t.ppf((1 + level) / 2, df), rel=1e-9)
-
-
-@pytest.mark.parametrize("n", [2, 3, 5, 12])
-def test_interval_is_the_one_of_scipy(n):
-    x = np.random.default_rng(n).normal(3, 2, n)
-    low, high = stats.t.interval(0.95, n - 1, loc=x.mean(), scale=stats.sem(x))
-    found = interval(x)
-    assert (found.low, found.high, found.n) == pytest.approx((low, high, n))
-    assert found.shown == (low > 0 or high < 0)
-
-
-def test_an_interval_covers_as_often_as_it_says():
-    rng = np.random.default_rng(0)
-    draws = [interval(rng.normal(1.0, 1.0, 5)) for _ in range(2000)]
-    covered = np.mean([i.low <= 1 <= i.high for i in draws])
-    assert abs(covered - 0.95) < 4 * math.sqrt(0.95 * 0.05 / 2000)
-
-
-def test_one_seed_shows_nothing_and_none_is_a_dash():
-    assert not interval([7.0]).shown
-    assert str(interval([7.0])) == "7.0 (1 seed)"
-    assert str(interval([])) == "-"
 
 
 # --- What the rows say ------------------------------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ COLAB = {
     "plotly": "5.24.1",
     "ipywidgets": "7.7.1",
     "scikit-learn": "1.6.1",
+    "scipy": "1.13.0",  # at least: the first that runs with numpy 2
     "umap-learn": "0.5.12",
 }
 
