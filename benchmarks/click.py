@@ -14,6 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
+from dsel.utils.markdown import table
+
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
@@ -21,11 +23,9 @@ sys.path.insert(0, str(ROOT / "tests"))
 def main() -> None:
     from test_prepare import FILMS, click_errors
 
-    lines = [
-        "| container | picture | sound | Hz | frames/s | oddity | outside the flash's frame, ms | off its time stamp, ms |"
-    ]
-    lines.append("|" + "---|" * 8)
-    worst = [0.0, 0.0]
+    head = ["container", "picture", "sound", "Hz", "frames/s", "oddity"]
+    head += ["outside the flash's frame, ms", "off its time stamp, ms"]
+    rows, worst = [], [0.0, 0.0]
     for film in FILMS:
         with tempfile.TemporaryDirectory() as folder:
             outside, place = click_errors(film, Path(folder))
@@ -36,15 +36,14 @@ def main() -> None:
         off = place[np.abs(place).argmax()]
         worst = [max(worst[0], outside.max()), max(worst[1], abs(off))]
         cells = (film.suffix, film.video, film.sound, film.rate, fps, ", ".join(odd), f"{outside.max():.2f}", f"{off:+.2f}")
-        lines.append("| " + " | ".join(map(str, cells)) + " |")
-        print(lines[-1], flush=True)
-    table = "\n".join(lines)
+        rows.append(cells)
+        print(*cells, sep=", ", flush=True)
     text = f"""# The click test
 
 A click begins with a flash; what `dsel prepare` makes of it, worst of three. The first error is how far the click lies outside
 the 40 ms of the frame that first shows the flash, the second how far it lies from the instant of its time stamp.
 
-{table}
+{table(head, rows)}
 
 Worst: {worst[0]:.2f} ms outside its frame, {worst[1]:.2f} ms off its time stamp. Made by `python benchmarks/click.py`.
 """

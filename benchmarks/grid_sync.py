@@ -30,6 +30,7 @@ from dsel.prepare.decode import decode_sound, pictures
 from dsel.timing import SAMPLE_RATE, samples_for
 from dsel.toy.make import toy
 from dsel.train import TrainConfig, Trainer, load_model
+from dsel.utils import markdown
 
 ROOT = Path(__file__).resolve().parents[1]
 SIZE = 96  # pixels of the clips
@@ -172,18 +173,16 @@ def main() -> None:
         if trainer.step < config.steps:
             trainer.fit()
         models[name] = load_model(run, "cpu")
-    lines = [
-        "| network | s1, left out | 15 others | of these in step | surer half | other half | worst speaker |",
-        "|---|---|---|---|---|---|---|",
-    ]
+    head = ["network", "s1, left out", "15 others", "of these in step", "surer half", "other half", "worst speaker"]
+    rows = []
     for name, model in models.items():
         own, others = (shares(pieces(model, corpora["grid"], split)) for split in ("validation", "test"))
         cells = [own["all"], *(others[key] for key in ("all", "in step", "surer half", "other half"))]
         cells = [f"{100 * cell:.1f} %" for cell in cells] + [f"{others['worst'][1]} {100 * others['worst'][0]:.0f} %"]
-        lines.append(f"| {NAMES[name]} | " + " | ".join(cells) + " |")
+        rows.append([NAMES[name], *cells])
     count = len(pieces(models["untrained"], corpora["grid"], "test"))
     chance = 3 / (2 * REACH + 1)
-    table = "\n".join(lines)
+    table = markdown.table(head, rows)
     moved = planted(models["tuned"], arguments.real, work)
     shown = ", ".join(f"{name} {late:+d}/{k:+d}" for name, late, k, _ in moved)
     near = sum(abs(k - late) <= 1 for _, late, k, _ in moved)

@@ -397,22 +397,23 @@ def judge(source: str, notebooks: list[Path], *, every: bool) -> dict[str, str]:
 
 
 def table(results: list[tuple[Mutant, dict[str, str]]], notebooks: list[Path]) -> str:
-    """The report: totals, then one row a mutant."""
-    rows = [
-        f"| kind | mutants | refused by the tests | {' | '.join('refused by ' + p.stem for p in notebooks)} | by any notebook |"
-    ]
-    rows += ["|" + "---|" * (4 + len(notebooks))]
+    """The report: totals, then one row per mutant."""
+    from dsel.utils import markdown
+
+    stems, totals = [path.stem for path in notebooks], []
     for kind in ("formula", "code", "equivalent"):
         of = [found for mutant, found in results if mutant.kind == kind]
-        counts = [sum(bool(found.get(name)) for found in of) for name in ("tests", *(p.stem for p in notebooks))]
-        anyone = sum(any(found.get(p.stem) for p in notebooks) for found in of)
-        rows.append(f"| {kind} | {len(of)} | {' | '.join(map(str, counts))} | {anyone} |")
-    rows += ["", f"| mutant | kind | tests | {' | '.join(p.stem for p in notebooks)} |", "|" + "---|" * (3 + len(notebooks))]
+        counts = [sum(bool(found.get(name)) for found in of) for name in ("tests", *stems)]
+        anyone = sum(any(found.get(stem) for stem in stems) for found in of)
+        totals.append([kind, len(of), *counts, anyone])
+    head = ["kind", "mutants", "refused by the tests", *(f"refused by {stem}" for stem in stems), "by any notebook"]
+    rows = []
     for mutant, found in results:
-        said = [found.get(name, "") or ("passes" if name in found else "-") for name in ("tests", *(p.stem for p in notebooks))]
-        rows.append(f"| {mutant.name} | {mutant.kind} | {' | '.join(said)} |")
+        said = [found.get(name, "") or ("passes" if name in found else "-") for name in ("tests", *stems)]
+        rows.append([mutant.name, mutant.kind, *said])
+    both = [markdown.table(head, totals), "", markdown.table(["mutant", "kind", "tests", *stems], rows)]
     proofs = [f"- {m.name.removeprefix('equivalent: ')}: {m.proof}" for m, _ in results if m.kind == "equivalent"]
-    return "\n".join([*rows, "", "Equivalent, with the proof:", "", *proofs, ""])
+    return "\n".join([*both, "", "Equivalent, with the proof:", "", *proofs, ""])
 
 
 def main() -> int:

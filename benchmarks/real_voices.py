@@ -34,6 +34,7 @@ from dsel.toy.make import toy
 from dsel.toy.seeds import stream
 from dsel.toy.speech import recordings, room
 from dsel.train import TrainConfig, Trainer, load_model
+from dsel.utils import markdown
 
 ROOT = Path(__file__).resolve().parents[1]
 SPEAKERS, TRACKS = 251, 6
@@ -155,7 +156,7 @@ def read_rows(path: Path) -> list[dict]:
 def table(rows: list[dict]) -> str:
     """Markdown: a judge a line, a condition a column; mean over seeds, in brackets their range."""
     names = list(dict.fromkeys(row["condition"] for row in rows))
-    lines = ["| judge | seeds | " + " | ".join(names) + " |", "|---" * (len(names) + 2) + "|"]
+    lines = []
     for judge in dict.fromkeys(row["judge"] for row in rows):
         cells, seeds = [], 0
         for name in names:
@@ -163,8 +164,8 @@ def table(rows: list[dict]) -> str:
             x = [float(row["eer"]) for row in mine]
             seeds = len(x)
             cells.append(f"{np.mean(x):.1f}" + (f" ({min(x):.1f} .. {max(x):.1f})" if seeds > 1 else ""))
-        lines.append(f"| {judge} | {seeds} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        lines.append([judge, seeds, *cells])
+    return markdown.table(["judge", "seeds", *names], lines)
 
 
 def main() -> None:

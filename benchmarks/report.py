@@ -8,6 +8,8 @@ from pathlib import Path
 
 import torch
 
+from dsel.utils.markdown import table
+
 FOLDER = Path(__file__).resolve().parent
 
 
@@ -21,12 +23,6 @@ def machine() -> str:
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
     versions = f"Python {platform.python_version()}, torch {torch.__version__}"
     return f"{cpu}, {os.cpu_count()} cores, {torch.get_num_threads()} thread(s), {device}; {versions}"
-
-
-def table(header: tuple[str, ...], rows: list[tuple]) -> str:
-    """A table in Markdown."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
 
 
 def report(name: str, title: str, header: tuple[str, ...], rows: list[tuple], notes: str) -> None:

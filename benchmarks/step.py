@@ -28,6 +28,7 @@ from dsel.model import HEADS, ModelConfig, TwoStream
 from dsel.timing import SAMPLES_PER_FRAME, frames_for
 from dsel.train import TrainConfig, Trainer
 from dsel.train.batches import Batch
+from dsel.utils import markdown
 
 SMALL = {"laptop": (16, 16, 64), "paper": (2, 6, 0)}  # B, N, extra on a CPU
 LARGE = {"laptop": (64, 16, 256), "paper": (30, 30, 0)}  # on a GPU
@@ -280,22 +281,19 @@ def _on_gpu(ours: Trainer, plain: PlainStep, batch: Batch, seconds: float) -> di
 
 def table(found: list[dict]) -> str:
     """One Markdown table of all comparisons."""
-    rows = [
-        "| model | B x N + extra | plain, s | ours, s | plain / ours | loss, float32: difference | as trained: difference |"
-    ]
-    rows.append("|---|---|---|---|---|---|---|")
+    times = ("plain, s", "ours, s", "plain / ours")
+    head, rows = ["model", "B x N + extra", *times, "loss, float32: difference", "as trained: difference"], []
     for f in found:
-        rows.append(
-            f"| {f['config']} | {f['B']} x {f['N']} + {f['extra']} | {f['plain']:.3f} | {f['ours']:.3f} | **{f['ratio']:.2f}** "
-            f"| {f['difference']:.1e} of {f['loss']:.2f} | {f['difference_fast']:.1e} |"
-        )
+        size = [f["config"], f"{f['B']} x {f['N']} + {f['extra']}"]
+        speed = [f"{f['plain']:.3f}", f"{f['ours']:.3f}", f"**{f['ratio']:.2f}**"]
+        rows.append([*size, *speed, f"{f['difference']:.1e} of {f['loss']:.2f}", f"{f['difference_fast']:.1e}"])
         further = [
             f"{name} {f[name]:.3g}"
             for name in ("tracks/s", "share of bf16 ceiling", "ceiling TFLOP/s", "memory GiB")
             if name in f
         ]
-        rows += [f"| | {', '.join(further)} | | | | | |"] if further else []
-    return "\n".join(rows)
+        rows += [["", ", ".join(further), *[""] * 5]] if further else []
+    return markdown.table(head, rows)
 
 
 def machine() -> str:

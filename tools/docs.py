@@ -20,6 +20,7 @@ if __package__ in (None, ""):  # run as a file
     sys.path.insert(0, str(ROOT))
 
 from dsel.teaching.ledger import ledger, to_markdown  # noqa: E402
+from dsel.utils.markdown import table  # noqa: E402
 from tools import front_page, results, stamp  # noqa: E402
 
 # benchmarks/README.md: what is measured, against what, page, pattern of the ratio, agreement.
@@ -77,12 +78,12 @@ def equations() -> str:
 
 def benchmarks() -> str:
     """The ratio of every benchmark, read from its own page."""
-    lines = ["| what | compared with | times faster | equal to | page |", "|---|---|---:|---|---|"]
+    rows = []
     for what, other, name, pattern, equal in BENCHMARKS:
         text = (ROOT / "benchmarks" / f"{name}.md").read_text(encoding="utf-8")
         ratio = float(re.search(pattern, text, re.M).group(1))
-        lines.append(f"| {what} | {other} | {ratio:.3g} | {equal} | [{name}.md]({name}.md) |")
-    return "\n".join(lines)
+        rows.append([what, other, f"{ratio:.3g}", equal, f"[{name}.md]({name}.md)"])
+    return table(["what", "compared with", "times faster", "equal to", "page"], rows, align="llr")
 
 
 PIECES: dict[tuple[str, str], Callable[[], str]] = {

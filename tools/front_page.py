@@ -17,6 +17,7 @@ from pathlib import Path
 
 from dsel.ablation.report import mean, paired
 from dsel.ablation.rows import final, read_results
+from dsel.utils import markdown
 from tools import results
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -131,16 +132,13 @@ def conclusions(rows: list[dict]) -> list[str]:
 
 def table(rows: list[dict]) -> str:
     """The mean of each metric for each variant; without intervals, so that it fits a phone."""
-    there = {row["row"] for row in final(rows)}
-    lines = [
-        ["%", *(heading for heading, _ in COLUMNS.values())],
-        ["---", *["---:"] * len(COLUMNS)],
-    ]
+    there, lines = {row["row"] for row in final(rows)}, []
     for variant, name in VARIANTS.items():
         if variant in there:
             means = (mean(rows, variant, f"test_{metric}").mean for metric in COLUMNS)
             lines.append([name, *(f"{value:.1f}" for value in means)])
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    head = ["%", *(heading for heading, _ in COLUMNS.values())]
+    return markdown.table(head, lines, align="l" + "r" * len(COLUMNS))
 
 
 def measured() -> str:

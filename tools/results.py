@@ -20,6 +20,7 @@ if __package__ in (None, ""):  # run as a file
 from dsel.ablation.report import GROUPS, effect_table, group_table, sentences  # noqa: E402
 from dsel.ablation.rows import final, read_results  # noqa: E402
 from dsel.corpus import TRIALS  # noqa: E402
+from dsel.utils.markdown import table  # noqa: E402
 
 CARD, LARGER = (ROOT / "data" / "models" / f"{name}.json" for name in ("laptop", "gpu"))
 LISTENERS = ROOT / "data" / "toy.md"
@@ -34,11 +35,6 @@ SHOWN = {
 }
 SUPERVISED = "supervised LDA on MFCC statistics"
 EER = re.compile(r"EER, (identity|content) head, (.+) trials(, same sex)?")
-
-
-def table(head: list[str], rows: list[list[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def judged(card: dict) -> tuple[list[list[str]], dict[str, dict[str, float]]]:

@@ -21,7 +21,7 @@ from dsel import corpus as corpora
 from dsel.audio import log_mel, mfcc
 from dsel.evaluate.verification import equal_error_rate
 from dsel.timing import FPS, MEL_HOP, SAMPLE_RATE
-from dsel.utils import files
+from dsel.utils import files, markdown
 
 MEL_RATE = SAMPLE_RATE / MEL_HOP  # mel frames per second
 REACH = 12  # largest lag that is tried, in mel frames
@@ -257,16 +257,9 @@ def page(
         "Equal error rate (EER) in % on new speakers: all trials / same-sex impostors only. "
         "Chance is 50.",
         f"Trials: {counts['free']} free, {counts['hard']} hard, {counts['easy']} easy.",
-        "\n".join(
-            [
-                "| who judges | free | hard | easy |",
-                "|---|---|---|---|",
-                *(
-                    f"| {e[0]} | {e[1]:.1f} / {e[2]:.1f} | {e[3]:.1f} / {e[4]:.1f} "
-                    f"| {e[5]:.1f} / {e[6]:.1f} |"
-                    for e in errors
-                ),
-            ]
+        markdown.table(
+            ["who judges", *corpora.TRIALS],
+            [[e[0], *(f"{e[k]:.1f} / {e[k + 1]:.1f}" for k in (1, 3, 5))] for e in errors],
         ),
         "Identity task, solved with the true shared latents (sex, age, size as voice and face show "
         f"them): {ceiling:.0f} % top-1 of {min(30, len(corpus.speakers('test')))} speakers. This is "

@@ -14,6 +14,7 @@ from dsel.ablation.rows import CHOSEN_BY, GRID, KNOWN_CELLS, LEAVE_OUT, LONG, NO
 from dsel.evaluate.intervals import Interval, interval
 from dsel.utils.errors import BadInput
 from dsel.utils.files import replace_text
+from dsel.utils.markdown import table
 
 SHOWN = {  # figure -> heading
     "eer_free": "EER, free",
@@ -168,20 +169,19 @@ def group_table(results: list[dict], name: str, split: str = "test", shown: dict
     """
     rows, _ = GROUPS[name]
     shown = _measured(results, rows, split, shown)
-    head = ["", "steps", "seeds", *shown.values()]
-    lines = [head, ["---"] * len(head)]
+    head, lines = ["", "steps", "seeds", *shown.values()], []
     for row in rows:
         there = [found for found in final(results) if found["row"] == row]
         if there:
             figures = [str(mean(results, row, f"{split}_{figure}")) for figure in shown]
             lines.append([label(row, name), str(there[0]["steps"]), str(len(there)), *figures])
-    return markdown(lines)
+    return table(head, lines)
 
 
 def effect_table(results: list[dict], split: str = "test") -> str:
     """What the confusion loss changes, paired over seeds: a line a training corpus, a column a kind of trial."""
     head = ["training corpus", "steps", "seeds", "same weights and batches", *TRIALS.values()]
-    lines = [head, ["---"] * len(head)]
+    lines = []
     for name, (row, other) in PAIRS.items():
         found = {figure: paired(results, row, other, f"{split}_{figure}") for figure in TRIALS}
         first = found["eer_free"]
@@ -196,7 +196,7 @@ def effect_table(results: list[dict], split: str = "test") -> str:
                     *(signed(d.interval) for d in found.values()),
                 ]
             )
-    return markdown(lines)
+    return table(head, lines)
 
 
 def present(results: list[dict], name: str) -> bool:
@@ -212,8 +212,7 @@ def difference_table(results: list[dict], name: str, split: str = "test", shown:
     if other is None:
         return ""
     shown = _measured(results, rows, split, shown)
-    head = [f"minus '{label(other, name)}'", "seeds", *shown.values()]
-    lines = [head, ["---"] * len(head)]
+    head, lines = [f"minus '{label(other, name)}'", "seeds", *shown.values()], []
     for row in rows:
         found = {figure: paired(results, row, other, f"{split}_{figure}") for figure in shown}
         first = next(iter(found.values()), None)
@@ -221,7 +220,7 @@ def difference_table(results: list[dict], name: str, split: str = "test", shown:
         if row != other and seeds:
             note = "" if first.same else " (other batches)"
             lines.append([label(row, name), f"{len(seeds)}{note}", *(signed(d.interval) for d in found.values())])
-    return markdown(lines) if len(lines) > 2 else ""
+    return table(head, lines) if lines else ""
 
 
 def _measured(results: list[dict], rows: tuple[str, ...], split: str, shown: dict) -> dict:
@@ -239,9 +238,8 @@ def signed(difference: Interval) -> str:
 
 
 def markdown(lines: list[list[str]]) -> str:
-    """A Markdown table; a figure and its interval are not broken over two lines."""
-    lines = [[cell.replace("|", "/").replace(" ± ", "\u00a0±\u00a0") for cell in line] for line in lines]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    """A Markdown table of lines of cells; the second one is the rule under the head."""
+    return table(lines[0], lines[2:])
 
 
 # --- Choice -----------------------------------------------------------------------------------------------------------------
@@ -269,8 +267,8 @@ def choose(results: list[dict]) -> dict:
     common = sorted(found[best].keys() & found[DEFAULT].keys())
     advantage = interval([found[DEFAULT][seed] - found[best][seed] for seed in common])
     chosen = best if best != DEFAULT and advantage.shown and advantage.mean > 0 else DEFAULT
-    table = {row: {"mean": round(i.mean, 3), "half": round(i.half, 3), "seeds": i.n} for row, i in means.items()}
-    return {"chosen": chosen, "best": best, "criterion": table, "advantage": str(advantage)}
+    scores = {row: {"mean": round(i.mean, 3), "half": round(i.half, 3), "seeds": i.n} for row, i in means.items()}
+    return {"chosen": chosen, "best": best, "criterion": scores, "advantage": str(advantage)}
 
 
 # --- Sentences --------------------------------------------------------------------------------------------------------------

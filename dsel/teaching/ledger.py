@@ -19,6 +19,7 @@ import torch
 
 from dsel import losses, reference
 from dsel.utils.errors import BadInput
+from dsel.utils.markdown import table
 
 ROOT = Path(__file__).resolve().parents[2]
 VALUE_TOLERANCE = 1e-12  # of float64, relative to max(1, largest number); a few hundred additions lose no more
@@ -329,13 +330,13 @@ def ledger(only=KEYS, *, cases: int = 24, seed: int = 0, module=losses) -> list[
 
 def to_markdown(entries: list[Entry], *, root: str = "..") -> str:
     """The ledger as a Markdown table. root: how the repository's top is reached from the page ('..' from notebooks/)."""
-    head = "| equation | function | loops | cases | largest error in value | in gradient | verdict |\n" + "|---" * 7 + "|"
-    rows = (
-        f"| ${e.equation}$ | {link('dsel/losses.py', e.function, root)} | {link('dsel/reference.py', e.oracle, root)} "
-        f"| {e.cases} | {e.value_error:.1e} | {e.gradient_error:.1e} | {e.verdict} |"
-        for e in entries
-    )
-    return "\n".join([head, *rows])
+    head = ["equation", "function", "loops", "cases", "largest error in value", "in gradient", "verdict"]
+    rows = []
+    for e in entries:
+        places = [link("dsel/losses.py", e.function, root), link("dsel/reference.py", e.oracle, root)]
+        errors = [f"{e.value_error:.1e}", f"{e.gradient_error:.1e}"]
+        rows.append([f"${e.equation}$", *places, e.cases, *errors, e.verdict])
+    return table(head, rows)
 
 
 def line_of(file: str, name: str) -> int:
