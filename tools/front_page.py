@@ -109,25 +109,25 @@ def output() -> str:
 
 def change(rows: list[dict], variant: str, other: str, metric: str) -> str:
     """'hard 3.8 ± 3.0 points worse', or that no change was shown; '' if it was not measured."""
-    found = paired(rows, variant, other, f"test_{metric}").interval
-    if found.n < 2:
+    difference = paired(rows, variant, other, f"test_{metric}").interval
+    name, (_, sign) = CALLED[metric], COLUMNS[metric]
+    if difference.n < 2:
         return ""
-    size = f"{abs(found.mean):.1f} ± {found.half:.1f} points".replace(" ± ", "\u00a0±\u00a0")
-    if not found.shown:
-        size = f"{found.mean:+.1f}\u00a0±\u00a0{found.half:.1f}"
-        return f"{CALLED[metric]} not shown to change ({size})"
-    better = found.mean * COLUMNS[metric][1] > 0
-    return f"{CALLED[metric]} {size} {'better' if better else 'worse'}"
+    half = f"\u00a0±\u00a0{difference.half:.1f}"
+    if not difference.shown:
+        return f"{name} not shown to change ({difference.mean:+.1f}{half})"
+    verdict = "better" if difference.mean * sign > 0 else "worse"
+    return f"{name} {abs(difference.mean):.1f}{half} points {verdict}"
 
 
 def conclusions(rows: list[dict]) -> list[str]:
     """One sentence a comparison, worded by what was measured."""
-    said = []
+    sentences = []
     for name, variant, other, metrics in COMPARISONS:
         changes = [text for metric in metrics if (text := change(rows, variant, other, metric))]
         if changes:
-            said.append(f"{name}: {', '.join(changes)}.")
-    return said
+            sentences.append(f"{name}: {', '.join(changes)}.")
+    return sentences
 
 
 def table(rows: list[dict]) -> str:
@@ -154,23 +154,23 @@ def measured() -> str:
         f"with words of their own, tested on {schedule['test']} others; 95 % intervals within "
         f"±\u00a0{widest:.1f}. All tables: [docs/results.md](docs/results.md)."
     )
-    said = "\n".join(f"- {text}" for text in conclusions(rows))
-    return f"{table(rows)}\n\n{how}\n\n{said}\n\n{larger()}\n\n{people()}"
+    sentences = "\n".join(f"- {text}" for text in conclusions(rows))
+    return "\n\n".join((table(rows), how, sentences, larger(), people()))
 
 
 def larger() -> str:
     """The largest released network beside a supervised listener."""
     card = json.loads((ROOT / "data" / "models" / f"{LARGEST}.json").read_text(encoding="utf-8"))
     _, errors = results.judged(card)
-    told = results.listener(
+    baseline = results.listener(
         (ROOT / "data" / "toy.md").read_text(encoding="utf-8"), results.SUPERVISED
     )
     speakers = card["evaluation"]["corpus"]["recipe"]["speakers"]
     ours = {kind: f"{errors[kind]['identity']:.1f}" for kind in ("free", "hard")}
     return (
-        f'Longer, on {speakers} speakers, `load("{LARGEST}")` reaches free {ours["free"]}, hard '
-        f"{ours['hard']}. A supervised baseline that knew all names: {told['free']:.1f}, "
-        f"{told['hard']:.1f}."
+        f'Trained longer, on {speakers} speakers, `load("{LARGEST}")` reaches free {ours["free"]}, hard '
+        f"{ours['hard']}. A supervised baseline that knew all names: {baseline['free']:.1f}, "
+        f"{baseline['hard']:.1f}."
     )
 
 
@@ -178,20 +178,18 @@ def people() -> str:
     """What holds for real people, from the two benchmarks that measured it."""
     sync = (ROOT / "benchmarks" / "grid_sync.md").read_text(encoding="utf-8")
     voices = (ROOT / "benchmarks" / "real_voices.md").read_text(encoding="utf-8")
-    found = re.search(
-        r"^\| trained on drawn faces alone \| [\d.]+ % \| ([\d.]+) % \|", sync, re.M
-    ).group(1)
-    simple = re.search(
-        r"^\| mean MFCC, cosine \| [\d.]+ \| [\d.]+ \| ([\d.]+) \|", voices, re.M
-    ).group(1)
-    ours = re.search(
-        r"^\| networks, \d+ steps[^|]*\| [^|]+ \| [^|]+ \| ([\d.]+)", voices, re.M
-    ).group(1)
-    better = "better" if float(ours) < float(simple) else "worse"
+    in_step = _number(r"^\| trained on drawn faces alone \| [\d.]+ % \| ([\d.]+) % \|", sync)
+    mfcc = _number(r"^\| mean MFCC, cosine \| [\d.]+ \| [\d.]+ \| ([\d.]+) \|", voices)
+    ours = _number(r"^\| networks, \d+ steps[^|]*\| [^|]+ \| [^|]+ \| ([\d.]+)", voices)
     return (
-        f"**Real people?** Whether lips and sound are in step is found for {float(found):.0f} of "
-        "100 clips of strangers ([GRID](benchmarks/grid_sync.md)). Real voices are told apart "
-        f"{better} than by mean MFCCs: error {ours} against {simple} % "
+        f"**Real people?** Whether lips and sound are in step is found for {in_step:.0f} of 100 "
+        "clips of strangers ([GRID](benchmarks/grid_sync.md)). Real voices are told apart "
+        f"{'better' if ours < mfcc else 'worse'} than by mean MFCCs: error {ours} against {mfcc} % "
         "([LibriSpeech](benchmarks/real_voices.md)). Use it to learn and to research, never to "
         "decide who somebody is."
     )
+
+
+def _number(pattern: str, page: str) -> float:
+    """The number in the first line of a page that fits a pattern."""
+    return float(re.search(pattern, page, re.M).group(1))

@@ -86,11 +86,11 @@ def choose(people: corpus.Corpus) -> list[Voice]:
     waiting = {
         sex: [t for _, t in sorted(first.items()) if t.factors["sex"] == sex] for sex in set(SEXES)
     }
-    found = []
+    voices = []
     for letter, sex, colour in zip("ABCD", SEXES, COLOURS, strict=True):
         track = waiting[sex].pop(0)
-        found.append(Voice(letter, sex, colour, track, spoken(people, track)))
-    return found
+        voices.append(Voice(letter, sex, colour, track, spoken(people, track)))
+    return voices
 
 
 def spoken(people: corpus.Corpus, track: corpus.Track) -> list[str]:

@@ -74,7 +74,10 @@ def test_constraints_pin_within_the_requirements():
             assert wanted[name].specifier.contains(version)
 
 
-@pytest.mark.parametrize("path", ["README.md", "LICENSE", "Makefile", ".ci/run", "data/README.md", "notebooks/README.md"])
+PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "LICENSE")
+
+
+@pytest.mark.parametrize("path", [*PAGES, "Makefile", ".ci/run"])
 def test_what_a_repository_has(path):
     assert (ROOT / path).stat().st_size > 0
 
