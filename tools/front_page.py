@@ -168,19 +168,17 @@ def larger() -> str:
     speakers = card["evaluation"]["corpus"]["recipe"]["speakers"]
     ours = {kind: f"{errors[kind]['identity']:.1f}" for kind in ("free", "hard")}
     return (
-        f'Trained longer, on {speakers} speakers, `load("{LARGEST}")` reaches free {ours["free"]}, hard '
-        f"{ours['hard']}. A supervised baseline that knew all names: {baseline['free']:.1f}, "
+        f'Trained longer, on {speakers} speakers, `load("{LARGEST}")` reaches free {ours["free"]}, '
+        f"hard {ours['hard']}. A supervised baseline that knew all names: {baseline['free']:.1f}, "
         f"{baseline['hard']:.1f}."
     )
 
 
 def people() -> str:
     """What holds for real people, from the two benchmarks that measured it."""
-    sync = (ROOT / "benchmarks" / "grid_sync.md").read_text(encoding="utf-8")
-    voices = (ROOT / "benchmarks" / "real_voices.md").read_text(encoding="utf-8")
-    in_step = _number(r"^\| trained on drawn faces alone \| [\d.]+ % \| ([\d.]+) % \|", sync)
-    mfcc = _number(r"^\| mean MFCC, cosine \| [\d.]+ \| [\d.]+ \| ([\d.]+) \|", voices)
-    ours = _number(r"^\| networks, \d+ steps[^|]*\| [^|]+ \| [^|]+ \| ([\d.]+)", voices)
+    in_step = number("grid_sync", r"\| trained on drawn faces alone \| [\d.]+ % \| ([\d.]+) % \|")
+    mfcc = number("real_voices", r"\| mean MFCC, cosine \| [\d.]+ \| [\d.]+ \| ([\d.]+) \|")
+    ours = number("real_voices", r"\| networks, \d+ steps[^|]*\| [^|]+ \| [^|]+ \| ([\d.]+)")
     return (
         f"**Real people?** Whether lips and sound are in step is found for {in_step:.0f} of 100 "
         "clips of strangers ([GRID](benchmarks/grid_sync.md)). Real voices are told apart "
@@ -190,6 +188,12 @@ def people() -> str:
     )
 
 
-def _number(pattern: str, page: str) -> float:
-    """The number in the first line of a page that fits a pattern."""
-    return float(re.search(pattern, page, re.M).group(1))
+def number(benchmark: str, pattern: str) -> float:
+    """The number in the line of a benchmark's page that fits a pattern."""
+    page = ROOT / "benchmarks" / f"{benchmark}.md"
+    line = re.search(f"^{pattern}", page.read_text(encoding="utf-8"), re.M)
+    if line is None:
+        raise ValueError(
+            f"{page.name}: no line that fits {pattern!r}; change the pattern in tools/"
+        )
+    return float(line.group(1))

@@ -1,4 +1,4 @@
-"""The pages a reader meets: short enough, links that lead somewhere, numbers that are up to date."""
+"""The pages a reader meets: short enough, links that work, numbers that are up to date."""
 
 import ast
 import importlib.util
@@ -234,6 +234,11 @@ def test_the_front_page_asks_for_variants_that_exist():
     assert asked <= set(ROWS)
     shown = [line for line in docs.between(README, "results").splitlines() if line.startswith("| ")]
     assert len(shown) == 2 + len(front_page.VARIANTS)
+
+
+def test_a_benchmark_that_reads_otherwise_is_named():
+    with pytest.raises(ValueError, match=r"step\.md: no line that fits"):
+        front_page.number("step", r"\| no such model")
 
 
 # --- The repository's address ---------------------------------------------------------------------
