@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
 import re
 import subprocess
 import sys
@@ -24,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 if __package__ in (None, ""):  # run as a file
     sys.path.insert(0, str(ROOT))
 
+from dsel.utils.files import write_text  # noqa: E402
 from tools import slides  # noqa: E402
 
 NOTEBOOKS = ROOT / "notebooks"
@@ -72,7 +72,7 @@ def adopt(repository: str | None) -> None:
     if repository and is_placeholder(address()):
         path = ROOT / "pyproject.toml"
         text = path.read_text(encoding="utf-8")
-        replace(path, text.replace(f'"{address()}"', f'"{repository}"', 1))
+        write_text(path, text.replace(f'"{address()}"', f'"{repository}"', 1))
 
 
 def colab() -> str:
@@ -202,13 +202,6 @@ def as_text(nb: dict) -> str:
     return json.dumps(nb, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
 
 
-def replace(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    part = path.with_suffix(".part")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, path)
-
-
 def main(argv=None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -234,7 +227,7 @@ def main(argv=None) -> int:
             continue
         behind.append(path.name)
         if not options.check:
-            replace(path, text)
+            write_text(path, text)
     if behind:
         print(("out of date: " if options.check else "stamped: ") + ", ".join(behind))
     return 1 if options.check and behind else 0

@@ -41,7 +41,8 @@ ROOT = Path(__file__).resolve().parents[1]
 if __package__ in (None, ""):  # run as a file
     sys.path.insert(0, str(ROOT))
 
-from tools.stamp import NOTEBOOKS, as_text, replace  # noqa: E402
+from dsel.utils.files import write_text  # noqa: E402
+from tools.stamp import NOTEBOOKS, as_text  # noqa: E402
 
 PLOTLY = "application/vnd.plotly.v1+json"
 PNG = "image/png"
@@ -183,7 +184,7 @@ def main(argv=None) -> int:
             for path in due:
                 before = path.stat().st_size
                 count = stamp(notebooks[path], draw, again=options.again)
-                replace(path, as_text(notebooks[path]))
+                write_text(path, as_text(notebooks[path]))
                 print(f"{path.name}: {count} stills drawn, {before:,} -> {path.stat().st_size:,} bytes")
     return 0
 

@@ -15,9 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -33,7 +31,7 @@ from dsel.model import ModelConfig
 from dsel.train.released import _keep_networks, load_networks
 from dsel.train.trainer import Trainer
 from dsel.utils.errors import BadInput
-from dsel.utils.files import replace_text, write_csv
+from dsel.utils.files import lock, replace_text, sweep, write_csv, write_json
 
 
 def ablation(
@@ -77,7 +75,7 @@ def _agenda(out: Path, schedule: Schedule, rows, seeds, halved: bool) -> list[tu
 
 def _take(out: Path, row: Row, seed: int, schedule: Schedule, corpora: dict | None, bar) -> bool:
     """Train a cell unless another process is at it or has finished it. Returns whether it was trained."""
-    with _alone(out / "runs" / f".{row.id}-{seed}.lock") as mine:
+    with lock(out / "runs" / f".{row.id}-{seed}.lock") as mine:
         if not mine or not _unfinished(out, [(row, seed)], schedule):
             return False
         _cell(out, row, seed, schedule, corpora, bar)
@@ -118,7 +116,7 @@ def freeze(out) -> dict:
         hashes = {name: hashlib.sha256((out / name).read_bytes()).hexdigest() for name in ("results.csv", "schedule.json")}
         frozen = choose(results) | chosen_by_the_grid(results) | {"sha256": hashes}
         seed = int(hashlib.sha256(json.dumps(frozen, sort_keys=True).encode()).hexdigest()[:7], 16)
-        replace_text(held, json.dumps(frozen | {"seed": seed}, indent=1) + "\n")
+        write_json(held, frozen | {"seed": seed})
     return _read_json(held)
 
 
@@ -142,7 +140,7 @@ def confirm(out, *, progress: bool = True) -> list[dict]:
     file, trained_on = out / "confirmed.csv", _corpus(out, schedule, 0.0, None, progress)
     finished = [found for found in final(read_results(out)) if (_run_of(out, found) / "model.pt").is_file()]
     for found in tqdm(finished, "judging on new speakers", disable=not progress, unit="network"):
-        with _alone(_run_of(out, found) / ".judged.lock") as mine:
+        with lock(_run_of(out, found) / ".judged.lock") as mine:
             if not mine or key_of(found) in {key_of(known) for known in read_results(file)}:
                 continue
             model, similarity = load_networks(_run_of(out, found) / "model.pt")
@@ -215,7 +213,7 @@ def _cell(out: Path, row: Row, seed: int, schedule: Schedule, corpora: dict | No
 
 def _append(path: Path, found: dict) -> None:
     """Add a row; at every moment the old file or the new one is there, and no process loses another's row."""
-    with _alone(path.with_name(f".{path.name}.lock"), wait=True):
+    with lock(path.with_name(f".{path.name}.lock"), wait=True):
         rows = read_results(path)
         fresh = {k: f"{v:.4f}" if isinstance(v, float) else v for k, v in found.items()}
         kept = [row for row in rows if key_of(row) != key_of(found)]
@@ -232,21 +230,9 @@ def _claim(out: Path, schedule: Schedule) -> None:
         if differ:
             raise BadInput(f"{out}: holds an ablation of another schedule ({', '.join(differ)}); choose another folder")
     else:
-        out.mkdir(parents=True, exist_ok=True)
-        replace_text(held, json.dumps(wanted, indent=1) + "\n")
+        write_json(held, wanted)
     (out / "runs").mkdir(exist_ok=True)
-    _tidy(out)
-
-
-def _tidy(out: Path) -> None:
-    """Remove what killed processes left half written; others may be writing just now."""
-    for part in out.glob(".*.part"):
-        try:
-            os.kill(int(part.name.split(".")[-2]), 0)  # signal 0: only asks whether it is there
-        except ProcessLookupError:
-            part.unlink(missing_ok=True)
-        except (ValueError, OSError):  # not ours to judge
-            continue
+    sweep(out)
 
 
 def _unfinished(out: Path, todo: list[tuple[Row, int]], schedule: Schedule) -> list[tuple[Row, int]]:
@@ -287,7 +273,7 @@ def _corpus(
 def _make(path: Path, progress: bool, workers: int | None = None, cache_at: int | None = None, **recipe) -> Corpus:
     """A toy corpus, or what is there of the same recipe. cache_at: also decode what the cells read, at so many pixels."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _alone(path.with_name(f".{path.name}.lock"), wait=True):
+    with lock(path.with_name(f".{path.name}.lock"), wait=True):
         if not (path / "corpus.json").is_file():
             from dsel.toy.make import toy
 
@@ -301,21 +287,3 @@ def _make(path: Path, progress: bool, workers: int | None = None, cache_at: int 
         for tracks in filter(len, read):
             corpus.cache(cache_at, tracks=tracks, progress=False)
         return corpus
-
-
-@contextmanager
-def _alone(path: Path, wait: bool = False):
-    """True inside if no other process is inside (with `wait`: once none is). The lock ends with the process."""
-    try:
-        import fcntl
-    except ImportError:  # no such locks on Windows: one process at a time there
-        yield True
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            yield False
-            return
-        yield True

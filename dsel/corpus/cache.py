@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
-import json
 import os
-import platform
 import shutil
-import tempfile
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +20,7 @@ from dsel.corpus.shards import cache_folder
 from dsel.corpus.store import Track
 from dsel.timing import SAMPLES_PER_FRAME
 from dsel.utils.errors import BadInput
+from dsel.utils.files import atomic_folder, check_folder, sweep, write_json
 
 
 class ClipSource(Protocol):
@@ -114,33 +113,60 @@ def _build_cache(corpus: ClipSource, size: int, tracks: list[Track], folder: Pat
     total = sum(track.usable for track in tracks)
     if not total:
         raise BadInput(f"{corpus.path}: no frames to decode; is the split empty?")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    need, free = Cache.bytes_for(total, size), shutil.disk_usage(folder.parent).free
+    root = folder.parent
+    if root.is_symlink() and not os.environ.get("DSEL_CACHE"):  # it came with the corpus
+        raise BadInput(f"{root}: is a link; remove it, or set DSEL_CACHE to the folder for caches")
+    check_folder(root)
+    root.mkdir(parents=True, exist_ok=True)
+    need, free = Cache.bytes_for(total, size), shutil.disk_usage(root).free
     if need > free:
         raise BadInput(
-            f"{folder.parent}: the cache needs {need >> 20} MiB and {free >> 20} are free; set DSEL_CACHE to a larger disk"
+            f"{root}: the cache needs {need >> 20} MiB and {free >> 20} are free; set DSEL_CACHE to a larger disk"
         )
-    _sweep(folder.parent)
-    part = Path(tempfile.mkdtemp(prefix=f".part-{platform.node()}-{os.getpid()}-", dir=folder.parent))
+    sweep(root)
+    with atomic_folder(folder) as part:
+        _fill(part, corpus, size, tracks, total, progress)
+        write_json(part / "index.json", {"size": size, "tracks": len(tracks), "frames": total})
+    if not (folder / "index.json").is_file():
+        raise BadInput(f"{folder}: is in the way of a cache; delete it")
+
+
+def _fill(
+    part: Path, corpus: ClipSource, size: int, tracks: list[Track], total: int, progress: bool
+) -> None:
+    """Decode tracks into the two files of a cache. The maps end here: what is mapped cannot be renamed on Windows."""
+    frames = _reserved(part / "frames.u8", np.uint8, (total, size, size, 3))
+    sound = _reserved(part / "sound.i16", np.int16, (total * SAMPLES_PER_FRAME,))
+    first = 0
+    bar = tqdm(tracks, "decoding clips", disable=not progress, unit="track", leave=False)
+    for picture, waveform in _decoded(corpus, bar, size):
+        stop = first + len(picture)
+        frames[first:stop] = picture
+        sound[first * SAMPLES_PER_FRAME : stop * SAMPLES_PER_FRAME] = waveform
+        first = stop
+    frames.flush()
+    sound.flush()
+
+
+def _reserved(path: Path, dtype: type, shape: tuple[int, ...]) -> np.memmap:
+    """Map a new file whose space on the disk is taken first.
+
+    A write into a map that finds the disk full kills the process (SIGBUS); here it is one line.
+    """
+    count = int(np.prod(shape)) * np.dtype(dtype).itemsize
     try:
-        frames = np.memmap(part / "frames.u8", np.uint8, "w+", shape=(total, size, size, 3))
-        sound = np.memmap(part / "sound.i16", np.int16, "w+", shape=(total * SAMPLES_PER_FRAME,))
-        at = 0
-        bar = tqdm(tracks, "decoding clips", disable=not progress, unit="track", leave=False)
-        for picture, waveform in _decoded(corpus, bar, size):
-            stop = at + len(picture)
-            frames[at:stop], sound[at * SAMPLES_PER_FRAME : stop * SAMPLES_PER_FRAME] = picture, waveform
-            at = stop
-        frames.flush()
-        sound.flush()
-        (part / "index.json").write_text(json.dumps({"size": size, "tracks": len(tracks), "frames": total}))
-        try:
-            os.replace(part, folder)
-        except OSError:  # another process built the same cache meanwhile: use that one
-            if not (folder / "index.json").is_file():
-                raise
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+        with path.open("wb") as file:
+            file.truncate(count)
+            if hasattr(os, "posix_fallocate"):  # not on macOS and Windows
+                os.posix_fallocate(file.fileno(), 0, count)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            root = path.parent.parent
+            says = f"{root}: no room for {count >> 20} MiB of the cache ({error.strerror})"
+            raise BadInput(f"{says}; set DSEL_CACHE to a larger disk") from error
+        if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):  # it cannot be reserved here
+            raise
+    return np.memmap(path, dtype, "r+", shape=shape)
 
 
 def _decoded(corpus: ClipSource, tracks: Iterable[Track], size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -166,17 +192,6 @@ def _decoded(corpus: ClipSource, tracks: Iterable[Track], size: int) -> Iterator
         finally:  # interrupted, or a clip is broken: what has not begun is not begun
             for waiting in coming:
                 waiting.cancel()
-
-
-def _sweep(root: Path) -> None:
-    """Remove half-built caches of processes of this machine that are no more."""
-    for part in root.glob(f".part-{platform.node()}-*"):
-        try:
-            os.kill(int(part.name.split("-")[-2]), 0)  # signal 0: only asks whether it is there
-        except ProcessLookupError:
-            shutil.rmtree(part, ignore_errors=True)
-        except (ValueError, OSError):  # not ours to judge
-            continue
 
 
 def _fingerprint(corpus: ClipSource, tracks: list[Track]) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 
 from dsel.timing import FPS, SAMPLE_RATE, samples_for
 from dsel.utils.errors import BadInput
+from dsel.utils.files import atomic
 
 
 def write_clip(path, frames: np.ndarray, waveform: np.ndarray, *, crf: int = 23, audio_rate: int = 48_000) -> Path:
@@ -39,7 +40,7 @@ def write_clip(path, frames: np.ndarray, waveform: np.ndarray, *, crf: int = 23,
         raise BadInput(f"{path}: frames must be uint8 (T, H, W, 3) with even H and W, not {frames.dtype} {frames.shape}")
     if waveform.ndim != 1:
         raise BadInput(f"{path}: the waveform must be mono (S,), not {waveform.shape}")
-    with _whole(path) as part, av.open(str(part), "w") as container:
+    with atomic(path) as part, av.open(str(part), "w") as container:
         # x264's macroblock tree reads memory that nobody wrote: now and then the same picture gave another file.
         options = {"crf": str(crf), "preset": "veryfast", "threads": "1", "x264-params": "mbtree=0"}
         video = container.add_stream("libx264", rate=FPS, options=options)
@@ -82,7 +83,7 @@ def remux_shifted(path, out, frames: int, *, audio_rate: int = 48_000) -> Path:
     import av
 
     waveform = shift_sound(read_clip(path)[1], frames)
-    with _whole(Path(out)) as part, av.open(str(path)) as source, av.open(str(part), "w") as container:
+    with atomic(out) as part, av.open(str(path)) as source, av.open(str(part), "w") as container:
         video = container.add_stream_from_template(source.streams.video[0])
         sound = _aac(container, audio_rate)
         for packet in source.demux(video=0):
@@ -187,18 +188,6 @@ def _cut(blocks: list[np.ndarray], first: int, last: int) -> np.ndarray:
     waveform = np.zeros(last - first, np.float32)
     waveform[: len(sound)] = sound
     return waveform
-
-
-@contextmanager
-def _whole(path: Path) -> Iterator[Path]:
-    """A name beside `path` to write to; what was written becomes `path` at the end, or vanishes if something goes wrong."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
-    try:
-        yield part
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _aac(container, rate: int):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +14,7 @@ from dsel.corpus.store import SPLITS, Track
 from dsel.corpus.tracks import Corpus
 from dsel.corpus.tracks import open as open_corpus
 from dsel.utils.errors import BadInput
-from dsel.utils.files import replace_text
+from dsel.utils.files import atomic, sweep
 
 
 def shard(data, out, *, megabytes: int = 256, seed: int = 0, progress: bool = True) -> Path:
@@ -35,6 +34,7 @@ def shard(data, out, *, megabytes: int = 256, seed: int = 0, progress: bool = Tr
         raise BadInput(f"{out}: the shards need a folder of their own; give another --out")
     table, rng = corpus.tracks.table, np.random.default_rng(seed)
     names, place = [], np.zeros((len(corpus), 3), np.int64)  # shard, first byte, bytes
+    sweep(out, out / "shards")
     (out / "shards" / "index.npz").unlink(missing_ok=True)  # it would not fit shards that are written anew
     with tqdm(total=len(corpus), desc="packing clips", disable=not progress, unit="track") as bar:
         for split in SPLITS:
@@ -45,14 +45,15 @@ def shard(data, out, *, megabytes: int = 256, seed: int = 0, progress: bool = Tr
                 place[chosen, 1:] = _packed(corpus, [table.track(int(k)) for k in chosen], path)
                 names.append(path.name)
                 bar.update(len(chosen))
-    part = out / "shards" / f".index.{os.getpid()}.npz"
-    np.savez(part, names=np.array(names), shard=place[:, 0].astype(np.int32), first=place[:, 1], size=place[:, 2])
-    os.replace(part, out / "shards" / "index.npz")
+    index = {"shard": place[:, 0].astype(np.int32), "first": place[:, 1], "size": place[:, 2]}
+    with atomic(out / "shards" / "index.npz") as part:
+        np.savez(part, names=np.array(names), **index)
     for name in ("labels", "trials"):
         if (corpus.path / name).is_dir():
             shutil.copytree(corpus.path / name, out / name, dirs_exist_ok=True)
     for name in ("tracks.csv", "corpus.json"):  # last: with them it is a corpus
-        replace_text(out / name, (corpus.path / name).read_text(encoding="utf-8"))
+        with atomic(out / name) as part:
+            shutil.copyfile(corpus.path / name, part)
     return out
 
 

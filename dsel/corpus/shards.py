@@ -13,7 +13,6 @@ import json
 import os
 import shutil
 import tarfile
-import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -23,6 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from dsel.utils.errors import BadInput
+from dsel.utils.files import atomic, sweep
 
 PATIENCE = (0.5, 2.0, 5.0)  # s to wait before asking a server again
 TIMEOUT = 30  # s without a byte from a server
@@ -47,20 +47,14 @@ def write_shard(path: Path, samples: Iterable[tuple[str, bytes, dict]]) -> list[
 
     The file appears under its name only when it is complete, and depends on nothing but the samples.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
+    with atomic(path) as part:
         with tarfile.open(part, "w", format=tarfile.PAX_FORMAT) as tar:
             for name, clip, about in samples:
                 for suffix, data in (("mp4", clip), ("json", json.dumps(about).encode())):
                     member = tarfile.TarInfo(f"{key_of(name)}.{suffix}")
                     member.size, member.mode = len(data), 0o644
                     tar.addfile(member, io.BytesIO(data))
-        found = [(offset, size) for _, offset, size in clips_of(part)]
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-    return found
+        return [(offset, size) for _, offset, size in clips_of(part)]
 
 
 def clips_of(path: Path) -> list[tuple[str, int, int]]:
@@ -172,15 +166,9 @@ def _kept(url: str, opener) -> Path:
     """The file behind a URL, whole, in the cache folder; fetched when it is not there yet."""
     path = cache_folder() / "fetched" / hashlib.sha1(url.encode()).hexdigest()
     if not path.is_file():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".part-", delete=False) as part:
-            try:
-                with opener(url) as source:
-                    shutil.copyfileobj(source, part)
-                part.flush()
-                os.replace(part.name, path)
-            finally:
-                Path(part.name).unlink(missing_ok=True)
+        sweep(path.parent)
+        with atomic(path) as part, opener(url) as source, part.open("wb") as file:
+            shutil.copyfileobj(source, file)
     return path
 
 

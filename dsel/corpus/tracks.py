@@ -18,8 +18,6 @@ so everything above this file sees sound and picture in step. (Source of the lay
 from __future__ import annotations
 
 import hashlib
-import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -34,7 +32,7 @@ from dsel.corpus.store import COLUMNS, FORMAT, SPLITS, Track, Tracks, _ById, _re
 from dsel.timing import SAMPLES_PER_FRAME
 from dsel.utils import package_data as shipped
 from dsel.utils.errors import BadInput
-from dsel.utils.files import replace_text, write_csv
+from dsel.utils.files import sweep, write_bytes, write_csv, write_json
 
 
 @dataclass(frozen=True)
@@ -193,11 +191,9 @@ def open(name_or_path) -> Corpus:
 def _open_url(url: str) -> Corpus:
     """A sharded corpus behind a URL: what says which tracks there are is fetched now, a clip when it is wanted."""
     folder = cache_folder() / "remote" / hashlib.sha1(url.encode()).hexdigest()[:16]
-    (folder / "shards").mkdir(parents=True, exist_ok=True)
+    sweep(folder, folder / "shards")
     for name in ("corpus.json", "tracks.csv", "shards/index.npz"):
-        part = folder / f".{Path(name).name}.{os.getpid()}.part"
-        part.write_bytes(fetch(f"{url}/{name}"))
-        os.replace(part, folder / name)
+        write_bytes(folder / name, fetch(f"{url}/{name}"))
     return Corpus(folder, f"{url}/shards")
 
 
@@ -209,10 +205,9 @@ def write_corpus(path, rows: list[dict], *, made_by: str, seed: int | None, lice
         recipe: whatever else one needs to make this corpus again; must be JSON.
     """
     path = Path(path)
-    path.mkdir(parents=True, exist_ok=True)
     write_csv(path / "tracks.csv", rows, COLUMNS)
     meta = {"format": FORMAT, "made_by": made_by, "seed": seed, "licence": licence, "recipe": recipe}
-    replace_text(path / "corpus.json", json.dumps(meta, indent=1, sort_keys=True) + "\n")
+    write_json(path / "corpus.json", meta, sort_keys=True)
     return Corpus(path)
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import html
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -25,6 +24,7 @@ from dsel.toy.face.scene import draw_scene
 from dsel.toy.mouth import VISEMES, viseme_of
 from dsel.toy.seeds import stream
 from dsel.utils.errors import BadInput
+from dsel.utils.files import write_bytes
 
 SHAPES = (
     "closed",
@@ -47,7 +47,7 @@ def write_png(path: str | Path, image: np.ndarray) -> Path:
     codec.height, codec.width, codec.pix_fmt = *image.shape[:2], "rgb24"
     codec.time_base = Fraction(1)
     packets = codec.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(image), "rgb24"))
-    return _write(path, b"".join(map(bytes, packets)))
+    return write_bytes(path, b"".join(map(bytes, packets)))
 
 
 def contact_sheet(
@@ -137,7 +137,7 @@ def page(corpus: Corpus, path: str | Path, clips: int = 20) -> Path:
     if len(tracks_of) > clips:  # take speakers from all over the corpus
         chosen = [chosen[i] for i in np.linspace(0, len(tracks_of) - 1, clips).round().astype(int)]
     figures = "\n".join(_figure(corpus, track) for track in chosen[:clips])
-    return _write(path, _PAGE.replace("@CLIPS@", figures).encode())
+    return write_bytes(path, _PAGE.replace("@CLIPS@", figures).encode())
 
 
 def _figure(corpus: Corpus, track: Track) -> str:
@@ -161,19 +161,6 @@ def _figure(corpus: Corpus, track: Track) -> str:
         f'data-times="{times}"></video>'
         f"<figcaption><b>{caption}</b><p>{spans}</p></figcaption></figure>"
     )
-
-
-def _write(path: str | Path, data: bytes) -> Path:
-    """Write a file beside its place, then move it there, so that it is never half written."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_bytes(data)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-    return path
 
 
 _PAGE = """<!doctype html>

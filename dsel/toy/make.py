@@ -43,7 +43,7 @@ from dsel.toy.speech.voice import in_mood, say, voice_of
 from dsel.toy.trials import COLUMNS as TRIAL_COLUMNS
 from dsel.toy.trials import KINDS, draw_trials
 from dsel.utils.errors import BadInput
-from dsel.utils.files import check_folder, replace_text, write_csv
+from dsel.utils.files import atomic, check_folder, sweep, write_csv, write_json
 
 __all__ = [
     "CONTEXT",
@@ -139,6 +139,7 @@ def toy(
     _check(recipe, workers)
     out, cast = Path(out), plan(recipe)
     _claim(out, recipe)
+    sweep(out, out / ".parts", out / "labels", out / "trials")
     done = _done(out, cast)
     todo = [name for name in cast if name not in done]
     count = sum(len(cast[name]) for name in todo)
@@ -164,8 +165,7 @@ def make_speaker(out: Path, recipe: Recipe, tracks: list[Plan], espeak: Espeak |
         files = recordings.find(recipe.voices)[tracks[0].speaker]
         measured = recordings.sex_and_size(*recordings.measure(files))
     speaker = draw_speaker(recipe.seed, tracks[0].speaker, recipe.coupling, measured)
-    for leftover in (out / "clips" / speaker.name).glob(".*.part*"):  # of a worker that was killed
-        leftover.unlink()
+    sweep(out / "clips" / speaker.name)
     rows, labels, mouths = [], [], {}
     for track in tracks:
         row, track_labels, mouths[track.id] = make_track(out, recipe, speaker, track, espeak)
@@ -173,9 +173,9 @@ def make_speaker(out: Path, recipe: Recipe, tracks: list[Plan], espeak: Espeak |
         labels += track_labels
     if labels:
         write_csv(out / "labels" / f"{speaker.name}.csv", labels, store.LABELS)
-    _write_npz(out / "labels" / f"{speaker.name}.npz", mouths)
-    _part(out, speaker.name).parent.mkdir(parents=True, exist_ok=True)
-    replace_text(_part(out, speaker.name), json.dumps(rows))
+    with atomic(out / "labels" / f"{speaker.name}.npz") as part:
+        np.savez_compressed(part, **mouths)
+    write_json(_part(out, speaker.name), rows)
 
 
 def make_track(
@@ -368,8 +368,7 @@ def _claim(out: Path, recipe: Recipe) -> None:
     elif out.is_dir() and any(out.iterdir()):
         raise BadInput(f"{out}: is not empty and holds no toy corpus; choose another folder")
     else:
-        begun.parent.mkdir(parents=True, exist_ok=True)
-        replace_text(begun, json.dumps(asdict(recipe)))
+        write_json(begun, asdict(recipe))
         return
     names = sorted(field.name for field in fields(Recipe))
     differences = [
@@ -439,14 +438,6 @@ def _finish(out: Path, recipe: Recipe, cast: dict[str, list[Plan]]) -> corpora.C
     )
     shutil.rmtree(out / ".parts", ignore_errors=True)
     return made
-
-
-def _write_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    """Write arrays beside their place, then move the file there: it is never half written."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.stem}.{os.getpid()}.part.npz")
-    np.savez_compressed(part, **arrays)
-    os.replace(part, path)
 
 
 # Worker processes are plain programs that read names and answer a line for each, so that notebooks, scripts and shells

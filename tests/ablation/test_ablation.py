@@ -20,11 +20,11 @@ from dsel.ablation import ablation, confirm, draw, judge, load_networks
 from dsel.ablation import figures as ablationplots
 from dsel.ablation import report as ablationreport
 from dsel.ablation.rows import BLOCKS, COLUMNS, EXPERIMENTS, GRID, ROWS, SHIPPED, SPLITS, Schedule, cells, read_results
-from dsel.ablation.run import _alone
 from dsel.corpus import Corpus
 from dsel.model import ModelConfig, TwoStream
 from dsel.train.trainer import Trainer
 from dsel.utils.errors import BadInput
+from dsel.utils.files import HOST, lock
 
 SMALL = {
     "B": 3,
@@ -175,7 +175,7 @@ def test_killed_anywhere_and_started_again_it_ends_the_same(corpora, tmp_path):
         process.send_signal(signal.SIGKILL)
         process.wait()
         seen |= set(out.rglob("*"))
-    (out / f".report-test.md.{process.pid}.part").touch()  # as if killed while it wrote that
+    (out / f".report-test.{HOST}-{process.pid}-0.part.md").touch()  # as if killed while it wrote that
     process = start()
     _, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
@@ -183,7 +183,7 @@ def test_killed_anywhere_and_started_again_it_ends_the_same(corpora, tmp_path):
     killed, whole = ([{k: v for k, v in row.items() if k != "seconds"} for row in read_results(tmp_path / name)]
                      for name in ("killed", "whole"))  # fmt: skip
     assert killed == whole
-    assert not list(out.rglob("*.part"))
+    assert not list(out.rglob("*.part*"))
 
 
 def test_a_folder_keeps_its_schedule_and_unknown_things_are_refused(finished, corpora):
@@ -201,7 +201,7 @@ def test_a_folder_keeps_its_schedule_and_unknown_things_are_refused(finished, co
 
 def test_two_processes_do_not_do_the_same_cell(finished, corpora, tmp_path):
     (tmp_path / "runs").mkdir()
-    with _alone(tmp_path / "runs" / ".both-0.lock") as mine:
+    with lock(tmp_path / "runs" / ".both-0.lock") as mine:
         assert mine
         assert small(tmp_path, corpora, ["both"], seeds=[0]) == []
     assert [row["step"] for row in small(tmp_path, corpora, ["both"], seeds=[0])] == [1, 2, 3]
