@@ -1,5 +1,5 @@
 # make demo   corpus, training, evaluation, picture   -> runs/demo/
-# make test   lint, tests, every notebook
+# make test   lint, types, tests, every notebook
 # make lab    JupyterLab on notebook 00
 # make slides site student    three views of the notebooks -> build/
 # make docs     every generated piece of README.md, docs/ and benchmarks/README.md; the Colab link, first cell and slides of every notebook
@@ -26,6 +26,7 @@ test: lint pytest nbval
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
+	$(BIN)/mypy
 
 pytest: $(VENV)/.test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -m "not slow" -n 2 --dist loadfile

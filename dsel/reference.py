@@ -12,25 +12,29 @@ Letters as in `dsel.losses`. A similarity here is a pair of functions on two vec
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from math import exp, log, sqrt
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
+
+Vector = Sequence[float] | np.ndarray  # (D,)
 
 
 class Similarity(NamedTuple):
     """l(x, y) for two vectors x, y (D,): `value` gives a float, `gradient` gives (dl/dx, dl/dy)."""
 
-    value: object
-    gradient: object
+    value: Callable[[np.ndarray, np.ndarray], float]
+    gradient: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
-def norm(x) -> float:
+def norm(x: Vector) -> float:
     """||x||_2 = sqrt(sum_d x_d^2)"""
     return sqrt(sum(float(x[d]) ** 2 for d in range(len(x))))
 
 
-def dot(x, y) -> float:
+def dot(x: Vector, y: Vector) -> float:
     """sum_d x_d y_d"""
     return sum(float(x[d]) * float(y[d]) for d in range(len(x)))
 
@@ -38,10 +42,10 @@ def dot(x, y) -> float:
 def inverse_distance(eps: float = 1e-2) -> Similarity:
     """l(x, y) = 1 / max(||x - y||, eps)"""
 
-    def value(x, y):
+    def value(x: np.ndarray, y: np.ndarray) -> float:
         return 1 / max(norm(x - y), eps)
 
-    def gradient(x, y):
+    def gradient(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         d = norm(x - y)
         if d <= eps:
             return np.zeros(len(x)), np.zeros(len(y))
@@ -50,7 +54,7 @@ def inverse_distance(eps: float = 1e-2) -> Similarity:
     return Similarity(value, gradient)
 
 
-def cosine(x, y) -> float:
+def cosine(x: Vector, y: Vector) -> float:
     """cos(x, y) = x.y / (||x|| ||y||)"""
     return dot(x, y) / (norm(x) * norm(y))
 
@@ -58,31 +62,31 @@ def cosine(x, y) -> float:
 def scaled_cosine(w: float = 10.0, b: float = -5.0) -> Similarity:
     """l(x, y) = w cos(x, y) + b"""
 
-    def value(x, y):
+    def value(x: np.ndarray, y: np.ndarray) -> float:
         return w * cosine(x, y) + b
 
-    def gradient(x, y):
+    def gradient(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         c, nx, ny = cosine(x, y), norm(x), norm(y)
         return w * (y / ny - c * x / nx) / nx, w * (x / nx - c * y / ny) / ny
 
     return Similarity(value, gradient)
 
 
-def softmax_row(logits) -> list[float]:
+def softmax_row(logits: Vector) -> list[float]:
     """p_j = exp l_j / sum_j' exp l_j', with the largest logit taken off first (the quotient does not change)."""
     top = max(logits)
     weights = [exp(x - top) for x in logits]
     return [weight / sum(weights) for weight in weights]
 
 
-def log_softmax_row(logits) -> list[float]:
+def log_softmax_row(logits: Vector) -> list[float]:
     """log p_j = l_j - log sum_j' exp l_j'"""
     top = max(logits)
     total = log(sum(exp(x - top) for x in logits))
     return [x - top - total for x in logits]
 
 
-def content_logits(face, audio, similarity: Similarity) -> np.ndarray:
+def content_logits(face: ArrayLike, audio: ArrayLike, similarity: Similarity) -> np.ndarray:
     """l(v_{i,t}, a_{i,tau}): (B, N, D), (B, N, D) -> (B, N, N)"""
     face, audio = np.asarray(face, np.float64), np.asarray(audio, np.float64)
     B, N, _ = face.shape
@@ -99,7 +103,13 @@ def windows_of_the_mean(N: int, pick: int, leave_out: int | None = None) -> list
     return [tau for tau in range(N) if leave_out is None or abs(tau - pick) > leave_out]
 
 
-def identity_logits(face, audio, similarity: Similarity, pick, leave_out: int | None = None) -> np.ndarray:
+def identity_logits(
+    face: ArrayLike,
+    audio: ArrayLike,
+    similarity: Similarity,
+    pick: Vector,
+    leave_out: int | None = None,
+) -> np.ndarray:
     """l(v_{i,r_i}, abar_j), abar_j the mean over `windows_of_the_mean` of track j: (B, N, D), (B, N, D), r (B,) -> (B, B)"""
     face, audio = np.asarray(face, np.float64), np.asarray(audio, np.float64)
     B, N, D = audio.shape
@@ -113,7 +123,7 @@ def identity_logits(face, audio, similarity: Similarity, pick, leave_out: int | 
     return logits
 
 
-def matching_loss(logits) -> float:
+def matching_loss(logits: ArrayLike) -> float:
     """- mean_k log p(k | k), over all K x K matrices in logits (..., K, K)"""
     matrices = np.asarray(logits, np.float64).reshape(-1, *np.shape(logits)[-2:])
     total = 0.0
@@ -123,7 +133,7 @@ def matching_loss(logits) -> float:
     return total / (len(matrices) * matrices.shape[-1])
 
 
-def confusion_loss(logits) -> float:
+def confusion_loss(logits: ArrayLike) -> float:
     """- mean_k 1/K sum_j log q(j | k), over all K x K matrices in logits (..., K, K)"""
     matrices = np.asarray(logits, np.float64).reshape(-1, *np.shape(logits)[-2:])
     total = 0.0
@@ -135,7 +145,7 @@ def confusion_loss(logits) -> float:
     return total / (len(matrices) * matrices.shape[-1])
 
 
-def matching_gradient(logits) -> np.ndarray:
+def matching_gradient(logits: ArrayLike) -> np.ndarray:
     """dL_matching / dlogits, of the shape of logits (..., K, K)"""
     matrices = np.asarray(logits, np.float64).reshape(-1, *np.shape(logits)[-2:])
     gradient = np.zeros_like(matrices)
@@ -148,7 +158,7 @@ def matching_gradient(logits) -> np.ndarray:
     return gradient.reshape(np.shape(logits))
 
 
-def confusion_gradient(logits) -> np.ndarray:
+def confusion_gradient(logits: ArrayLike) -> np.ndarray:
     """dL_confusion / dlogits, of the shape of logits (..., K, K)"""
     matrices = np.asarray(logits, np.float64).reshape(-1, *np.shape(logits)[-2:])
     gradient = np.zeros_like(matrices)
@@ -161,7 +171,9 @@ def confusion_gradient(logits) -> np.ndarray:
     return gradient.reshape(np.shape(logits))
 
 
-def content_gradient(face, audio, similarity: Similarity, upstream) -> tuple[np.ndarray, np.ndarray]:
+def content_gradient(
+    face: ArrayLike, audio: ArrayLike, similarity: Similarity, upstream: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Chain rule through content_logits: upstream dL/dlogits (B, N, N) -> dL/dface, dL/daudio, each (B, N, D)"""
     face, audio = np.asarray(face, np.float64), np.asarray(audio, np.float64)
     B, N, _ = face.shape
@@ -175,7 +187,14 @@ def content_gradient(face, audio, similarity: Similarity, upstream) -> tuple[np.
     return d_face, d_audio
 
 
-def identity_gradient(face, audio, similarity: Similarity, pick, upstream, leave_out: int | None = None) -> tuple:
+def identity_gradient(
+    face: ArrayLike,
+    audio: ArrayLike,
+    similarity: Similarity,
+    pick: Vector,
+    upstream: np.ndarray,
+    leave_out: int | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
     """Chain rule through identity_logits: upstream dL/dlogits (B, B) -> dL/dface, dL/daudio, each (B, N, D)"""
     face, audio = np.asarray(face, np.float64), np.asarray(audio, np.float64)
     B, N, _ = audio.shape
@@ -192,14 +211,24 @@ def identity_gradient(face, audio, similarity: Similarity, pick, upstream, leave
 
 
 def disentangled_loss(
-    face, audio, pick, content_similarity, identity_similarity, alpha_c=1.0, alpha_s=1.0, lam=1.0, leave_out=None
-):
+    face: Mapping[str, ArrayLike],
+    audio: Mapping[str, ArrayLike],
+    pick: Vector,
+    content_similarity: Similarity,
+    identity_similarity: Similarity,
+    alpha_c: float = 1.0,
+    alpha_s: float = 1.0,
+    lam: float = 1.0,
+    leave_out: int | None = None,
+) -> tuple[float, dict[str, float]]:
     """L = alpha_c L_content + alpha_s L_identity + lam (L_{c->s} + L_{s->c}): total and parts by name."""
     v_c, v_s, a_c, a_s = face["content"], face["identity"], audio["content"], audio["identity"]
     parts = {
         "content": matching_loss(content_logits(v_c, a_c, content_similarity)),
         "identity": matching_loss(identity_logits(v_s, a_s, identity_similarity, pick, leave_out)),
-        "confusion_cs": confusion_loss(identity_logits(v_c, a_c, identity_similarity, pick, leave_out)),
+        "confusion_cs": confusion_loss(
+            identity_logits(v_c, a_c, identity_similarity, pick, leave_out)
+        ),
         "confusion_sc": confusion_loss(content_logits(v_s, a_s, content_similarity)),
     }
     confusion = parts["confusion_cs"] + parts["confusion_sc"]
@@ -209,7 +238,9 @@ def disentangled_loss(
 # --- Beyond the notes -------------------------------------------------------------------------------------------------------
 
 
-def within_loss(a_c, a_s, content_similarity: Similarity, identity_similarity: Similarity) -> float:
+def within_loss(
+    a_c: ArrayLike, a_s: ArrayLike, content_similarity: Similarity, identity_similarity: Similarity
+) -> float:
     """Confusion of l_s(first half of a^c_i, second half of a^c_j) over j, plus of l_c(a^s_{i,t}, a^s_{i,tau}) over tau != t"""
     a_c, a_s = np.asarray(a_c, np.float64), np.asarray(a_s, np.float64)
     B, N, D = a_c.shape
@@ -228,13 +259,18 @@ def within_loss(a_c, a_s, content_similarity: Similarity, identity_similarity: S
     return total
 
 
-def within_gradient(a_c, a_s, content_similarity: Similarity, identity_similarity: Similarity) -> tuple:
+def within_gradient(
+    a_c: ArrayLike, a_s: ArrayLike, content_similarity: Similarity, identity_similarity: Similarity
+) -> tuple[np.ndarray, np.ndarray]:
     """dL_within / da^c and / da^s, each (B, N, D)"""
     a_c, a_s = np.asarray(a_c, np.float64), np.asarray(a_s, np.float64)
     B, N, _ = a_c.shape
     d_c, d_s = np.zeros(a_c.shape), np.zeros(a_s.shape)
     half = N // 2
-    first, second = ([sum(a_c[i, t] for t in part) / len(part) for i in range(B)] for part in (range(half), range(half, N)))
+    first, second = (
+        [sum(a_c[i, t] for t in part) / len(part) for i in range(B)]
+        for part in (range(half), range(half, N))
+    )
     for i in range(B):
         q = softmax_row([identity_similarity.value(first[i], second[j]) for j in range(B)])
         for j in range(B):
@@ -253,7 +289,7 @@ def within_gradient(a_c, a_s, content_similarity: Similarity, identity_similarit
     return d_c, d_s
 
 
-def intra_loss(x, y, similarity: Similarity) -> float:
+def intra_loss(x: ArrayLike, y: ArrayLike, similarity: Similarity) -> float:
     """- mean_k log [ exp l(x_k, y_k) / (exp l(x_k, y_k) + sum_{j != k} exp l(x_k, x_j)) ], over all x, y (..., K, D)"""
     shape = (-1, *np.shape(x)[-2:])
     x, y = np.asarray(x, np.float64).reshape(shape), np.asarray(y, np.float64).reshape(shape)

@@ -59,7 +59,12 @@ class LiveFaces:
             uint8 (count, size, size, 3).
         """
         if track.id not in self._mouths:
-            self._mouths[track.id] = self.corpus.mouth(track)  # (T, channels)
+            mouth = self.corpus.mouth(track)  # (T, channels)
+            if mouth is None:
+                raise BadInput(
+                    f"{self.corpus.path}: {track.id} has no mouth in labels/; make it again"
+                )
+            self._mouths[track.id] = mouth
         mouth = self._mouths[track.id][first : first + count]
         scene = draw_scene(rng, len(mouth))
         return render(self._face(track.speaker), mouth, scene, self.size, self.device)

@@ -81,7 +81,9 @@ _WINDOW = 0.018  # h in seconds; the logistic window has a standard deviation of
 _RELEASE = 0.050  # seconds from an enforced shape to free movement
 # alpha of sounds whose shape follows their neighbours; 1 for all others
 _WEAK = {"glottal": 0.25, "velar": 0.6, "alveolar": 0.7, "central": 0.7, "rest": 0.8}
-_STRONG = {  # factor on alpha in the channels that matter most for a sound
+_STRONG: dict[
+    str, dict[str, float]
+] = {  # factor on alpha in the channels that matter most for a sound
     "labiovelar": {"rounding": 3, "protrusion": 3, "width": 3},
     "round_close": {"rounding": 2, "protrusion": 2, "width": 2},
     "round_open": {"rounding": 1.5, "protrusion": 1.5},

@@ -91,6 +91,8 @@ def test_what_a_repository_has(path):
 
 def test_the_wheel_carries_every_package_and_the_data():
     setuptools = tomllib.loads(TEXT)["tool"]["setuptools"]
+    assert setuptools["package-data"]["dsel"] == ["py.typed"]
+    assert (ROOT / "dsel" / "py.typed").is_file()
     found = {path.parent.relative_to(ROOT).as_posix().replace("/", ".") for path in ROOT.glob("dsel/**/__init__.py")}
     assert set(setuptools["packages"]) == found | {"dsel._data"}
     assert setuptools["package-dir"] == {"dsel._data": "data"}

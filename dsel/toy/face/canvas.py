@@ -68,9 +68,9 @@ class Canvas:
                 max(0, int((low + REACH) / self.step)), max(1, int((high + REACH) / self.step) + 1)
             )
 
-        part = (pixels(top, bottom), pixels(left, right))
-        x, y, grain = (each[part].contiguous() for each in (self.x, self.y, self.grain))
-        return Canvas(x, y, self.rgb[(slice(None), *part)], grain, self.step, self.soft)
+        rows, cols = pixels(top, bottom), pixels(left, right)
+        x, y, grain = (each[rows, cols].contiguous() for each in (self.x, self.y, self.grain))
+        return Canvas(x, y, self.rgb[:, rows, cols], grain, self.step, self.soft)
 
     def colour(self, rgb: Colour) -> Tensor:
         """Return a colour as a tensor (3, 1, 1) on this canvas' device."""

@@ -68,9 +68,9 @@ def hair_behind(canvas: Canvas, face: Face, scene: Scene) -> None:
     """Paint the hair behind head and neck: a bun or long hair."""
     cut = CUTS.get(face.hair)
     if face.hair == "bun":
-        r, x, y = 0.20 + 0.4 * face.volume, 0.12 * face.side, face.top - 0.11
-        part = canvas.window(x - 1.2 * r, x + 1.2 * r, y - r, y + 1.5 * r)
-        part.paint(0.9 * _strands(part, face, scene, 3.0), part.ellipse(x, y, r, 0.85 * r))
+        r, cx, cy = 0.20 + 0.4 * face.volume, 0.12 * face.side, face.top - 0.11
+        part = canvas.window(cx - 1.2 * r, cx + 1.2 * r, cy - r, cy + 1.5 * r)
+        part.paint(0.9 * _strands(part, face, scene, 3.0), part.ellipse(cx, cy, r, 0.85 * r))
     elif cut and cut.falls:
         half = face.cheek + cut.side * face.volume
         part = canvas.window(-half - 0.3, half + 0.3, -0.15, min(cut.falls, 1.25))
@@ -81,12 +81,10 @@ def hair_behind(canvas: Canvas, face: Face, scene: Scene) -> None:
             if cut.wave > 3
             else 0.0
         )
-        sides = torch.maximum(
-            x - half - spread - wave, y - cut.falls + 0.12 * (x / face.cheek) ** 4
-        )
-        part.paint(
-            0.72 * _strands(part, face, scene, 3.0), part.edge(torch.maximum(sides, -0.05 - y))
-        )
+        ends = y - cut.falls + 0.12 * (x / face.cheek) ** 4
+        sides = torch.maximum(x - half - spread - wave, ends)
+        cover = part.edge(torch.maximum(sides, -0.05 - y))
+        part.paint(0.72 * _strands(part, face, scene, 3.0), cover)
 
 
 def hair(canvas: Canvas, face: Face, scene: Scene) -> None:

@@ -30,7 +30,7 @@ import tempfile
 import weakref
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from dsel.utils.errors import BadInput
 
@@ -91,10 +91,11 @@ class Espeak:
             RuntimeError: espeak-ng has no such language, or the server has ended.
         """
         request = {"language": language, "voice": voice, "text": text, "rate": int(rate)}
+        to_server, from_server = _pipes(self._process)
         try:
-            self._process.stdin.write(json.dumps(request).encode() + b"\n")
-            self._process.stdin.flush()
-            answer = self._process.stdout.readline()
+            to_server.write(json.dumps(request).encode() + b"\n")
+            to_server.flush()
+            answer = from_server.readline()
         except BrokenPipeError as error:
             raise RuntimeError("espeak-ng: the server has ended") from error
         header = json.loads(answer or '{"error": "the server has ended"}')
@@ -102,7 +103,7 @@ class Espeak:
             raise RuntimeError(f"espeak-ng: {header['error']} (language {language}, text {text!r})")
         return (
             header["hz"],
-            self._process.stdout.read(header["bytes"]),
+            from_server.read(header["bytes"]),
             [tuple(event) for event in header["events"]],
         )
 
@@ -128,11 +129,19 @@ def overlay(folder: Path) -> None:
         (data / name).symlink_to(source / name)
 
 
-def _stop(process: subprocess.Popen) -> None:
+def _stop(process: subprocess.Popen[bytes]) -> None:
     """Stop the server: it ends when its input closes, and cannot wait once its output is closed."""
-    process.stdout.close()
-    process.stdin.close()
+    to_server, from_server = _pipes(process)
+    from_server.close()
+    to_server.close()
     process.wait()
+
+
+def _pipes(process: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes]]:
+    """Return the server's input and output."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    return process.stdin, process.stdout
 
 
 class _Id(ctypes.Union):

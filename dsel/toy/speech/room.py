@@ -69,11 +69,10 @@ def record(waveform: np.ndarray, room: Room) -> np.ndarray:
     if room.echo_seconds:
         spectrum *= 1 + np.fft.rfft(_echo(rng, room), size)
     speech = np.fft.irfft(spectrum, size)[: len(waveform)]
-    noise = np.fft.rfft(rng.standard_normal(len(waveform)), size)
-    noise *= 10 ** (room.noise_slope * np.log2(np.maximum(hz, 60) / 1000) / 20) * np.sqrt(
-        _response(room, hz)
-    )
-    noise = np.fft.irfft(noise, size)[: len(waveform)]
+    colour = 10 ** (room.noise_slope * np.log2(np.maximum(hz, 60) / 1000) / 20)
+    white = np.fft.rfft(rng.standard_normal(len(waveform)), size)
+    coloured = white * (colour * np.sqrt(_response(room, hz)))
+    noise = np.fft.irfft(coloured, size)[: len(waveform)]
     mixed = speech / _rms(speech) + noise / _rms(noise) * 10 ** (-room.snr / 20)
     mixed *= 10 ** (room.level / 20) / _rms(mixed)
     return (mixed / max(1.0, np.abs(mixed).max() / 0.99)).astype(np.float32)
