@@ -88,6 +88,7 @@ def test_every_argument_of_the_losses_is_in_the_glossary():
         "confusion_scale",
         "upstream",
     }
+    allowed |= {"ramp"}  # share of lam in a step, while training raises it
     allowed |= {"within", "reversal", "intra", "leave_out", "options", "head"}  # beyond the notes
     allowed |= {
         "content_similarity",
