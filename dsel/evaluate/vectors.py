@@ -1,65 +1,161 @@
-"""Geometry of embeddings: unit vectors, main directions, neighbours, ranks."""
+"""Geometry of embeddings: unit vectors, main directions, nearest neighbours, ranks.
+
+Arrays in, arrays or numbers out. A row of an array is the vector of one thing: a window, a track, a person.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
+__all__ = [
+    "cosines",
+    "invented_clusters",
+    "main_directions",
+    "nearest",
+    "nearest_sounds",
+    "nearest_speakers",
+    "neighbour_purity",
+    "partner_rank",
+    "purity_chance",
+    "unit",
+]
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    """Scale each row to length 1, so that the product of two rows is their cosine: (..., D) -> (..., D).
+
+    A row of zeros stays as it is.
+
+    >>> unit(np.array([[3.0, 4.0], [0.0, 0.0]])).tolist()
+    [[0.6, 0.8], [0.0, 0.0]]
+    """
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
+
+
+def cosines(vectors: np.ndarray, k: int) -> np.ndarray:
+    """Cosine of row k with every row, itself included: (P, D) -> (P,)."""
+    z = unit(vectors)
+    return z @ z[k]
+
+
+def nearest(query: np.ndarray, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Sort rows by their cosine with a query, nearest first.
+
+    Args:
+        query: (D,)
+        vectors: (K, D)
+    Returns:
+        The numbers of the rows (K,) and their cosines (K,).
+    """
+    similarity = unit(vectors) @ unit(query)
+    order = np.argsort(-similarity, kind="stable")
+    return order, similarity[order]
+
+
+def nearest_speakers(query: np.ndarray, e, *, stream: str = "audio", head: str = "identity") -> list[tuple]:
+    """Sort speakers by the cosine of their mean track with a query, nearest first.
+
+    Args:
+        query: (D,)
+        e: `dsel.evaluate.embeddings.Embeddings` of the speakers' tracks.
+        stream, head: which vectors.
+    Returns:
+        (speaker, cosine, number of the speaker's track that is nearest to the query) for each speaker.
+    """
+    means = unit(e.means(stream, head))  # (tracks, D)
+    speaker = np.array([track.speaker for track in e.tracks])
+    names = sorted(set(speaker))
+    order, similarity = nearest(query, np.stack([means[speaker == name].mean(axis=0) for name in names]))
+    found = []
+    for k, cosine in zip(order, similarity, strict=True):
+        own = np.flatnonzero(speaker == names[k])
+        found.append((names[k], float(cosine), int(own[nearest(query, means[own])[0][0]])))
+    return found
+
+
+def nearest_sounds(
+    query: np.ndarray, e, count: int = 5, *, stream: str = "audio", head: str = "content"
+) -> list[tuple[int, float]]:
+    """Find the windows nearest to a query, at most one in each track.
+
+    Args:
+        query: (D,)
+        e: `dsel.evaluate.embeddings.Embeddings`.
+        count: how many windows.
+        stream, head: which vectors.
+    Returns:
+        (number of the window, cosine), nearest first.
+    """
+    order, similarity = nearest(query, e.vectors[stream][head])
+    firsts = np.sort(np.unique(e.track[order], return_index=True)[1])[:count]  # the nearest window of each track
+    return [(int(order[k]), float(similarity[k])) for k in firsts]
+
+
+def neighbour_purity(vectors: np.ndarray, labels: np.ndarray, groups: np.ndarray, k: int = 10) -> float:
+    """Share of a point's k nearest neighbours, taken from *other* groups, that have the point's label.
+
+    It says how far the colours of a map can be trusted. `purity_chance` is its value for vectors without information.
+
+    Args:
+        vectors: (W, D), compared by cosine.
+        labels: (W,)
+        groups: (W,), e.g. the track of each window, so that a window's neighbours in time do not count.
+        k: number of neighbours.
+    Returns:
+        The mean over points; nan if all points are of one group.
+
+    >>> x = np.array([[1, 0], [1, 0.1], [0, 1], [0.1, 1.0]])
+    >>> neighbour_purity(x, np.array(["a", "a", "b", "b"]), np.arange(4), k=1)
+    1.0
+    """
+    z, shares = unit(vectors), []
+    for i in range(len(z)):
+        others = np.flatnonzero(groups != groups[i])
+        near = others[np.argsort(-(z[others] @ z[i]), kind="stable")[:k]]
+        shares += [(labels[near] == labels[i]).mean()] if len(near) else []
+    return float(np.mean(shares)) if shares else float("nan")
+
+
+def purity_chance(labels: np.ndarray, groups: np.ndarray) -> float:
+    """`neighbour_purity` of vectors without information: labels (W,), groups (W,); nan for one group."""
+    shares = [
+        (labels[groups != group] == label).mean()
+        for group, label in zip(groups, labels, strict=True)
+        if (groups != group).any()
+    ]
+    return float(np.mean(shares)) if shares else float("nan")
+
 
 def partner_rank(face: np.ndarray, audio: np.ndarray) -> float:
-    """How near its own voice is to a face, among all voices: 0 the nearest, 0.5 chance, 1 the farthest; mean over P faces."""
+    """Rank of each face's own voice among all voices by cosine, averaged: 0 nearest, 0.5 chance, 1 farthest.
+
+    Args:
+        face, audio: (P, D), row p of both is person p.
+    """
     scores = unit(face) @ unit(audio).T  # (P, P)
     own = np.diag(scores)[:, None]
     below = (scores > own).sum(axis=1) + 0.5 * ((scores == own).sum(axis=1) - 1)
     return float(below.mean() / max(1, len(scores) - 1))
 
 
-def invented_clusters(plane: np.ndarray, count: int, *, seed: int = 0) -> np.ndarray:
-    """Colour a map by the clumps that one sees in it (k-means in the plane): (P, 2) -> (P,) str. A trap, see notebook 07."""
-    from sklearn.cluster import KMeans
-
-    found = KMeans(count, n_init=4, random_state=seed).fit_predict(plane)
-    return np.array([f"clump {k + 1}" for k in found])
-
-
-def neighbour_purity(vectors: np.ndarray, labels: np.ndarray, groups: np.ndarray, k: int = 10) -> float:
-    """Share of the k nearest neighbours by cosine, taken from *other* groups, that carry a point's own label.
-
-    vectors (W, D), labels (W,), groups (W,): e.g. the track of each window, so that a window's neighbours in time do not
-    count. Chance is the share of the label among the points of other groups. This is what a map's colours may be trusted for.
-    """
-    x = unit(vectors)
-    shares = []
-    for i in range(len(x)):
-        others = np.flatnonzero(groups != groups[i])
-        near = others[np.argsort(-(x[others] @ x[i]), kind="stable")[:k]]
-        shares.append((labels[near] == labels[i]).mean())
-    return float(np.mean(shares))
-
-
-def purity_chance(labels: np.ndarray, groups: np.ndarray) -> float:
-    """What `neighbour_purity` gives for vectors that know nothing."""
-    return float(np.mean([(labels[groups != g] == name).mean() for g, name in zip(groups, labels, strict=True)]))
-
-
-def unit(vectors: np.ndarray) -> np.ndarray:
-    """Each row at length 1, so that a product of two is their cosine: (..., D) -> (..., D). A row of zeros stays."""
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
-
-
 def main_directions(vectors: np.ndarray, share: float = 0.8) -> np.ndarray:
     """The fewest orthonormal directions that hold a share of the variance of unit vectors: (K, D) -> (d, D).
 
-    Of face identity embeddings: along what faces differ. `voices @ directions.T` keeps of a voice what can be told from a face,
-    and drops what only voices know of each other, words above all. No label is needed. (Ours.)
+    Of face identity embeddings these are the directions in which faces differ. `voices @ directions.T` keeps the part
+    of a voice that a face can predict and drops what voices alone share, mainly words. No label is used. (Ours.)
     """
     z = unit(np.asarray(vectors, np.float64))
     _, s, directions = np.linalg.svd(z - z.mean(axis=0), full_matrices=False)
-    held = np.cumsum(s**2) / np.sum(s**2)
-    return directions[: int(np.searchsorted(held, share)) + 1]
+    cumulated = np.cumsum(s**2) / np.sum(s**2)
+    return directions[: int(np.searchsorted(cumulated, share)) + 1]
 
 
-def nearest(query: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of `known` (K, D) by their cosine with `query` (D,), nearest first: their numbers (K,) and cosines (K,)."""
-    cosines = unit(known) @ unit(query)
-    order = np.argsort(-cosines, kind="stable")
-    return order, cosines[order]
+def invented_clusters(plane: np.ndarray, count: int, *, seed: int = 0) -> np.ndarray:
+    """Label the points of a map by the clumps one sees in it (k-means): (P, 2) -> (P,) str.
+
+    A trap for notebook 07: such labels always look clean on the map that they were taken from.
+    """
+    from sklearn.cluster import KMeans
+
+    clusters = KMeans(count, n_init=4, random_state=seed).fit_predict(plane)
+    return np.array([f"clump {k + 1}" for k in clusters])

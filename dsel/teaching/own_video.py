@@ -12,7 +12,7 @@ import numpy as np
 
 from dsel.corpus.tracks import Corpus
 from dsel.evaluate.embeddings import Embeddings
-from dsel.evaluate.vectors import nearest, unit
+from dsel.evaluate.vectors import nearest_sounds, nearest_speakers  # noqa: F401  (notebook 10)
 from dsel.timing import FPS, SAMPLE_RATE, WINDOW_FRAMES, samples_for
 from dsel.utils.errors import BadInput
 
@@ -76,26 +76,6 @@ def phone_video(path, clips: list[tuple[np.ndarray, np.ndarray]], *, late: int =
             container.mux(audio.encode(part))
         container.mux(audio.encode())
     return path
-
-
-def nearest_speakers(query: np.ndarray, e: Embeddings, *, stream: str = "audio", head: str = "identity"):
-    """Known speakers by the cosine of their mean track with `query` (D,): [(speaker, cosine, index of its nearest track)]."""
-    means = unit(e.means(stream, head))  # (tracks, D)
-    speaker = np.array([track.speaker for track in e.tracks])
-    names = sorted(set(speaker))
-    order, cosines = nearest(query, np.stack([means[speaker == name].mean(axis=0) for name in names]))
-    found = []
-    for k, cosine in zip(order, cosines, strict=True):
-        own = np.flatnonzero(speaker == names[k])
-        found.append((names[k], float(cosine), int(own[nearest(query, means[own])[0][0]])))
-    return found
-
-
-def nearest_sounds(query: np.ndarray, e: Embeddings, count: int = 5, *, stream: str = "audio", head: str = "content"):
-    """Known windows nearest to `query` (D,), at most one a track: [(index of the window, cosine)], `count` of them."""
-    order, cosines = nearest(query, e.vectors[stream][head])
-    firsts = np.sort(np.unique(e.track[order], return_index=True)[1])[:count]  # the nearest window of each track
-    return [(int(order[k]), float(cosines[k])) for k in firsts]
 
 
 def excerpt(corpus: Corpus, e: Embeddings, k: int, margin: int = 2) -> np.ndarray:

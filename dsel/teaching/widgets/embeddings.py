@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from dsel.evaluate.vectors import unit
+from dsel.evaluate.vectors import cosines
 from dsel.teaching.widgets import base as screen
 
 
@@ -30,7 +30,7 @@ class EmbeddingExplorer:
     def near(self) -> np.ndarray:
         """The nearest points to the chosen one by cosine, of other tracks, nearest first."""
         others = np.flatnonzero(self.groups != self.groups[self.point])
-        scores = _cosines(self.vectors[self.head][self.moment], self.point)[others]
+        scores = cosines(self.vectors[self.head][self.moment], self.point)[others]
         return others[np.argsort(-scores, kind="stable")[: self.NEAR]]
 
     def figure(self):
@@ -109,13 +109,13 @@ class RetrievalExplorer:
     def who(self) -> tuple[np.ndarray, np.ndarray]:
         """Other tracks by the cosine of their identity vectors: a window of each, and the cosines; nearest first."""
         mine = self.track[self.query]
-        scores = _cosines(self.person, mine)
+        scores = cosines(self.person, mine)
         order = [k for k in np.argsort(-scores, kind="stable") if k != mine and (self.track == k).any()][: self.count]
         return np.array([np.flatnonzero(self.track == k)[0] for k in order], int), scores[order]
 
     def what(self) -> tuple[np.ndarray, np.ndarray]:
         """Windows by the cosine of their content vectors, at most one of each other track; nearest first."""
-        scores, found, seen = _cosines(self.content, self.query), [], {self.track[self.query]}
+        scores, found, seen = cosines(self.content, self.query), [], {self.track[self.query]}
         for w in np.argsort(-scores, kind="stable"):
             if self.track[w] not in seen:
                 seen.add(self.track[w])
@@ -170,9 +170,3 @@ class RetrievalExplorer:
     def _clips(self):
         """The question, the best answer to 'who' and the best to 'what'."""
         return self.clips([self.query, *self.who()[0][:1], *self.what()[0][:1]])
-
-
-def _cosines(vectors: np.ndarray, k: int) -> np.ndarray:
-    """Cosine of row k with every row: (P, D) -> (P,)."""
-    z = unit(vectors)
-    return z @ z[k]
