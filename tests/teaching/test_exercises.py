@@ -1,214 +1,200 @@
-"""The exercises judge rightly: solutions pass, stubs are 'not yet', each named mistake gets its name."""
+"""Check that the self-checks judge rightly: right answers pass, wrong ones get their names.
+
+`pytest -s -k table tests/teaching/test_exercises.py` prints the table of all answers tried.
+"""
 
 import json
 import re
 from pathlib import Path
 
+import exercise_zoo as zoo
 import numpy as np
 import pytest
 import torch
 
 from dsel.teaching import exercises
+from dsel.teaching.exercises.checker import two_numbers
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
+LOSSES = ("content_loss", "identity_loss", "confusion_loss")
+# Verdicts that come from the form of an answer, not from a formula of the list of mistakes.
+GENERAL = {"not yet", "raises", "not a number", "not a function", "unknown", "form"}
+GENERAL |= {"not a tensor", "not a scalar", "too coarse", "not finite", "factor"}
+GENERAL |= {"no gradient", "wrong gradient", "overflow"}
 
 
-def content_solution(face, audio, similarity):
-    log_p = similarity(face, audio).log_softmax(dim=-1)
-    return -torch.stack([matrix.diag() for matrix in log_p]).mean()
+def verdict_on(exercise: str, answer):
+    return exercises.EXERCISES[exercise](answer)
 
 
-def identity_solution(face, audio, similarity, pick):
-    log_p = similarity(face[range(len(face)), pick], audio.mean(dim=1)).log_softmax(dim=-1)
-    return -log_p.trace() / len(face)
+def mistakes_of(exercise: str) -> set[str]:
+    """Return the names of the mistakes and symptoms that an exercise lists."""
+    judge = exercises.EXERCISES[exercise]
+    return {entry.name for kind in ("mistakes", "symptoms") for entry in getattr(judge, kind, ())}
 
 
-def confusion_solution(logits):
-    return -logits.log_softmax(dim=-1).sum() / logits.numel()
-
-
-SOLUTIONS = {"content_loss": content_solution, "identity_loss": identity_solution, "confusion_loss": confusion_solution}
-
-
-# Wrong answers written as a reader would write them, loops and all: none is the code that the self-check compares with.
-def content_by_loops(*, scale=lambda B, N: 1 / (B * N), sign=-1, axis="tau", cost=torch.log, choices="own", base=1.0):
-    def loss(face, audio, similarity):
-        (B, N, _), total = face.shape, 0.0
-        for i in range(B):
-            for t in range(N):
-                if axis == "tau":
-                    weights = [similarity(face[i, t : t + 1], audio[i, [tau]]).exp() for tau in range(N)]
-                else:
-                    weights = [similarity(face[i, [tau]], audio[i, t : t + 1]).exp() for tau in range(N)]
-                match = weights[t]
-                if choices == "all":
-                    weights = [similarity(face[i, [t]], audio[j, [tau]]).exp() for j in range(B) for tau in range(N)]
-                if choices == "matrix":
-                    weights = [similarity(face[i, [k]], audio[i, [tau]]).exp() for k in range(N) for tau in range(N)]
-                total = total + sign * cost(match / sum(weights))
-        return total.squeeze() * scale(B, N) / base
-
-    return loss
-
-
-def uniform_content(face, audio, similarity):
-    return -similarity(face, audio).softmax(-1).log().mean()
-
-
-def bare_logits(face, audio, similarity):
-    return -torch.einsum("bkk->bk", similarity(face, audio)).mean()
-
-
-def minus_distance(face, audio, similarity):
-    p = (-similarity(face, audio)).softmax(-1)
-    return -torch.einsum("bkk->bk", p.log()).mean()
-
-
-WRONG_CONTENT = {
-    "sum over windows": content_by_loops(scale=lambda B, N: 1 / B),
-    "sum over tracks": content_by_loops(scale=lambda B, N: 1 / N),
-    "sum": content_by_loops(scale=lambda B, N: 1.0),
-    "sign": content_by_loops(sign=1),
-    "audio anchor": content_by_loops(axis="t"),
-    "softmax over everything": content_by_loops(choices="matrix"),
-    "other tracks as choices": content_by_loops(choices="all"),
-    "no log": content_by_loops(cost=lambda p: p),
-    "logits without softmax": bare_logits,
-    "all entries": uniform_content,
-    "minus the distance": minus_distance,
-    "log to base 2": content_by_loops(cost=torch.log2),
-}
-
-
-def identity_by_hand(face_of, audio_of, finish=lambda p: -p.diagonal().log().mean(), dim=1):
-    return lambda face, audio, similarity, pick: finish(similarity(face_of(face, pick), audio_of(audio, pick)).softmax(dim))
-
-
-def one_window(x, pick):
-    return torch.cat([x[i, r : r + 1] for i, r in enumerate(pick)])
-
-
-def average(x, pick):
-    return x.sum(dim=1) / x.shape[1]
-
-
-def mean_of_similarities(face, audio, similarity, pick):
-    N = audio.shape[1]
-    logits = sum(similarity(one_window(face, pick), audio[:, tau]) for tau in range(N)) / N
-    return -logits.log_softmax(-1).diagonal().mean()
-
-
-WRONG_IDENTITY = {
-    "sum": identity_by_hand(one_window, average, lambda p: -p.diagonal().log().sum()),
-    "sign": identity_by_hand(one_window, average, lambda p: p.diagonal().log().mean()),
-    "audio anchor": identity_by_hand(one_window, average, dim=0),
-    "mean face": identity_by_hand(average, average),
-    "picked sound": identity_by_hand(one_window, one_window),
-    "sides swapped": identity_by_hand(average, one_window),
-    "one pick for all": identity_by_hand(lambda x, pick: x[:, pick[0]], average),
-    "pick ignored": identity_by_hand(lambda x, pick: x[:, 0], average),
-    "mean over tracks": identity_by_hand(one_window, lambda x, pick: x.mean(0)),
-    "mean of similarities": mean_of_similarities,
-    "all entries": identity_by_hand(one_window, average, lambda p: -p.log().mean()),
-    "no log": identity_by_hand(one_window, average, lambda p: -p.diagonal().mean()),
-}
-
-WRONG_CONFUSION = {
-    "no 1/K": lambda logits: -logits.softmax(-1).log().sum() / logits[..., 0].numel(),
-    "sum": lambda logits: -logits.softmax(-1).log().sum(),
-    "sign": lambda logits: logits.softmax(-1).log().mean(),
-    "entropy": lambda logits: torch.distributions.Categorical(logits=logits).entropy().mean(),
-    "minus entropy": lambda logits: -torch.distributions.Categorical(logits=logits).entropy().mean(),
-    "divergence": lambda logits: (
-        torch.nn.functional.kl_div(logits.log_softmax(-1), torch.full_like(logits, 1 / logits.shape[-1]), reduction="sum")
-        / logits[..., 0].numel()
-    ),
-    "the match": lambda logits: torch.stack([-m.softmax(-1).diag().log() for m in logits]).mean(),
-    "no log": lambda logits: -logits.softmax(-1).mean(),
-    "wrong axis": lambda logits: -logits.softmax(-2).log().mean(),
-}
-WRONG = {"content_loss": WRONG_CONTENT, "identity_loss": WRONG_IDENTITY, "confusion_loss": WRONG_CONFUSION}
-PAIRS = [(which, name) for which, wrong in WRONG.items() for name in wrong]
-
-
-@pytest.mark.parametrize("which", exercises.EXERCISES)
-def test_solutions_pass_and_every_named_mistake_is_tried_here(which):
-    verdict = exercises.EXERCISES[which](SOLUTIONS[which])
-    assert verdict, verdict.message
-    assert {mistake.name for mistake in exercises.EXERCISES[which].mistakes} == set(WRONG[which])
-
-
-@pytest.mark.parametrize(("which", "name"), PAIRS)
-def test_each_mistake_gets_its_name(which, name):
-    verdict = exercises.EXERCISES[which](WRONG[which][name])
-    assert not verdict
-    assert verdict.name == name, verdict.message
-    assert verdict.message in verdict._repr_markdown_()
-
-
-def raises(error):
-    def candidate(*arguments):
-        raise error
-
-    return candidate
-
-
-def later(change):
-    """A right answer spoilt at the end."""
-    return lambda *arguments: change(content_solution(*arguments))
-
-
-def naive(face, audio, similarity):
-    weights = similarity(face, audio).exp()
-    return -(weights.diagonal(dim1=-2, dim2=-1) / weights.sum(-1)).log().mean()
-
-
-def half_detached(face, audio, similarity):
-    return content_solution(face, audio.detach() / 2 + audio / 2, similarity)
+def test_every_exercise_has_right_and_wrong_answers():
+    assert set(zoo.ANSWERS) == set(exercises.EXERCISES)
+    assert len(zoo.RIGHT) >= 25
+    assert len(zoo.WRONG) >= 80
 
 
 @pytest.mark.parametrize(
-    ("name", "candidate"),
-    [
-        ("not yet", raises(NotImplementedError())),
-        ("not yet", lambda *arguments: None),
-        ("raises", raises(IndexError("index 5 is out of range"))),
-        ("not a tensor", later(torch.Tensor.item)),
-        ("not a scalar", lambda face, audio, similarity: -similarity(face, audio).log_softmax(-1).diagonal(0, 1, 2)),
-        ("not finite", later(lambda x: x * torch.inf)),
-        ("no gradient", later(torch.Tensor.detach)),
-        ("no gradient", lambda face, audio, similarity: content_solution(face, audio.detach(), similarity)),
-        ("wrong gradient", half_detached),
-        ("overflow", naive),
-        ("factor", later(lambda x: 3 * x)),
-        ("unknown", later(lambda x: x**2 + 1)),
-    ],
+    ("exercise", "answer"),
+    [pytest.param(e, answer, id=f"{e}: {label}") for e, label, answer in zoo.RIGHT],
 )
-def test_form_gradient_and_overflow_are_judged(name, candidate):
-    verdict = exercises.content_loss(candidate)
+def test_right_answers_are_accepted(exercise, answer):
+    verdict = verdict_on(exercise, answer)
+    assert verdict, verdict.message
+    assert verdict.name == ""
+
+
+@pytest.mark.filterwarnings("ignore:reduction. 'mean' divides:UserWarning")
+@pytest.mark.parametrize(
+    ("exercise", "name", "answer"),
+    [pytest.param(e, name, answer, id=f"{e}: {label}") for e, label, name, answer in zoo.WRONG],
+)
+def test_wrong_answers_are_refused_and_named(exercise, name, answer):
+    verdict = verdict_on(exercise, answer)
     assert not verdict
     assert verdict.name == name, verdict.message
+    assert verdict.message in verdict._repr_markdown_()
+    assert "\n" not in verdict.message
 
 
-@pytest.mark.parametrize(("notebook", "which"), [("03_content_loss", "content_loss"), ("04_identity_loss", "identity_loss")])
-def test_the_solution_on_the_page_is_right_and_its_stub_is_not_yet(notebook, which):
-    path = NOTEBOOKS / f"{notebook}.ipynb"
-    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-    sources = ["".join(cell["source"]) for cell in cells]
-    (solution,) = [s for s in sources if "<summary>Solution" in s]
-    code = re.search(r"```python\n(.*?)```", solution, re.DOTALL).group(1)
-    room = {"torch": torch}
-    exec(code, room)
-    assert exercises.EXERCISES[which](room[f"my_{which}"])
-    (stub,) = [s for s in sources if f"def my_{which}" in s and "NotImplementedError" in s]
-    room = {"torch": torch, "exercises": exercises}
-    exec(stub, room)
-    assert exercises.EXERCISES[which](room[f"my_{which}"]).name == "not yet"
+@pytest.mark.parametrize("exercise", exercises.EXERCISES)
+def test_every_listed_mistake_is_made_by_some_answer(exercise):
+    made = {name for e, _, name, _ in zoo.WRONG if e == exercise}
+    assert mistakes_of(exercise) <= made
 
 
-def test_judge_names_what_it_knows_and_never_raises():
+@pytest.mark.filterwarnings("ignore:reduction. 'mean' divides:UserWarning")
+def test_table_of_the_zoo():
+    rows = [(e, label, "accepted", answer) for e, label, answer in zoo.RIGHT]
+    rows += [(e, label, name, answer) for e, label, name, answer in zoo.WRONG]
+    lines = ["| exercise | answer | verdict | named | as it should be |", "|---|---|---|---|---|"]
+    counts = {True: 0, False: 0}
+    for exercise, label, expected, answer in sorted(rows, key=lambda row: row[0]):
+        verdict = verdict_on(exercise, answer)
+        given = "accepted" if verdict else verdict.name
+        named = "-" if verdict or given == "unknown" else "yes"
+        right = given == expected
+        counts[right] += 1
+        lines.append(f"| {exercise} | {label} | {given} | {named} | {'yes' if right else 'NO'} |")
+    refused = [row for row in rows if row[2] != "accepted"]
+    named = sum(row[2] != "unknown" for row in refused)
+    lines.append(
+        f"\n{len(zoo.RIGHT)} right answers, {len(refused)} wrong ones, {named} of them named; "
+        f"{counts[False]} verdicts are not as they should be"
+    )
+    print("\n".join(lines))
+    assert counts[False] == 0
+
+
+# --- Tolerance ------------------------------------------------------------------------------------
+
+
+def in_float32(candidate):
+    """Return the same answer computed from float32 tensors."""
+
+    def answer(*arguments):
+        floats = [
+            x.float() if torch.is_tensor(x) and x.is_floating_point() else x for x in arguments
+        ]
+        return candidate(*floats)
+
+    return answer
+
+
+@pytest.mark.filterwarnings("ignore:reduction. 'mean' divides:UserWarning")
+@pytest.mark.parametrize("exercise", LOSSES)
+def test_float32_answers_are_judged_as_float64_ones(exercise):
+    for e, label, answer in zoo.RIGHT:
+        if e == exercise:
+            verdict = verdict_on(e, in_float32(answer))
+            assert verdict, (label, verdict.message)
+    for e, label, name, answer in zoo.WRONG:
+        if e == exercise and name not in GENERAL:
+            verdict = verdict_on(e, in_float32(answer))
+            assert not verdict
+            assert verdict.name == name, (label, verdict.message)
+
+
+@pytest.mark.parametrize("factor", [1 + 1e-7, 1 - 1e-8])
+def test_float64_answers_are_judged_to_nine_digits(factor):
+    almost = zoo.spoilt(lambda loss: factor * loss)
+    assert not exercises.content_loss(almost)
+    assert exercises.content_loss(zoo.spoilt(lambda loss: (1 + 1e-12) * loss))
+
+
+# --- What the reader is told ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [(1.0, 2.0), (2.559715, 2.5597151), (1 / 3, 1 / 3 + 1e-12), (3, 4), (0.1, float("nan"))],
+)
+def test_two_different_numbers_are_written_differently(one, other):
+    written = two_numbers(one, other)
+    assert written[0] != written[1]
+    assert len(written[0]) >= len(f"{one:.6g}")
+
+
+def test_no_message_says_that_it_gives_x_and_should_be_x():
+    pair = r"(?:gives|is) ([^,]+|\([^)]*\)), (?:it should be|the loops give) (.+?)\.(?:\s|$)"
+    compared = 0
+    for exercise, label, name, answer in zoo.WRONG:
+        message = verdict_on(exercise, answer).message if name == "unknown" else ""
+        for given, right in re.findall(pair, message):
+            assert given != right, (exercise, label, message)
+            compared += 1
+    assert compared >= 15
+
+
+def test_the_first_case_that_differs_is_reported():
+    def right_on_the_first_two(pairs):
+        return zoo.field_forward(pairs) if len(pairs) in (1, 4) else -1
+
+    message = exercises.receptive_field(right_on_the_first_two).message
+    assert "case 3 of 6" in message
+    assert "pairs = [(3, 2), (3, 2)]" in message
+    assert "gives -1, it should be 7" in message
+    blind = exercises.identity_loss(
+        lambda v, a, sim, r: zoo.IDENTITY_RIGHT["trace"](
+            v, 1.5 * a, sim, r
+        )  # a cosine sees no length
+    )
+    assert blind.name == "unknown"
+    assert "batch 2 of 4" in blind.message
+
+
+def test_an_exception_is_told_in_one_line_with_its_place():
+    def my_content_loss(face, audio, similarity):
+        logits = similarity(face, audio)
+        return logits[:, :, 99].mean()
+
+    verdict = exercises.content_loss(my_content_loss)
+    assert verdict.name == "raises"
+    assert "IndexError" in verdict.message
+    assert "in line 3 of my_content_loss" in verdict.message
+    long = exercises.content_loss(zoo.raising(ValueError("a\nb " + 500 * "x")))
+    assert "\n" not in long.message
+    assert len(long.message) < 300
+
+
+def test_arguments_are_not_changed_by_an_answer_that_writes_into_them():
+    def greedy(query, known, count):
+        order = zoo.nearest_sorted(query, known, count)
+        known[:] = 0
+        return order
+
+    assert exercises.nearest_rows(greedy)
+    assert exercises.nearest_rows(zoo.nearest_sorted)
+
+
+def test_judge_takes_an_exercise_that_has_no_name():
     cases, right = [(np.arange(5), 2), (np.arange(7), 3)], lambda x, n: x[:n]
-    known = [exercises.Mistake("late", lambda x, n: x[1 : n + 1], "One too far.")]
+    late = exercises.Mistake("late", lambda x, n: x[1 : n + 1], "One too far.")
     for candidate, name in (
         (right, ""),
         (lambda x, n: x[1 : n + 1], "late"),
@@ -216,54 +202,88 @@ def test_judge_names_what_it_knows_and_never_raises():
         (lambda x, n: list(range(n)), ""),
         (lambda x, n: None, "not yet"),
         (lambda x, n: x[:n][99], "raises"),
-        (lambda x, n: "words", "unknown"),
+        (lambda x, n: "words", "not a number"),
+        (zoo.raising(NotImplementedError()), "not yet"),
+        (3, "not a function"),
     ):
-        verdict = exercises.judge(candidate, right, known, cases)
+        verdict = exercises.judge(candidate, right, [late], cases)
         assert (verdict.name, bool(verdict)) == (name, name == "")
         assert verdict.message
-
-    def stub(x, n):
-        raise NotImplementedError
-
-    assert exercises.judge(stub, right, known, cases).name == "not yet"
+    half = exercises.judge(lambda x, n: n + 0.4, lambda x, n: n, [], cases, tolerance=0.5)
+    assert half
 
 
-def page_code(notebook: str, name: str) -> str:
-    """The solution of `name` as it stands on the page."""
-    cells = json.loads((NOTEBOOKS / f"{notebook}.ipynb").read_text(encoding="utf-8"))["cells"]
-    blocks = [b for cell in cells for b in re.findall(r"```python\n(.*?)```", "".join(cell["source"]), re.DOTALL)]
-    (code,) = [block for block in blocks if f"def {name}(" in block]
-    return code
+# --- The pages ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("name", "check"), [("my_eer", "equal_error_rate"), ("my_weights", "speaker_weights")])
-def test_the_solutions_of_the_verification_page_are_right(name, check):
-    room = {"np": np}
-    exec(page_code("08_speaker_verification", name), room)
-    verdict = getattr(exercises, check)(room[name])
+def cells_of(notebook: str) -> list[tuple[str, str]]:
+    """Return (type, source) of every cell of a notebook, named by its number."""
+    (path,) = NOTEBOOKS.glob(f"{notebook}_*.ipynb")
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    return [(cell["cell_type"], "".join(cell["source"])) for cell in cells]
+
+
+PAGES = [  # (notebook, function or variable that the reader writes, exercise)
+    ("00", "ignorant", "chance_levels"),
+    ("01", "sound_of", "sound_of"),
+    ("01", "offset_of", "offset_of"),
+    ("02", "my_receptive_field", "receptive_field"),
+    ("03", "my_content_loss", "content_loss"),
+    ("04", "my_identity_loss", "identity_loss"),
+    ("05", "my_confusion_loss", "confusion_loss"),
+    ("06", "my_schedule", "schedule"),
+    ("07", "honest_purity", "honest_purity"),
+    ("08", "my_eer", "equal_error_rate"),
+    ("08", "my_weights", "speaker_weights"),
+    ("09", "my_paired_interval", "paired_interval"),
+    ("10", "nearest", "nearest_rows"),
+    ("10", "in_step", "in_step"),
+    ("11", "my_law", "distance_law"),
+]
+
+
+def defines(code: str, name: str) -> bool:
+    return re.search(rf"^(?:def {name}\(|{name} = )", code, re.M) is not None
+
+
+@pytest.mark.parametrize(("notebook", "name", "exercise"), PAGES)
+def test_the_solution_on_the_page_is_right_and_its_stub_is_not_yet(notebook, name, exercise):
+    import math
+
+    cells = cells_of(notebook)
+    blocks = [b for _, s in cells for b in re.findall(r"```python\n(.*?)```", s, re.DOTALL)]
+    (solution,) = [block for block in blocks if defines(block, name)]
+    room = {"np": np, "torch": torch, "math": math}
+    exec(solution, room)
+    verdict = verdict_on(exercise, room[name])
     assert verdict, verdict.message
 
+    stubs = [source for kind, source in cells if kind == "code" and defines(source, name)]
+    judged = re.compile(rf"exercises\.{exercise}\({name}\)")
+    assert any(judged.search(source) for kind, source in cells if kind == "code")
+    room = {"np": np, "torch": torch, "math": math, "exercises": exercises}
+    exec(re.split(r"^exercises\.", stubs[0], flags=re.M)[0], room)
+    assert verdict_on(exercise, room[name]).name == "not yet"
 
-def test_the_eer_exercise_agrees_with_the_package_and_names_each_mistake():
+
+def test_every_exercise_stands_on_a_page():
+    assert {exercise for _, _, exercise in PAGES} == set(exercises.EXERCISES)
+
+
+def test_the_question_of_notebook_00_has_the_numbers_that_are_refused_as_copied():
+    from dsel.teaching.exercises import chance
+
+    (question,) = [s for kind, s in cells_of("00") if kind == "markdown" and "**Exercise.**" in s]
+    assert f"B={chance.CLIPS}" in question
+    assert f"N={chance.WINDOWS}" in question
+    for name, value in chance.LOGGED.items():
+        assert f"{value:.2f}" in question
+        assert not exercises.chance_levels({**zoo.CHANCE_RIGHT["logs"], name: value})
+
+
+def test_the_right_answers_are_those_of_the_package():
     from dsel.evaluate.verification import equal_error_rate
+    from dsel.train import warmup_cosine
 
+    assert exercises.schedule(warmup_cosine)
     assert exercises.equal_error_rate(equal_error_rate)
-    names = [exercises.equal_error_rate(mistake.formula).name for mistake in exercises.EER_MISTAKES]
-    assert names == [mistake.name for mistake in exercises.EER_MISTAKES]
-    assert exercises.equal_error_rate(lambda s, t: None).name == "not yet"
-    assert exercises.equal_error_rate(lambda s, t: 0.5).name == "unknown"
-
-
-def test_the_weights_exercise_agrees_with_listing_and_names_each_mistake():
-    def by_listing(n, a, b):
-        """Each copy of a speaker brings its own target trials; each pair of copies of two speakers its own impostor trials."""
-        copies = np.repeat(np.arange(len(n)), n)
-        found = []
-        for x, y in zip(a, b, strict=True):
-            met = [(one, other) for one in copies for other in copies if (one, other) == (x, y)]
-            found.append(sum(one == x for one in copies) if x == y else len(met))
-        return np.array(found)
-
-    assert exercises.speaker_weights(by_listing)
-    names = [exercises.speaker_weights(mistake.formula).name for mistake in exercises.WEIGHT_MISTAKES]
-    assert names == [mistake.name for mistake in exercises.WEIGHT_MISTAKES]
