@@ -8,6 +8,7 @@ import numpy as np
 
 from dsel.corpus.tracks import Corpus
 from dsel.evaluate.embeddings import Embeddings, window_labels
+from dsel.evaluate.names import speaker_names
 from dsel.evaluate.vectors import unit
 
 NUMBERS = {"pitch": "voice_f0", "noise": "room_snr"}  # factors that are numbers, and their columns in tracks.csv
@@ -42,10 +43,11 @@ def single_windows(corpus: Corpus, e: Embeddings) -> Points:
     """Every window of `e` in which a sound is known, pauses left out: where *what is said* can be looked for."""
     known = window_labels(corpus, e)
     sound = np.array([sound_class(phoneme) for phoneme in known["phoneme"]], str)
-    labels = {"sound": sound, "viseme": known["viseme"], **_of_tracks(e, e.track)}
+    labels = {"sound": sound, "viseme": known["viseme"], **_of_tracks(corpus, e, e.track)}
+    named = {**known, "speaker": labels["speaker"]}
     hover = [
         f"{speaker}, /{phoneme}/ in “{word}”, {time:.2f} s"
-        for speaker, phoneme, word, time in zip(*(known[key] for key in ("speaker", "phoneme", "word", "time")), strict=True)
+        for speaker, phoneme, word, time in zip(*(named[key] for key in ("speaker", "phoneme", "word", "time")), strict=True)
     ]
     points = Points(e.vectors, labels, np.array(hover, str), e.track, known["time"], 0.2)
     return points.only(sound != "") if (sound != "").any() else points
@@ -61,15 +63,16 @@ def half_tracks(corpus: Corpus, e: Embeddings) -> Points:
     vectors = {s: {c: np.stack([x[half == h].mean(axis=0) for h in names]) for c, x in v.items()} for s, v in e.vectors.items()}
     words = [" ".join(dict.fromkeys(word for word in known["word"][half == h] if word)) for h in names]
     time = np.array([known["time"][half == h].mean() for h in names])
-    speaker = known["speaker"][first]
-    hover = [f"{who}, “{said}”, {at:.1f} s" for who, said, at in zip(speaker, words, time, strict=True)]
     track = e.track[first]
-    return Points(vectors, _of_tracks(e, track), np.array(hover, str), track, time, 1.0)
+    labels = _of_tracks(corpus, e, track)
+    hover = [f"{who}, “{said}”, {at:.1f} s" for who, said, at in zip(labels["speaker"], words, time, strict=True)]
+    return Points(vectors, labels, np.array(hover, str), track, time, 1.0)
 
 
-def _of_tracks(e: Embeddings, track: np.ndarray) -> dict[str, np.ndarray]:
-    """The factors of tracks that a point inherits."""
-    labels = {"speaker": np.array([e.tracks[k].speaker for k in track])}
+def _of_tracks(corpus: Corpus, e: Embeddings, track: np.ndarray) -> dict[str, np.ndarray]:
+    """Collect the factors that a point has from its track; the speaker by the name that pictures show."""
+    names = speaker_names(corpus, e.tracks)
+    labels = {"speaker": np.array([names[e.tracks[k].speaker] for k in track])}
     sex = np.array([str(e.tracks[k].factors.get("sex", "")) for k in track])
     if (sex != "").all():
         labels["sex"] = sex

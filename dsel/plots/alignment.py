@@ -1,7 +1,15 @@
-"""Figures for notebook 01: pictures, waveform and log-mel on one time axis, and what happens when one of them slips.
+"""Figures of notebook 01: frames, waveform and log-mel on one time axis, and sound that slips.
 
-Arrays in, plotly figure out. Every slider is plotly's own over states computed before, so a saved notebook moves without a
-kernel. Times are seconds from the first frame shown; the grid is that of `dsel.timing`. plotly is imported where it is used.
+    timeline                all three under each other, a slider moves a window
+    one_frame               the samples and mel frames of one video frame
+    mouth_against_sound     sound pushed along under a strip of mouths
+    pushed                  one state of `SyncExplorer`
+    out_of_step             softmax and content loss of a network at every shift
+    offsets                 how often each offset was found
+    on_the_grid             where the frames of films fall on the grid of 25 a second
+
+Arrays in, plotly figures out; sliders move without a kernel. Times are seconds from the first frame
+shown; the grid is that of `dsel.timing`. plotly is imported where it is used. (Source: ours.)
 """
 
 from __future__ import annotations
@@ -11,7 +19,17 @@ from fractions import Fraction
 
 import numpy as np
 
-from dsel.plots.style import COLOURS, LOW, PALETTE, restyle, short, slider
+from dsel.plots.style import (
+    COLOURS,
+    GREY,
+    PALETTE,
+    WHITE_TO_BLUE,
+    chance_line,
+    restyle,
+    short,
+    slider,
+    titled,
+)
 from dsel.timing import (
     FPS,
     MEL_HOP,
@@ -28,13 +46,33 @@ from dsel.timing import (
     windows_in,
 )
 
-GRID = "rgba(70,70,70,.45)"
-WINDOW = {"line": {"color": PALETTE[1], "width": 3}, "fillcolor": "rgba(213,94,0,.10)"}
-OUTLINE = 16  # samples (1 ms) under one point of a waveform's outline
+__all__ = [
+    "cut",
+    "film_strip",
+    "lateness",
+    "loudness",
+    "mouth_against_sound",
+    "offsets",
+    "on_the_grid",
+    "one_frame",
+    "out_of_step",
+    "outline",
+    "pushed",
+    "timeline",
+    "window_title",
+]
+
+GRID_COLOUR = "rgba(70,70,70,.45)"
+WINDOW_LOOK = {"line": {"color": PALETTE[1], "width": 3}, "fillcolor": "rgba(213,94,0,.10)"}
+SAMPLES_PER_POINT = 16  # 1 ms of sound under two points of a waveform's outline
+FIRST_MEL = MEL_HOP / 2 / SAMPLE_RATE  # s, the middle of the first mel frame
+
+
+# --- Arrays ---------------------------------------------------------------------------------------
 
 
 def film_strip(frames: np.ndarray, height: int = 64) -> str:
-    """uint8 (T, H, W, 3) side by side as one JPEG, a data URI: what a figure or a page shows without a file."""
+    """Join frames uint8 (T, H, W, 3) side by side to a JPEG `height` pixels high, as a data URI."""
     import av
 
     from dsel.corpus.cache import resize
@@ -44,53 +82,29 @@ def film_strip(frames: np.ndarray, height: int = 64) -> str:
     codec = av.CodecContext.create("mjpeg", "w")
     codec.width, codec.height, codec.pix_fmt = strip.shape[1], height, "yuvj444p"
     codec.time_base, codec.options = Fraction(1, FPS), {"qmin": "3", "qmax": "3"}
-    picture = av.VideoFrame.from_ndarray(strip, format="rgb24").reformat(format="yuvj444p", dst_color_range="JPEG")
-    data = b"".join(bytes(packet) for packet in [*codec.encode(picture), *codec.encode()])
+    image = av.VideoFrame.from_ndarray(strip, format="rgb24")
+    image = image.reformat(format="yuvj444p", dst_color_range="JPEG")
+    data = b"".join(bytes(packet) for packet in [*codec.encode(image), *codec.encode()])
     return "data:image/jpeg;base64," + base64.b64encode(data).decode()
 
 
-def outline(waveform: np.ndarray, points: int = OUTLINE) -> tuple[np.ndarray, np.ndarray]:
-    """Times (P,) in seconds and values (P,): the least and the greatest of every `points` samples, so that no peak is lost."""
-    cells = np.asarray(waveform, np.float64)[: len(waveform) // points * points].reshape(-1, points)
-    values = np.stack([cells.min(axis=1), cells.max(axis=1)], axis=1).ravel()
-    return np.arange(len(values)) * points / 2 / SAMPLE_RATE, values
+def outline(waveform, samples: int = SAMPLES_PER_POINT) -> tuple[np.ndarray, np.ndarray]:
+    """Reduce a waveform to the least and the greatest of every few samples, so no peak is lost.
 
-
-def timeline(frames: np.ndarray, waveform: np.ndarray, mel: np.ndarray, *, sounds=(), active: int = 3):
-    """Pictures, waveform and log-mel under each other with the grid drawn over all; a slider moves a window.
-
-    frames uint8 (T, H, W, 3), waveform (640 T,), mel (mels, 4 T); sounds: (start, end, name) of what is said, in seconds.
+    Args:
+        waveform: (S,).
+        samples: how many are replaced by two values.
+    Returns:
+        times (P,) in seconds and values (P,).
     """
-    import plotly.graph_objects as go
-
-    T = len(frames)
-    figure = _stack(3, [0.2, 0.32, 0.48], ["picture", "waveform", "log-mel band"])
-    _strip(figure, frames, row=1)
-    time, values = outline(waveform)
-    top = 1.15 * float(np.abs(values).max() or 1)
-    line = {"color": COLOURS["audio"], "width": 1}
-    figure.add_trace(go.Scatter(x=short(time), y=short(values, 3), mode="lines", line=line, hoverinfo="skip"), 2, 1)
-    figure.add_trace(_mel(mel), 3, 1)
-    spoken = [(start, name) for start, _, name in sounds if 0 <= start < frame_start(T)]
-    if spoken:
-        x, text = zip(*spoken, strict=True)
-        label = {"mode": "text", "textposition": "bottom right", "textfont": {"size": 12}, "hoverinfo": "skip"}
-        figure.add_trace(go.Scatter(x=list(x), y=[top] * len(x), text=list(text), **label), 2, 1)
-    figure.update_yaxes(range=[-top, top], row=2, col=1)
-    figure.update_layout(shapes=[_window(active), *_lines(T)])
-    steps = []
-    for t in range(windows_in(T)):
-        start, end = window_span(t)
-        changes = {"shapes[0].x0": start, "shapes[0].x1": end, "title.text": window_title(t)}
-        steps.append({"label": str(t), "method": "relayout", "args": [changes]})
-    figure.update_layout(title=window_title(active), sliders=[slider(steps, "window t", active=active, pad=80)], height=660)
-    figure.update_xaxes(range=[0, frame_start(T)])
-    figure.update_xaxes(title="seconds; a line every 40 ms", row=3, col=1)
-    return figure
+    pieces = np.asarray(waveform, np.float64)[: len(waveform) // samples * samples]
+    pieces = pieces.reshape(-1, samples)
+    values = np.stack([pieces.min(axis=1), pieces.max(axis=1)], axis=1).ravel()
+    return np.arange(len(values)) * samples / 2 / SAMPLE_RATE, values
 
 
 def window_title(t: int) -> str:
-    """What belongs to window t, in the three units of the grid; last numbers included."""
+    """Describe window t by its frames, samples and mel frames, last numbers included."""
     stop = t + WINDOW_FRAMES
     parts = (
         f"frames {t}–{stop - 1}",
@@ -100,261 +114,346 @@ def window_title(t: int) -> str:
     return f"Window {t}: " + ", ".join(parts)
 
 
+def lateness(k: int) -> str:
+    """Describe sound that is late by k frames in words."""
+    number = abs(k)
+    frames = f"{number} frame{'s' if number > 1 else ''} ({1000 * frame_start(number):.0f} ms)"
+    return "in step" if k == 0 else f"{frames} {'late' if k > 0 else 'early'}"
+
+
+def loudness(mel: np.ndarray) -> np.ndarray:
+    """Compute the mean log-mel of every mel frame, stretched to [0, 1]: (mels, M) -> (M,)."""
+    mean = np.asarray(mel, np.float64).mean(axis=0)
+    return (mean - mean.min()) / max(mean.max() - mean.min(), 1e-12)
+
+
+def cut(frames: np.ndarray, waveform: np.ndarray, mel: np.ndarray, first: int, count: int) -> tuple:
+    """Cut frames [first, first + count) of a track with their sound and their mel frames.
+
+    Args:
+        frames, waveform, mel: (T, H, W, 3), (640 T,), (mels, 4 T).
+        first, count: in frames.
+    Raises:
+        ValueError: the track has no such frames.
+    """
+    stop = first + count
+    if not 0 <= first < stop <= min(len(frames), frames_in(len(waveform))):
+        raise ValueError(f"frames {first} to {stop} of a track of {len(frames)}")
+    sound = waveform[samples_for(first) : samples_for(stop)]
+    return frames[first:stop], sound, mel[:, mels_for(first) : mels_for(stop)]
+
+
+# --- Figures --------------------------------------------------------------------------------------
+
+
+def timeline(frames: np.ndarray, waveform, mel: np.ndarray, *, sounds=(), active: int = 3):
+    """Draw frames, waveform and log-mel under each other with the grid; a slider moves a window.
+
+    Args:
+        frames: uint8 (T, H, W, 3).
+        waveform: (640 T,).
+        mel: (mels, 4 T).
+        sounds: (start, end, name) of what is said, in seconds.
+        active: the window at the start.
+    """
+    import plotly.graph_objects as go
+
+    T = len(frames)
+    figure = _stack(3, [0.2, 0.32, 0.48], ["frames", "waveform", "log-mel band"])
+    _strip(figure, frames, row=1)
+    time, values = outline(waveform)
+    top = 1.15 * float(np.abs(values).max() or 1)
+    line = {"mode": "lines", "line": {"color": COLOURS["audio"], "width": 1}}
+    figure.add_trace(go.Scatter(x=short(time), y=short(values, 3), hoverinfo="skip", **line), 2, 1)
+    figure.add_trace(_mel(mel), 3, 1)
+    spoken = [(start, name) for start, _, name in sounds if 0 <= start < frame_start(T)]
+    if spoken:
+        x, text = (list(column) for column in zip(*spoken, strict=True))
+        style = {"mode": "text", "textposition": "bottom right", "textfont": {"size": 12}}
+        label = go.Scatter(x=x, y=[top] * len(x), text=text, hoverinfo="skip", **style)
+        figure.add_trace(label, 2, 1)
+    figure.update_yaxes(range=[-top, top], row=2, col=1)
+    figure.update_layout(shapes=[_window(active), *_grid_lines(T)])
+    steps = []
+    for t in range(windows_in(T)):
+        start, end = window_span(t)
+        changes = {"shapes[0].x0": start, "shapes[0].x1": end, "title.text": window_title(t)}
+        steps.append({"label": str(t), "method": "relayout", "args": [changes]})
+    bar = slider(steps, "window t", active=active, pad=80)
+    figure.update_layout(title=window_title(active), sliders=[bar], height=660)
+    figure.update_xaxes(range=[0, frame_start(T)])
+    return figure.update_xaxes(title="seconds; a line every 40 ms", row=3, col=1)
+
+
 def one_frame(waveform: np.ndarray, frame: int):
-    """The 640 samples of one frame, and the four analysis windows that make its four mel frames."""
+    """Draw the 640 samples of a frame, and the four analysis windows that make its mel frames.
+
+    Args:
+        waveform: (S,), of the whole track.
+        frame: its number.
+    """
     import plotly.graph_objects as go
 
     margin = MEL_LENGTH // 2
     first, stop = samples_for(frame) - margin, samples_for(frame + 1) + margin
-    sound = np.asarray(waveform, np.float64)[max(0, first) : stop]
-    n = np.arange(max(0, first), max(0, first) + len(sound)) - samples_for(frame)  # samples from the frame's start on
-    scale = float(np.abs(sound).max() or 1)
+    first = max(0, first)
+    sound = np.asarray(waveform, np.float64)[first:stop]
+    n = np.arange(first, first + len(sound)) - samples_for(frame)  # from the frame's first sample
     figure = _stack(2, [0.5, 0.5], ["waveform", "weight"])
-    line = {"color": COLOURS["audio"], "width": 1.5}
-    figure.add_trace(go.Scatter(x=n.tolist(), y=short(sound), line=line, hovertemplate="sample %{x}<extra></extra>"), 1, 1)
+    line = {"line": {"color": COLOURS["audio"], "width": 1.5}}
+    hover = {"hovertemplate": "sample %{x}<extra></extra>"}
+    figure.add_trace(go.Scatter(x=n.tolist(), y=short(sound), **line, **hover), 1, 1)
     for k in range(MELS_PER_FRAME):
         centre = MEL_HOP * k + MEL_HOP // 2
         x = np.arange(-MEL_LENGTH // 2, MEL_LENGTH // 2 + 1, 4)
-        hann = 0.5 + 0.5 * np.cos(2 * np.pi * x / MEL_LENGTH)
-        style = {"line": {"color": PALETTE[k], "width": 2}, "fill": "tozeroy", "opacity": 0.6, "hoverinfo": "skip"}
-        figure.add_trace(go.Scatter(x=(centre + x).tolist(), y=short(hann), **style), 2, 1)
-        at = {"x": centre, "y": 1.1, "xref": "x2", "yref": "y2", "showarrow": False, "font": {"color": PALETTE[k]}}
-        figure.add_annotation(
-            text=f"mel 4f+{k}<br>centre {centre}" if k else f"mel 4f<br>centre {centre}", yanchor="bottom", **at
-        )
+        hann = short(0.5 + 0.5 * np.cos(2 * np.pi * x / MEL_LENGTH))
+        style = {"line": {"color": PALETTE[k], "width": 2}, "fill": "tozeroy", "opacity": 0.6}
+        weight = go.Scatter(x=(centre + x).tolist(), y=hann, hoverinfo="skip", **style)
+        figure.add_trace(weight, 2, 1)
+        text = f"mel 4f{f'+{k}' if k else ''}<br>centre {centre}"
+        place = {"x": centre, "y": 1.1, "xref": "x2", "yref": "y2", "yanchor": "bottom"}
+        figure.add_annotation(text=text, showarrow=False, font={"color": PALETTE[k]}, **place)
     borders = [
-        {
-            "type": "line",
-            "xref": "x",
-            "yref": "paper",
-            "x0": x,
-            "x1": x,
-            "y0": 0,
-            "y1": 1,
-            "line": {"color": GRID, "dash": dash},
-        }
-        for x, dash in [(MEL_HOP * k, "solid" if k in (0, MELS_PER_FRAME) else "dot") for k in range(MELS_PER_FRAME + 1)]
+        _line(MEL_HOP * k, width=2, dash="solid" if k in (0, MELS_PER_FRAME) else "dot")
+        for k in range(MELS_PER_FRAME + 1)
     ]
-    figure.update_layout(title=f"Frame {frame} under the magnifier: 640 samples, four mel frames", shapes=borders, height=430)
-    figure.update_yaxes(range=[-1.1 * scale, 1.1 * scale], row=1, col=1)
+    title = f"Frame {frame} under the magnifier: 640 samples, four mel frames"
+    figure.update_layout(title=title, shapes=borders, height=430)
+    scale = 1.1 * float(np.abs(sound).max() or 1)
+    figure.update_yaxes(range=[-scale, scale], row=1, col=1)
     figure.update_yaxes(range=[0, 1.55], tickvals=[0, 1], row=2, col=1)
     figure.update_xaxes(dtick=MEL_HOP, range=[-margin, SAMPLES_PER_FRAME + margin])
-    figure.update_xaxes(title=f"samples from {SAMPLES_PER_FRAME} f on (f = {frame})", row=2, col=1)
-    return figure
+    title = f"samples from {SAMPLES_PER_FRAME} f on (f = {frame})"
+    return figure.update_xaxes(title=title, row=2, col=1)
 
 
-def mouth_against_sound(mouths: np.ndarray, opening: np.ndarray, mel: np.ndarray, *, reach: int = 15, active: int = 0):
-    """A strip of mouths that stands still, and sound that a slider pushes along under it by -reach .. reach frames.
+def mouth_against_sound(mouths, opening, mel, *, reach: int = 15, active: int = 0):
+    """Draw a strip of mouths, and sound that a slider pushes along under it.
 
-    mouths uint8 (T, h, w, 3); opening (T,) in [0, 1]; mel (mels, 4 T). The loudness is the mean of the mel bands, its range
-    stretched to that of the opening.
+    The loudness is the mean of the mel bands, its range stretched to that of the opening.
+
+    Args:
+        mouths: uint8 (T, h, w, 3).
+        opening: of the mouth, (T,) in [0, 1].
+        mel: (mels, 4 T).
+        reach: the slider moves the sound by -reach .. reach frames.
+        active: the shift at the start, in frames.
     """
     T = len(mouths)
     figure = _stack(3, [0.16, 0.36, 0.48], ["mouth", "opening, loudness", "log-mel band"])
     shifts = list(range(-reach, reach + 1))
-    x0 = [_first_column(k) for k in shifts]
+    begins = [_first_column(k) for k in shifts]
     start = shifts.index(active)
-    _mouth_over_loudness(figure, mouths, opening, mel, x0[start])
-    figure.add_trace(_mel(mel, x0[start]), 3, 1)
-    steps = [restyle(f"{k:+d}" if k else "0", {"x0": [x, x]}, [2, 3]) for k, x in zip(shifts, x0, strict=True)]
+    _mouth_over_loudness(figure, mouths, opening, mel, begins[start])
+    figure.add_trace(_mel(mel, begins[start]), 3, 1)
+    steps = [
+        restyle(_signed(k), {"x0": [x, x]}, [2, 3]) for k, x in zip(shifts, begins, strict=True)
+    ]
     bar = slider(steps, "sound late by frames k", active=start, pad=80)
     title = "Push the sound along: where does it fit the mouth?"
-    figure.update_layout(title=title, sliders=[bar], height=600, showlegend=True, legend={"orientation": "h", "y": 1.09})
+    legend = {"orientation": "h", "y": 1.09}
+    figure.update_layout(title=title, sliders=[bar], height=600, showlegend=True, legend=legend)
     figure.update_xaxes(range=[0, frame_start(T)])
-    figure.update_xaxes(title="seconds of the picture; a line every 40 ms", row=3, col=1)
-    return figure
+    return figure.update_xaxes(title="seconds of the frames; a line every 40 ms", row=3, col=1)
 
 
-def _mouth_over_loudness(figure, mouths, opening, mel, x0: float) -> None:
-    """The strip of mouths in row 1, their opening and the loudness in row 2; the first mel frame is drawn at x0 seconds."""
-    import plotly.graph_objects as go
+def pushed(
+    mouths,
+    opening,
+    mel,
+    losses,
+    *,
+    shift: int,
+    planted: int,
+    first: int,
+    count: int,
+    chance: float,
+    shown: bool,
+    network: str = "",
+):
+    """Draw one state of `SyncExplorer`: sound that came late, and is pushed on.
 
-    _strip(figure, mouths, row=1)
-    centres = (np.arange(len(mouths)) + 0.5) / FPS
-    at_rest = {"mode": "lines+markers", "line": {"color": COLOURS["face"], "width": 3}, "name": "mouth opening"}
-    figure.add_trace(go.Scatter(x=short(centres), y=short(opening, 3), **at_rest), 2, 1)
-    moving = {"mode": "lines", "line": {"color": COLOURS["audio"], "width": 2}, "name": "loudness"}
-    stretched = np.min(opening) + loudness(mel) * (np.max(opening) - np.min(opening))
-    figure.add_trace(go.Scatter(x0=x0, dx=MEL_HOP / SAMPLE_RATE, y=short(stretched, 3), **moving), 2, 1)
-    figure.update_layout(shapes=_lines(len(mouths)))
-
-
-def _first_column(k: int) -> float:
-    """Where the first mel frame stands, in seconds, if the sound is late by k frames."""
-    return round(MEL_HOP / 2 / SAMPLE_RATE + frame_start(k), 5)
-
-
-def pushed(mouths, opening, mel, losses, *, shift: int, planted: int, first: int, count: int, chance: float, shown: bool):
-    """One state of `SyncExplorer`: a clip whose sound came late by `planted` frames, pushed on by `shift`.
-
-    mouths uint8 (T, h, w, 3), opening (T,), mel (mels, 4 T) in step, of which frames [first, first + count) are drawn;
-    losses (2 reach + 1,): what a network pays if the sound is late by -reach .. reach. They, and where the sound is in step,
-    are drawn if `shown`.
+    Args:
+        mouths, opening, mel: of the clip in step, (T, h, w, 3), (T,), (mels, 4 T).
+        losses: what a network pays if the sound is late by -reach .. reach, (2 reach + 1,).
+        shift: by how many frames the sound was pushed.
+        planted: by how many frames it came late.
+        first, count: the frames that are drawn.
+        chance: the loss where nothing is known.
+        shown: whether to draw the losses, and where the sound is in step.
+        network: which network pays the losses.
     """
     figure = _stack(3, [0.18, 0.42, 0.40], ["mouth", "opening,<br>loudness", "content loss"])
     late, reach = planted + shift, len(losses) // 2
     part = slice(first, first + count)
     _mouth_over_loudness(figure, mouths[part], opening[part], mel, _first_column(late - first))
-    figure.update_shapes(y0=0.46)  # the grid is that of the clip: not through the last panel
-    x = np.arange(-reach, reach + 1) - planted  # by how much to push, to be late by -reach .. reach
+    figure.update_shapes(y0=0.46)  # the grid belongs to the clip: not through the last panel
+    x = np.arange(-reach, reach + 1) - planted  # the pushes that make it late by -reach .. reach
     if shown:
         _curve(figure, x, losses, late + reach, chance, "chance", row=3, col=1)
-        figure.add_vline(x=-planted, line={"color": GRID, "width": 2}, annotation_text="in step", row=3, col=1)
-        title = f"The sound came {lateness(planted)}" + (f"; pushed by {shift:+d} it is {lateness(late)}" if shift else "")
+        line = {"color": GRID_COLOUR, "width": 2}
+        figure.add_vline(x=-planted, line=line, annotation_text="in step", row=3, col=1)
+        pushed_on = f"; pushed by {shift:+d} it is {lateness(late)}" if shift else ""
+        title = titled(f"The sound came {lateness(planted)}{pushed_on}", network=network)
     else:
         figure.update_yaxes(range=[0, 1], showticklabels=False, row=3, col=1)
-        note = {"text": "what a trained network says: still hidden", "showarrow": False, "font": {"size": 17}}
-        figure.add_annotation(x=0, y=0.5, xref="x3", yref="y3", **note)
-        now = f"pushed by k = {shift:+d} frames ({1000 * frame_start(shift):+.0f} ms)" if shift else "as it came"
-        title = f"The sound {now}: is it in step with the mouth?"
-    for axis, domain in (
-        (figure.layout.yaxis, [0.84, 1]),
-        (figure.layout.yaxis2, [0.46, 0.82]),
-        (figure.layout.yaxis3, [0, 0.30]),
-    ):
-        axis.domain = domain
+        text = "what a trained network says: still hidden"
+        place = {"x": 0, "y": 0.5, "xref": "x3", "yref": "y3"}
+        figure.add_annotation(text=text, showarrow=False, font={"size": 17}, **place)
+        milliseconds = f"{1000 * frame_start(shift):+.0f} ms"
+        state = f"pushed by k = {shift:+d} frames ({milliseconds})" if shift else "as it came"
+        title = f"The sound {state}: is it in step with the mouth?"
+    domains = {"yaxis_domain": [0.84, 1], "yaxis2_domain": [0.46, 0.82], "yaxis3_domain": [0, 0.30]}
     legend = {"orientation": "h", "y": 1.02, "yanchor": "bottom"}
-    figure.update_layout(title=title, height=580, showlegend=True, legend=legend, margin={"t": 95, "b": 60})
+    look = {"height": 580, "showlegend": True, "legend": legend, "margin": {"t": 95, "b": 60}}
+    figure.update_layout(title=title, **domains, **look)
     figure.update_xaxes(range=[0, frame_start(count)], matches=None)
-    seconds = {"text": "seconds of the picture; a line every 40 ms", "standoff": 4, "font": {"size": 14}}
+    style = {"standoff": 4, "font": {"size": 14}}
+    seconds = {"text": "seconds of the frames; a line every 40 ms", **style}
     figure.update_xaxes(title=seconds, showticklabels=True, matches="x", row=2, col=1)
-    pushes = {"text": "push the sound by k frames", "standoff": 4, "font": {"size": 14}}
-    figure.update_xaxes(title=pushes, range=[-reach - 0.5, reach + 0.5], row=3, col=1)
-    return figure
+    pushes, ends = {"text": "push the sound by k frames", **style}, [-reach - 0.5, reach + 0.5]
+    return figure.update_xaxes(title=pushes, range=ends, row=3, col=1)
 
 
-def lateness(k: int) -> str:
-    """What it is called if sound is late by k frames."""
-    frames = f"{abs(k)} frame{'s' if abs(k) > 1 else ''} ({1000 * frame_start(abs(k)):.0f} ms)"
-    return "in step" if k == 0 else f"{frames} {'late' if k > 0 else 'early'}"
+def out_of_step(
+    probabilities,
+    losses,
+    shifts,
+    *,
+    anchor: int,
+    chance: float,
+    active: int | None = None,
+    network: str = "",
+):
+    """Draw what a trained network makes of every shift: softmax, one row of it, content loss.
 
-
-def _curve(figure, shifts, losses, at: int, chance: float, name: str, *, row: int, col: int) -> None:
-    """The content loss against the shift, a dot at number `at` of them (none if there is none), a dotted line at chance."""
-    import plotly.graph_objects as go
-
-    x, y = [int(k) for k in shifts], short(losses)
-    at = at if 0 <= at < len(x) else len(x)
-    curve = {"mode": "lines", "line": {"color": COLOURS["content"]}, "showlegend": False}
-    figure.add_trace(go.Scatter(x=x, y=y, **curve), row, col)
-    dot = {"mode": "markers", "marker": {"size": 14, "color": PALETTE[1]}, "showlegend": False}
-    figure.add_trace(go.Scatter(x=x[at : at + 1], y=y[at : at + 1], **dot), row, col)
-    figure.add_hline(y=chance, line={"dash": "dot", "color": COLOURS["chance"]}, annotation_text=name, row=row, col=col)
-    figure.update_yaxes(range=[0, 1.08 * float(np.max(losses))], row=row, col=col)
-    figure.update_xaxes(title="k", row=row, col=col)
-
-
-def loudness(mel: np.ndarray) -> np.ndarray:
-    """Mean log-mel of every mel frame, stretched to [0, 1]: (mels, M) -> (M,)."""
-    mean = np.asarray(mel, np.float64).mean(axis=0)
-    return (mean - mean.min()) / max(mean.max() - mean.min(), 1e-12)
-
-
-def out_of_step(probabilities: np.ndarray, losses, shifts, *, anchor: int, chance: float, active: int | None = None):
-    """What a trained network makes of every shift: the K x K softmax, one row of it, and the content loss.
-
-    probabilities (S, K, K): row t, column tau, for the S shifts; losses (S,); anchor: the row shown as bars.
+    Args:
+        probabilities: row t, column tau, for S shifts, (S, K, K).
+        losses: (S,).
+        shifts: by how many frames the sound is late, (S,).
+        anchor: the row t that is shown as bars.
+        chance: the loss where nothing is known.
+        active: the number of the shift at the start; None: that of shift 0.
+        network: which network is shown.
     """
     import plotly.graph_objects as go
     from plotly.subplots import make_subplots
 
     K = np.shape(probabilities)[-1]
-    shifts = [int(k) for k in shifts]
+    shifts, places = [int(k) for k in shifts], list(range(K))
     start = shifts.index(0) if active is None else active
     titles = ("p(τ | t)", f"its row t = {anchor}", "content loss")
-    figure = make_subplots(1, 3, subplot_titles=titles, horizontal_spacing=0.09, column_widths=[0.36, 0.28, 0.36])
-    heat = {"colorscale": LOW, "zmin": 0, "zmax": float(np.max(probabilities)), "showscale": False}
-    hover = "t = %{y}, τ = %{x}: %{z:.2f}<extra></extra>"
-    figure.add_trace(
-        go.Heatmap(z=short(probabilities[start], 3), x=list(range(K)), y=list(range(K)), hovertemplate=hover, **heat), 1, 1
-    )
-    colours = [COLOURS["content"] if tau == anchor else PALETTE[6] for tau in range(K)]
+    widths = {"horizontal_spacing": 0.09, "column_widths": [0.36, 0.28, 0.36]}
+    figure = make_subplots(1, 3, subplot_titles=titles, **widths)
+    heat = {"colorscale": WHITE_TO_BLUE, "zmin": 0, "zmax": float(np.max(probabilities))}
+    hover = {"hovertemplate": "t = %{y}, τ = %{x}: %{z:.2f}<extra></extra>", "showscale": False}
+    p = short(probabilities[start], 3)
+    figure.add_trace(go.Heatmap(z=p, x=places, y=places, **heat, **hover), 1, 1)
+    colours = [COLOURS["content"] if tau == anchor else GREY for tau in places]
     bars = short(np.asarray(probabilities)[:, anchor], 3)
-    figure.add_trace(go.Bar(x=list(range(K)), y=bars[start], marker={"color": colours}), 1, 2)
+    figure.add_trace(go.Bar(x=places, y=bars[start], marker={"color": colours}), 1, 2)
     _curve(figure, shifts, losses, start, chance, f"log {K}", row=1, col=3)
-    heights, places = short(losses), list(range(K))
-    steps = []
+    heights, steps = short(losses), []
     for s, k in enumerate(shifts):
         changes = {
             "z": [short(probabilities[s], 3), None, None],
             "x": [places, places, [k]],
             "y": [places, bars[s], [heights[s]]],
         }
-        steps.append(restyle(f"{k:+d}" if k else "0", changes, [0, 1, 3]))
+        steps.append(restyle(_signed(k), changes, [0, 1, 3]))
     bar = slider(steps, "sound late by frames k", active=start, pad=95)
-    figure.update_layout(sliders=[bar], showlegend=False, height=480, margin={"t": 50})
-    figure.update_yaxes(autorange="reversed", title="video t", scaleanchor="x", constrain="domain", row=1, col=1)
-    figure.update_xaxes(title="audio τ", constrain="domain", row=1, col=1)
+    look = {"showlegend": False, "height": 480, "margin": {"t": 50}}
+    if network:
+        look |= {"title": titled("A network's answers", network=network), "margin": {"t": 100}}
+    figure.update_layout(sliders=[bar], **look)
+    square = {"constrain": "domain", "row": 1, "col": 1}
+    figure.update_yaxes(autorange="reversed", title="video t", scaleanchor="x", **square)
+    figure.update_xaxes(title="audio τ", **square)
     figure.update_yaxes(range=[0, 1.02], row=1, col=2)
-    figure.update_xaxes(title="audio τ", row=1, col=2)
-    return figure
+    return figure.update_xaxes(title="audio τ", row=1, col=2)
 
 
-def offsets(found: dict, *, reach: int, title: str):
-    """How often each offset was found: found maps a name to (clips,) offsets in frames, the truth being 0."""
-    import plotly.graph_objects as go
+def offsets(found: dict, *, reach: int, title: str, network: str = ""):
+    """Draw how often each offset was found.
 
-    shifts = np.arange(-reach, reach + 1)
-    bars = [
-        go.Bar(x=shifts.tolist(), y=short((np.asarray(ks)[:, None] == shifts).mean(axis=0)), name=name)
-        for name, ks in found.items()
-    ]
-    figure = go.Figure(bars)
-    figure.update_layout(title=title, xaxis_title="offset found, frames", yaxis_title="share of clips", height=380)
-    figure.update_layout(legend={"orientation": "h", "y": 1.12}, barmode="group")
-    figure.update_yaxes(tickformat=".0%")
-    return figure
-
-
-def on_the_grid(films: dict, *, seconds: float = 0.4):
-    """In which cell of the 25-a-second grid the frames of each film begin.
-
-    films maps a name to (times (K,) in seconds from the film's first frame on, cells (K,) as `frame_grid` says).
-    A mark is a frame; its colour changes with the cell, and a ring is drawn where a cell has no frame of its own: there
-    the one before is held.
+    Args:
+        found: {name: offsets in frames, (clips,)}; the true offset is 0.
+        reach: offsets from -reach to reach are drawn.
+        title: of the figure.
+        network: which network found them.
     """
     import plotly.graph_objects as go
 
-    names = list(films)
-    x, y, text, colour, held_x, held_y = [], [], [], [], [], []
-    cells_shown = int(np.ceil(seconds * FPS - 1e-6))
-    for name, (times, cells) in films.items():
-        shown = (np.asarray(times) < seconds - 1e-6) & (np.asarray(cells) < cells_shown)
-        for time, cell in zip(np.asarray(times)[shown], np.asarray(cells)[shown], strict=True):
-            x.append(round(float(time), 4))
-            y.append(name)
-            text.append(f"{name}: {1000 * time:.1f} ms, grid frame {cell}")
-            colour.append(PALETTE[0] if cell % 2 == 0 else PALETTE[1])
-        empty = sorted(set(range(cells_shown)) - {int(c) for c in cells})
-        held_x += [round((cell + 0.5) / FPS, 4) for cell in empty]
-        held_y += [name] * len(empty)
-    hover = {"text": text, "hovertemplate": "%{text}<extra></extra>"}
-    marks = go.Scatter(x=x, y=y, mode="markers", marker={"size": 13, "color": colour}, name="a frame begins", **hover)
-    ring = {"size": 13, "symbol": "circle-open", "color": PALETTE[6], "line": {"width": 2}}
-    held = go.Scatter(x=held_x, y=held_y, mode="markers", marker=ring, name="the frame before is held", hoverinfo="skip")
-    figure = go.Figure([marks, held])
-    lines = [_line(frame_start(f)) for f in range(cells_shown + 1)]
-    title = "Every frame belongs to the 40 ms in which it appears"
-    figure.update_layout(title=title, shapes=lines, height=120 + 52 * len(names), legend={"orientation": "h", "y": 1.16})
-    figure.update_yaxes(type="category", categoryorder="array", categoryarray=names[::-1], showgrid=False)
-    figure.update_xaxes(title="seconds from the first frame on; a line every 40 ms", range=[-0.008, seconds], showgrid=False)
-    figure.update_layout(margin={"l": 130, "t": 90}, showlegend=True)
-    return figure
+    shifts = np.arange(-reach, reach + 1)
+    figure = go.Figure()
+    for name, values in found.items():
+        share = (np.asarray(values)[:, None] == shifts).mean(axis=0)
+        figure.add_bar(x=shifts.tolist(), y=short(share), name=name)
+    axes = {"xaxis_title": "offset found, frames", "yaxis_title": "share of clips"}
+    figure.update_layout(title=titled(title, network=network), height=380, **axes)
+    figure.update_layout(legend={"orientation": "h", "y": 1.12}, barmode="group")
+    return figure.update_yaxes(tickformat=".0%")
 
 
-def cut(frames: np.ndarray, waveform: np.ndarray, mel: np.ndarray, first: int, count: int) -> tuple:
-    """Frames [first, first + count) of a track with their sound and mel frames, all by the grid."""
-    stop = first + count
-    if not 0 <= first < stop <= min(len(frames), frames_in(len(waveform))):
-        raise ValueError(f"frames {first} to {stop} of a track of {len(frames)}")
-    return frames[first:stop], waveform[samples_for(first) : samples_for(stop)], mel[:, mels_for(first) : mels_for(stop)]
+def on_the_grid(films: dict, *, seconds: float = 0.4):
+    """Draw in which 40 ms of the grid the frames of each film begin.
+
+    A mark is a frame; its colour changes with the 40 ms. A ring stands where no frame begins: the
+    frame before is held there.
+
+    Args:
+        films: {name: (times (K,) in seconds from the film's first frame on, grid frames (K,) as
+            `dsel.prepare.decode.frame_grid` gives them)}.
+        seconds: how much of each film is drawn.
+    """
+    import plotly.graph_objects as go
+
+    drawn = int(np.ceil(seconds * FPS - 1e-6))  # grid frames
+    begins = {"x": [], "y": [], "text": [], "colour": []}
+    held = {"x": [], "y": []}
+    for name, (times, frames) in films.items():
+        times, frames = np.asarray(times), np.asarray(frames)
+        shown = (times < seconds - 1e-6) & (frames < drawn)
+        for time, frame in zip(times[shown], frames[shown], strict=True):
+            begins["x"].append(round(float(time), 4))
+            begins["y"].append(name)
+            begins["text"].append(f"{name}: {1000 * time:.1f} ms, grid frame {frame}")
+            begins["colour"].append(PALETTE[frame % 2])
+        empty = sorted(set(range(drawn)) - {int(frame) for frame in frames})
+        held["x"] += [round((frame + 0.5) / FPS, 4) for frame in empty]
+        held["y"] += [name] * len(empty)
+    marker = {"size": 13, "color": begins.pop("colour")}
+    style = {"mode": "markers", "hovertemplate": "%{text}<extra></extra>"}
+    marks = go.Scatter(**begins, **style, marker=marker, name="a frame begins")
+    ring = {"size": 13, "symbol": "circle-open", "color": GREY, "line": {"width": 2}}
+    style = {"mode": "markers", "marker": ring, "hoverinfo": "skip"}
+    rings = go.Scatter(**held, **style, name="the frame before is held")
+    figure = go.Figure([marks, rings])
+    title, legend = "Every frame belongs to the 40 ms in which it appears", {"y": 1.16}
+    figure.update_layout(title=title, shapes=_grid_lines(drawn), height=120 + 52 * len(films))
+    figure.update_layout(margin={"l": 130, "t": 90}, legend={"orientation": "h", **legend})
+    order = {"categoryorder": "array", "categoryarray": list(films)[::-1]}
+    figure.update_yaxes(type="category", showgrid=False, **order)
+    title = "seconds from the first frame on; a line every 40 ms"
+    figure.update_xaxes(title=title, range=[-0.008, seconds], showgrid=False)
+    return figure.update_layout(showlegend=True)
+
+
+# --- Parts of figures -----------------------------------------------------------------------------
 
 
 def _stack(rows: int, heights: list[float], names: list[str]):
-    """Panels under each other that share the time axis."""
+    """Make a figure of panels under each other that share the time axis.
+
+    Args:
+        rows: their number.
+        heights: their shares of the height.
+        names: titles of their y axes.
+    """
     from plotly.subplots import make_subplots
 
-    figure = make_subplots(rows, 1, shared_xaxes=True, row_heights=heights, vertical_spacing=0.035)
+    shape = {"shared_xaxes": True, "row_heights": heights, "vertical_spacing": 0.035}
+    figure = make_subplots(rows, 1, **shape)
     figure.update_layout(showlegend=False, margin={"l": 75, "t": 70})
     figure.update_xaxes(showgrid=False, zeroline=False)
     figure.update_yaxes(showgrid=False, zeroline=False)
@@ -364,41 +463,101 @@ def _stack(rows: int, heights: list[float], names: list[str]):
 
 
 def _strip(figure, frames: np.ndarray, row: int) -> None:
-    """Draw the frames, each over its own 40 ms. (An invisible trace gives the panel its axes.)"""
+    """Draw frames (T, H, W, 3) into a row, each over its own 40 ms.
+
+    An invisible trace gives the panel its axes and its hover text.
+    """
     import plotly.graph_objects as go
 
-    end = frame_start(len(frames))
-    hover = [f"frame {f}" for f in range(len(frames))]
-    middle = [round((f + 0.5) / FPS, 4) for f in range(len(frames))]
-    dots = {"mode": "markers", "marker": {"opacity": 0}, "text": hover, "hovertemplate": "%{text}<extra></extra>"}
-    figure.add_trace(go.Scatter(x=middle, y=[0.5] * len(frames), showlegend=False, **dots), row, 1)
-    place = {"xref": "x", "yref": "y" if row == 1 else f"y{row}", "x": 0, "y": 1, "sizex": end, "sizey": 1}
-    figure.add_layout_image(source=film_strip(frames), sizing="stretch", layer="below", **place)
+    T = len(frames)
+    middles = [round((f + 0.5) / FPS, 4) for f in range(T)]
+    hover = {"text": [f"frame {f}" for f in range(T)], "hovertemplate": "%{text}<extra></extra>"}
+    dots = {"mode": "markers", "marker": {"opacity": 0}, "showlegend": False}
+    figure.add_trace(go.Scatter(x=middles, y=[0.5] * T, **dots, **hover), row, 1)
+    axes = {"xref": "x", "yref": "y" if row == 1 else f"y{row}"}
+    box = {"x": 0, "y": 1, "sizex": frame_start(T), "sizey": 1, "sizing": "stretch"}
+    figure.add_layout_image(source=film_strip(frames), layer="below", **axes, **box)
     figure.update_yaxes(range=[0, 1], showticklabels=False, row=row, col=1)
 
 
-def _mel(mel: np.ndarray, x0: float = MEL_HOP / 2 / SAMPLE_RATE):
+def _mel(mel: np.ndarray, begin: float = FIRST_MEL):
+    """Return a log-mel (mels, M) as a heatmap whose first column lies at `begin` seconds."""
     import plotly.graph_objects as go
 
-    return go.Heatmap(
-        z=short(mel, 1),
-        x0=x0,
-        dx=MEL_HOP / SAMPLE_RATE,
-        colorscale="Viridis",
-        showscale=False,
-        hovertemplate="%{x:.3f} s, band %{y}: %{z:.1f}<extra></extra>",
-    )
+    hover = {"hovertemplate": "%{x:.3f} s, band %{y}: %{z:.1f}<extra></extra>"}
+    look = {"colorscale": "Viridis", "showscale": False}
+    return go.Heatmap(z=short(mel, 1), x0=begin, dx=MEL_HOP / SAMPLE_RATE, **look, **hover)
+
+
+def _mouth_over_loudness(figure, mouths, opening, mel, begin: float) -> None:
+    """Draw the strip of mouths in row 1, and their opening and the loudness in row 2.
+
+    Args:
+        figure: the plotly figure, see `_stack`.
+        mouths, opening, mel: (T, h, w, 3), (T,), (mels, M).
+        begin: where the first mel frame lies, in seconds.
+    """
+    import plotly.graph_objects as go
+
+    _strip(figure, mouths, row=1)
+    middles = (np.arange(len(mouths)) + 0.5) / FPS
+    face = {"mode": "lines+markers", "line": {"color": COLOURS["face"], "width": 3}}
+    mouth = go.Scatter(x=short(middles), y=short(opening, 3), name="mouth opening", **face)
+    figure.add_trace(mouth, 2, 1)
+    stretched = np.min(opening) + loudness(mel) * (np.max(opening) - np.min(opening))
+    audio = {"mode": "lines", "line": {"color": COLOURS["audio"], "width": 2}}
+    time = {"x0": begin, "dx": MEL_HOP / SAMPLE_RATE}
+    figure.add_trace(go.Scatter(**time, y=short(stretched, 3), name="loudness", **audio), 2, 1)
+    figure.update_layout(shapes=_grid_lines(len(mouths)))
+
+
+def _curve(figure, shifts, losses, at: int, chance: float, name: str, *, row: int, col: int):
+    """Draw the content loss against the shift, with a dot on it and a dotted line at chance.
+
+    Args:
+        figure: the plotly figure.
+        shifts, losses: the curve, (S,).
+        at: the number of the shift with the dot; outside 0 .. S - 1: no dot.
+        chance: the loss where nothing is known.
+        name: the text at the dotted line.
+        row, col: the panel.
+    """
+    import plotly.graph_objects as go
+
+    x, y = [int(k) for k in shifts], short(losses)
+    dotted = slice(at, at + 1) if 0 <= at < len(x) else slice(0, 0)
+    line = {"mode": "lines", "line": {"color": COLOURS["content"]}, "showlegend": False}
+    figure.add_trace(go.Scatter(x=x, y=y, **line), row, col)
+    dot = {"mode": "markers", "marker": {"size": 14, "color": PALETTE[1]}, "showlegend": False}
+    figure.add_trace(go.Scatter(x=x[dotted], y=y[dotted], **dot), row, col)
+    chance_line(figure, chance, name, row=row, col=col)
+    figure.update_yaxes(range=[0, 1.08 * float(np.max(losses))], row=row, col=col)
+    figure.update_xaxes(title="k", row=row, col=col)
+
+
+def _first_column(k: int) -> float:
+    """Return where the first mel frame lies, in seconds, if the sound is late by k frames."""
+    return round(FIRST_MEL + frame_start(k), 5)
+
+
+def _signed(k: int) -> str:
+    """Write a shift with its sign; 0 has none."""
+    return f"{k:+d}" if k else "0"
 
 
 def _window(t: int) -> dict:
+    """Describe the box around window t."""
     start, end = window_span(t)
-    return {"type": "rect", "xref": "x", "yref": "paper", "x0": start, "x1": end, "y0": 0, "y1": 1, **WINDOW}
+    ends = {"xref": "x", "yref": "paper", "x0": start, "x1": end, "y0": 0, "y1": 1}
+    return {"type": "rect", **ends, **WINDOW_LOOK}
 
 
-def _lines(T: int) -> list[dict]:
+def _grid_lines(T: int) -> list[dict]:
+    """Describe the lines of the grid, one at the start of each of T frames and one at the end."""
     return [_line(frame_start(f)) for f in range(T + 1)]
 
 
-def _line(x: float) -> dict:
-    place = {"xref": "x", "yref": "paper", "x0": x, "x1": x, "y0": 0, "y1": 1}
-    return {"type": "line", **place, "line": {"color": GRID, "width": 1, "dash": "dot"}}
+def _line(x: float, width: int = 1, dash: str = "dot") -> dict:
+    """Describe a vertical line through all panels."""
+    ends = {"xref": "x", "yref": "paper", "x0": x, "x1": x, "y0": 0, "y1": 1}
+    return {"type": "line", **ends, "line": {"color": GRID_COLOUR, "width": width, "dash": dash}}

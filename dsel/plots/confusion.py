@@ -1,198 +1,233 @@
-"""Figures of notebook 05: arrays in, plotly figure out, moving without a kernel. The family of `dsel.plots.losses`."""
+"""Figures of notebook 05, the disentanglement losses: arrays in, plotly figures out.
+
+    tables             K x K probabilities side by side
+    beside             curves in panels side by side
+    directions         a descent in the plane, with slider and play button
+    row_under_scale    one softmax under a slider for the scale w
+    losses_under       the four losses while training, under a slider over runs
+
+All of them move without a kernel. What notebooks 03 to 05 share is in `dsel.plots.losses`. plotly
+is imported where it is used. (Source: ours.)
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
 from dsel.plots.losses import softmax
-from dsel.plots.style import COLOURS, NAMES, PALETTE, SYMBOLS, hide_axes, short, slider
+from dsel.plots.style import (
+    COLOURS,
+    NAMES,
+    PALETTE,
+    STREAM_SYMBOLS,
+    animated,
+    chance_line,
+    hide_axes,
+    match_colours,
+    short,
+    slider,
+)
 
-BELOW = {"orientation": "h", "y": -0.25}  # a legend under the figure
+__all__ = ["beside", "directions", "losses_under", "row_under_scale", "tables"]
+
+SMOOTHED = 10  # steps over which `losses_under` takes the mean
 
 
-def tables(named: dict, *, title: str, columns: int = 2):
-    """K x K tables of probabilities, rows questions and columns answers, one colour scale from 0 to 1: {heading: (K, K)}.
+def tables(arrays: dict, *, title: str, columns: int = 2):
+    """Draw tables of probabilities side by side, on one colour scale from 0 to 1.
 
     Under each heading stands the mean probability of the match, the diagonal.
+
+    Args:
+        arrays: {heading: (K, K)}, rows are questions, columns answers.
+        title: of the figure.
+        columns: tables in a row.
     """
     import plotly.graph_objects as go
     from plotly.subplots import make_subplots
 
-    rows = -(-len(named) // columns)
-    arrays = [np.asarray(table, np.float64) for table in named.values()]
-    heads = [f"{head}<br>match: {np.diag(table).mean():.2f}" for head, table in zip(named, arrays, strict=True)]
-    figure = make_subplots(rows, columns, subplot_titles=heads, horizontal_spacing=0.05, vertical_spacing=0.25 / rows)
-    for k, table in enumerate(arrays):
-        hover = "question %{y}, answer %{x}: %{z}<extra></extra>"
-        picture = go.Heatmap(z=short(table), coloraxis="coloraxis", hovertemplate=hover)
-        figure.add_trace(picture, row=k // columns + 1, col=k % columns + 1)
+    rows = -(-len(arrays) // columns)
+    means = {heading: np.diag(np.asarray(p, np.float64)).mean() for heading, p in arrays.items()}
+    headings = [f"{heading}<br>match: {mean:.2f}" for heading, mean in means.items()]
+    spacing = {"horizontal_spacing": 0.05, "vertical_spacing": 0.25 / rows}
+    figure = make_subplots(rows, columns, subplot_titles=headings, **spacing)
+    hover = "question %{y}, answer %{x}: %{z}<extra></extra>"
+    for k, p in enumerate(arrays.values()):
+        heatmap = go.Heatmap(z=short(p), coloraxis="coloraxis", hovertemplate=hover)
+        figure.add_trace(heatmap, row=k // columns + 1, col=k % columns + 1)
     hide_axes(figure)
     figure.update_yaxes(autorange="reversed")
     figure.update_annotations(font_size=13)
     scale = {"colorscale": "Viridis", "cmin": 0, "cmax": 1, "colorbar": {"title": "p"}}
-    longest = max(len(line) for head in heads for line in head.split("<br>"))
-    size = {"width": max(220, 8 * longest) * columns + 130, "height": 280 * rows + 100, "margin": {"t": 110, "b": 20}}
-    return figure.update_layout(title={"text": title, "y": 0.97}, coloraxis=scale, **size)
+    longest = max(len(line) for heading in headings for line in heading.split("<br>"))
+    size = {"width": max(220, 8 * longest) * columns + 130, "height": 280 * rows + 100}
+    look = {"title": {"text": title, "y": 0.97}, "margin": {"t": 110, "b": 20}}
+    return figure.update_layout(coloraxis=scale, **size, **look)
 
 
 def beside(panels: dict, x, *, x_name: str, y_names, colours: dict, log_y: bool = False, dashed=()):
-    """Curves in panels side by side: {heading: {name: (len(x),)}}; one legend, a name has one colour everywhere."""
+    """Draw curves in panels side by side; a name has one colour and one entry in the legend.
+
+    Args:
+        panels: {heading: {name: (len(x),)}}.
+        x: the positions of all curves.
+        x_name: title of the x axes.
+        y_names: title of the y axis of each panel.
+        colours: {name: colour}.
+        log_y: whether the y axes are logarithmic.
+        dashed: names whose lines are dashed.
+    """
     import plotly.graph_objects as go
     from plotly.subplots import make_subplots
 
     figure = make_subplots(1, len(panels), subplot_titles=list(panels), horizontal_spacing=0.12)
-    shown = set()
-    for column, (curves, y_name) in enumerate(zip(panels.values(), y_names, strict=True), start=1):
+    mode, listed = "lines" if len(x) > 20 else "lines+markers", set()
+    for col, (curves, y_name) in enumerate(zip(panels.values(), y_names, strict=True), start=1):
         for name, y in curves.items():
-            style = {"color": colours[name], "width": 3, "dash": "dash" if name in dashed else "solid"}
-            mode = "lines" if len(x) > 20 else "lines+markers"
-            curve = go.Scatter(x=list(x), y=short(y), name=name, mode=mode, line=style, showlegend=name not in shown)
-            figure.add_trace(curve, row=1, col=column)
-            shown.add(name)
-        figure.update_yaxes(title=y_name, type="log" if log_y else None, row=1, col=column)
+            dash = "dash" if name in dashed else "solid"
+            line = {"color": colours[name], "width": 3, "dash": dash}
+            curve = go.Scatter(x=list(x), y=short(y), name=name, mode=mode, line=line)
+            figure.add_trace(curve.update(showlegend=name not in listed), row=1, col=col)
+            listed.add(name)
+        figure.update_yaxes(title=y_name, type="log" if log_y else None, row=1, col=col)
     figure.update_xaxes(title=x_name)
-    return figure.update_layout(height=430, width=980, legend=BELOW)
+    return figure.update_layout(height=430, width=980, legend={"orientation": "h", "y": -0.25})
 
 
 def directions(descents: dict, steps):
-    """Points in the plane by direction alone, while they move: a slider and a play button over the recorded steps.
+    """Draw the directions of points in the plane while they move, with slider and play button.
 
-    descents: {setting: {head: (S, 2, B, N) angles in radians, face first}}, one column a setting, one row a head.
-    Colour = track, number = window, outer squares = face, inner circles = audio. steps (S,): their numbers.
+    Colour is the track, the number the window; squares outside are faces, circles inside sounds.
+
+    Args:
+        descents: {setting: {head: (S, 2, B, N) angles in radians, face first}}; a column per
+            setting, a row per head.
+        steps: the numbers of the recorded steps, (S,).
     """
     import plotly.graph_objects as go
     from plotly.subplots import make_subplots
 
     heads = list(next(iter(descents.values())))
-    panels = [np.asarray(descent[head], np.float64) for head in heads for descent in descents.values()]
+    panels = [np.asarray(d[head], np.float64) for head in heads for d in descents.values()]
+    radius = np.array([1.0, 0.68])[:, None, None]  # faces outside, sounds inside
 
-    def positions(k):
-        radius = np.array([1.0, 0.68])[:, None, None]
-        return [{"x": short(radius * np.cos(a[k])), "y": short(radius * np.sin(a[k]))} for a in panels]
+    def positions(angles: np.ndarray) -> dict:
+        both = {"x": radius * np.cos(angles), "y": radius * np.sin(angles)}
+        return {axis: short(values.ravel()) for axis, values in both.items()}
 
-    def flat(position):
-        return {axis: np.ravel(values).tolist() for axis, values in position.items()}
-
-    stream, track, window = np.indices(panels[0].shape[1:]).reshape(3, -1)
-    look = {
-        "mode": "markers+text",
-        "text": [str(t + 1) for t in window],
-        "textfont": {"size": 10, "color": "white"},
-        "marker": {
-            "size": 17,
-            "opacity": 0.8,
-            "color": [PALETTE[i] for i in track],
-            "symbol": [SYMBOLS[("face", "audio")[m]] for m in stream],
-        },
-        "hovertext": [
-            f"{('face', 'audio')[m]}, track {i + 1}, window {t + 1}" for m, i, t in zip(stream, track, window, strict=True)
-        ],
-        "hoverinfo": "text",
-        "showlegend": False,
-    }
-    figure = make_subplots(
-        len(heads),
-        len(descents),
-        column_titles=list(descents),
-        row_titles=[f"{head} head" for head in heads],
-        horizontal_spacing=0.02,
-        vertical_spacing=0.03,
-    )
-    for n, position in enumerate(positions(len(panels[0]) - 1)):  # at rest: the end
-        figure.add_trace(go.Scatter(**flat(position), **look), row=n // len(descents) + 1, col=n % len(descents) + 1)
-    everything = list(range(len(panels)))
+    rows = [f"{head} head" for head in heads]
+    spacing = {"horizontal_spacing": 0.02, "vertical_spacing": 0.03}
+    titles = {"column_titles": list(descents), "row_titles": rows}
+    figure = make_subplots(len(heads), len(descents), **titles, **spacing)
+    look = _direction_marks(panels[0].shape[1:])
+    for n, angles in enumerate(panels):  # at rest: the last step
+        row, col = n // len(descents) + 1, n % len(descents) + 1
+        figure.add_trace(go.Scatter(**positions(angles[-1]), **look), row=row, col=col)
     figure.frames = [
-        go.Frame(data=[go.Scatter(**flat(p)) for p in positions(k)], name=str(step), traces=everything)
+        go.Frame(
+            data=[go.Scatter(**positions(angles[k])) for angles in panels],
+            name=str(step),
+            traces=list(range(len(panels))),
+        )
         for k, step in enumerate(steps)
-    ]
-    still = {"mode": "immediate", "frame": {"duration": 0, "redraw": False}, "transition": {"duration": 0}}
-    moves = [{"label": f.name, "method": "animate", "args": [[f.name], still]} for f in figure.frames]
-    run = {"frame": {"duration": 90, "redraw": False}, "transition": {"duration": 60}}
-    buttons = [
-        {"label": "▶ play", "method": "animate", "args": [None, run]},
-        {"label": "❚❚", "method": "animate", "args": [[None], still]},
     ]
     hide_axes(figure)
     figure.update_xaxes(range=[-1.25, 1.25])
     figure.update_yaxes(range=[-1.25, 1.25])
-    return figure.update_layout(
-        sliders=[slider(moves, "step", active=len(moves) - 1) | {"x": 0.14, "len": 0.82}],
-        updatemenus=[
-            {
-                "type": "buttons",
-                "direction": "left",
-                "buttons": buttons,
-                "x": 0.0,
-                "y": 0.0,
-                "xanchor": "left",
-                "yanchor": "top",
-                "pad": {"t": 45},
-            }
-        ],
-        width=1000,
-        height=650,
-        margin={"l": 20, "r": 50, "t": 60, "b": 110},
-    )
+    names = [frame.name for frame in figure.frames]
+    controls = animated(names, duration=90, pad=40, redraw=False, active=len(names) - 1)
+    size = {"width": 1000, "height": 650, "margin": {"l": 20, "r": 50, "t": 60, "b": 110}}
+    return figure.update_layout(**controls, **size)
+
+
+def _direction_marks(shape: tuple[int, int, int]) -> dict:
+    """Describe the marks of 2 x B x N points: colour, symbol, number and hover text of each."""
+    stream, track, window = np.indices(shape).reshape(3, -1)
+    streams = [("face", "audio")[m] for m in stream]
+    marker = {
+        "size": 17,
+        "opacity": 0.8,
+        "color": [PALETTE[i] for i in track],
+        "symbol": [STREAM_SYMBOLS[name] for name in streams],
+    }
+    places = zip(streams, track + 1, window + 1, strict=True)
+    return {
+        "mode": "markers+text",
+        "text": [str(t + 1) for t in window],
+        "textfont": {"size": 10, "color": "white"},
+        "marker": marker,
+        "hovertext": [f"{name}, track {i}, window {t}" for name, i, t in places],
+        "hoverinfo": "text",
+        "showlegend": False,
+    }
 
 
 def row_under_scale(cosines, match: int, ws, *, w: float):
-    """One row of cosines (K,) under a slider for w: its softmax, and what matching and confusion make of it."""
+    """Draw the softmax of one row of cosines, with its two losses, under a slider for the scale w.
+
+    Args:
+        cosines: (K,), of one anchor.
+        match: the number of the match.
+        ws: positions of the slider.
+        w: where it starts.
+    """
     import plotly.graph_objects as go
 
     cosines = np.asarray(cosines, np.float64)
     K = len(cosines)
 
-    def state(w):
+    def state(w: float) -> tuple[list, str]:
         q = softmax(w * cosines)
-        confusion = -np.log(q).mean() - np.log(K)
-        return short(q), f"w = {w:g}: matching loss {-np.log(q[match]):.2f}, confusion loss − log K = {confusion:.2f}"
+        matching, confusion = -np.log(q[match]), -np.log(q).mean() - np.log(K)
+        losses = f"matching loss {matching:.2f}, confusion loss − log K = {confusion:.2f}"
+        return short(q), f"w = {w:g}: {losses}"
 
-    colours = [COLOURS["content"] if k == match else "#b5b5b5" for k in range(K)]
     y, title = state(w)
-    figure = go.Figure(go.Bar(x=list(range(1, K + 1)), y=y, marker={"color": colours}))
-    figure.add_hline(y=1 / K, line={"dash": "dot", "color": COLOURS["chance"]}, annotation_text="1/K: no idea")
+    bars = go.Bar(x=list(range(1, K + 1)), y=y, marker={"color": match_colours(K, match)})
+    figure = go.Figure(bars)
+    chance_line(figure, 1 / K, "1/K: chance")
     steps = []
     for value in ws:
         y, text = state(value)
-        steps.append({"label": f"{value:g}", "method": "update", "args": [{"y": [y]}, {"title.text": text}]})
+        changes = [{"y": [y]}, {"title.text": text}]
+        steps.append({"label": f"{value:g}", "method": "update", "args": changes})
     figure.update_xaxes(title="audio window τ (blue: the match)", dtick=1, showgrid=False)
     figure.update_yaxes(title="softmax", range=[0, 1.02])
-    return figure.update_layout(
-        title=title, width=780, height=480, sliders=[slider(steps, "w", y=-0.18, active=list(ws).index(w))]
-    )
+    bar = slider(steps, "w", y=-0.18, active=list(ws).index(w))
+    return figure.update_layout(title=title, width=780, height=480, sliders=[bar])
 
 
-def losses_under(runs: dict, titles: dict, *, every: int, chance: dict, name: str = "λ", active: int = 0):
-    """The four losses as multiples of log K while training, under a slider over runs.
+def losses_under(runs: dict, titles: dict, *, every: int, chance: dict, name="λ", active: int = 0):
+    """Draw the four losses while training, as multiples of log K, under a slider over runs.
 
-    runs: {λ: {"content": (steps,), ...}}; titles: {λ: text}; chance: {"content": log K, ...}. Smoothed over 10 steps.
+    Args:
+        runs: {value of the setting: {"content": (steps,), ...}}.
+        titles: {value of the setting: title}.
+        every: how many steps lie between two points; each is the mean of the 10 steps up to it.
+        chance: {"content": log K, ...}.
+        name: of the setting.
+        active: the number of the run at the start.
     """
     import plotly.graph_objects as go
 
     def smooth(y):
-        return np.convolve(y, np.ones(10) / 10, mode="valid")[::every]
+        return np.convolve(y, np.ones(SMOOTHED) / SMOOTHED, mode="valid")[::every]
 
-    settings = list(runs)
-    curves = {value: [short(smooth(runs[value][key]) / chance[key], 3) for key in chance] for value in settings}
-    x = [10 + every * k for k in range(len(curves[settings[0]][0]))]
-    figure = go.Figure(
-        [
-            go.Scatter(x=x, y=y, name=NAMES[key], line={"color": COLOURS[key], "width": 3})
-            for key, y in zip(chance, curves[settings[active]], strict=True)
-        ]
-    )
-    label = {"annotation_text": "log K: no idea", "annotation_position": "right"}  # beside the curves, not over them
-    figure.add_hline(y=1, line={"dash": "dot", "color": COLOURS["chance"]}, **label)
-    steps = [
-        {"label": f"{value:g}", "method": "update", "args": [{"y": curves[value]}, {"title.text": titles[value]}]}
-        for value in settings
-    ]
-    top = max(max(y) for ys in curves.values() for y in ys)
-    figure.update_yaxes(title="loss / log K", range=[0, min(4.5, 1.05 * top)])
+    values = list(runs)
+    curves = {v: [short(smooth(runs[v][key]) / chance[key], 3) for key in chance] for v in values}
+    x = [SMOOTHED + every * k for k in range(len(curves[values[0]][0]))]
+    figure = go.Figure()
+    for y, key in zip(curves[values[active]], chance, strict=True):
+        line = {"color": COLOURS[key], "width": 3}
+        figure.add_trace(go.Scatter(x=x, y=y, name=NAMES[key], line=line))
+    chance_line(figure, 1, "log K: chance", annotation_position="right")  # beside the curves
+    steps = []
+    for v in values:
+        changes = [{"y": curves[v]}, {"title.text": titles[v]}]
+        steps.append({"label": f"{v:g}", "method": "update", "args": changes})
+    highest = max(max(y) for ys in curves.values() for y in ys)
+    figure.update_yaxes(title="loss / log K", range=[0, min(4.5, 1.05 * highest)])
     figure.update_xaxes(title="step")
-    return figure.update_layout(
-        title={"text": titles[settings[active]], "font": {"size": 15}},
-        width=940,
-        height=560,
-        sliders=[slider(steps, name, y=-0.16, active=active)],
-    )
+    title = {"text": titles[values[active]], "font": {"size": 15}}
+    bar = slider(steps, name, y=-0.16, active=active)
+    return figure.update_layout(title=title, width=940, height=560, sliders=[bar])

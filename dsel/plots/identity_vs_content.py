@@ -1,4 +1,11 @@
-"""The picture the whole repository is for: audio embeddings of people never trained on, identity head against content head."""
+"""The main figure: strangers' voices as the identity head and as the content head see them.
+
+    plot                          the command `dsel plot`: draw the figure for a run and a corpus
+    identity_against_content      the figure for embeddings at hand (notebook 00)
+    few_speakers                  the tracks that it can show
+
+(Source: ours.)
+"""
 
 from __future__ import annotations
 
@@ -9,23 +16,36 @@ import numpy as np
 from dsel.corpus.tracks import Corpus
 from dsel.corpus.tracks import open as open_corpus
 from dsel.evaluate.embeddings import Embeddings, embed_tracks, window_labels
+from dsel.evaluate.names import speaker_names, track_names
 from dsel.evaluate.points import sound_class
 from dsel.evaluate.vectors import neighbour_purity, purity_chance
-from dsel.plots import projection
-from dsel.plots import style as plots
 from dsel.plots.maps import two_maps
+from dsel.plots.projection import umap_2d
+from dsel.plots.style import use_template, write_figure
 from dsel.train.released import load_model
 from dsel.utils.errors import BadInput
 
-SPEAKERS = 8  # more than a legend can name would not be told apart
+__all__ = ["HEADS_SHOWN", "SPEAKERS", "few_speakers", "identity_against_content", "plot"]
+
+SPEAKERS = 8  # more speakers than a reader can tell apart by colour
 HEADS_SHOWN = ("identity", "content")  # left, right
-STRIDE = 5  # windows one frame apart share 4 of 5 frames; every fifth is new
+STRIDE = 5  # windows one frame apart share 4 of 5 frames; every fifth window is new
 
 
-def plot(run, data, out, *, split: str = "test", seed: int = 0, progress: bool = True) -> dict[str, dict[str, float]]:
-    """Draw the map of a run on a split into `out` (.html or .png). Returns the purity figures written under its title.
+def plot(run, data, out, *, split: str = "test", seed: int = 0, progress: bool = True) -> dict:
+    """Draw the figure for a run on a split of a corpus and write it to a file; see `dsel plot`.
 
-    See `dsel plot --help`. Raises BadInput for a missing run, an empty split or another file type.
+    Args:
+        run: the run folder, or the name of a released network.
+        data: the corpus.
+        out: the file, .html or .png.
+        split: which tracks are shown.
+        seed: of UMAP.
+        progress: whether to show progress bars.
+    Returns:
+        the purity that stands under the title, as `identity_against_content` returns it.
+    Raises:
+        BadInput: there is no such run, the split is empty, or `out` is another file type.
     """
     if Path(out).suffix not in (".html", ".png"):
         raise BadInput(f"{out}: figures are written as .html or .png")
@@ -33,55 +53,70 @@ def plot(run, data, out, *, split: str = "test", seed: int = 0, progress: bool =
     tracks = few_speakers(corpus, split)
     if not tracks:
         raise BadInput(f"{corpus.path}: no tracks in the split {split!r}")
-    e = embed_tracks(model, corpus.cache(model.config.face_size, tracks=tracks, progress=progress), tracks, progress=progress)
-    plots.use_template()
-    figure, purity = identity_against_content(corpus, e, seed=seed)
-    plots.write_figure(figure, out)
+    cache = corpus.cache(model.config.face_size, tracks=tracks, progress=progress)
+    e = embed_tracks(model, cache, tracks, progress=progress)
+    use_template()
+    figure, purity = identity_against_content(corpus, e, seed=seed, network=Path(run).name)
+    write_figure(figure, out)
     return purity
 
 
 def few_speakers(corpus: Corpus, split: str, count: int = SPEAKERS):
-    """All tracks of the first few speakers of a split, by name, equally many of each sex where that is known."""
+    """Take all tracks of the first few speakers of a split, equally many of each sex if known."""
     tracks = corpus.split(split)
     sex = {track.speaker: str(track.factors.get("sex", "")) for track in tracks}
-    by_sex = [sorted(name for name in sex if sex[name] == value) for value in sorted(set(sex.values()))]
-    turns = [name for k in range(len(sex)) for names in by_sex for name in names[k : k + 1]]
-    return [track for track in tracks if track.speaker in turns[:count]]
+    groups = [sorted(name for name in sex if sex[name] == s) for s in sorted(set(sex.values()))]
+    in_turn = [name for k in range(len(sex)) for names in groups for name in names[k : k + 1]]
+    return [track for track in tracks if track.speaker in in_turn[:count]]
 
 
-def identity_against_content(corpus: Corpus, e: Embeddings, *, seed: int = 0):
-    """Two UMAP panels of the same sounds, identity head and content head, and the purity their colours may be trusted for.
+def identity_against_content(corpus: Corpus, e: Embeddings, *, seed: int = 0, network: str = ""):
+    """Draw two UMAP maps of the same sounds, with the purity that tells what their colours show.
 
-    Two views: `speaker`, half tracks (about a second of speech, the mean of its windows, as the identity task takes it), and
-    `sound`, single windows of 0.2 s, where phonemes are known and but for pauses.
-    Returns the figure and {view: {head: purity, "chance": ...}}; a point's neighbours are counted in other tracks only.
+    A button chooses what the points are and what colours them. `speaker`: half tracks, the mean of
+    about a second of speech, as the identity task takes it. `sound`: single windows of 0.2 s, where
+    phonemes are known, without pauses. Neighbours of a point are counted in other tracks only.
+
+    Args:
+        corpus: the corpus of the embedded tracks.
+        e: the embeddings.
+        seed: of UMAP.
+        network: which network made the embeddings, for the title.
+    Returns:
+        the figure, and {"speaker" or "sound": {head: purity, "chance": purity}}.
     """
     labels = window_labels(corpus, e)
+    speakers, clips = speaker_names(corpus, e.tracks), track_names(corpus, e.tracks)
+    labels["speaker"] = np.array([speakers[name] for name in labels["speaker"]])
+    labels["clip"] = np.array([clips[track] for track in labels["track"]])
     half = 2 * e.track + (e.window >= np.bincount(e.track)[e.track] / 2)
     firsts = np.unique(half, return_index=True)[1]
     audio = e.vectors["audio"]
-    seconds = {head: np.stack([audio[head][half == h].mean(axis=0) for h in np.unique(half)]) for head in HEADS_SHOWN}
-    points = {
-        "speaker": (seconds, labels["speaker"][firsts], labels["track"][firsts], _hover(labels, firsts, "speaker", "track"))
+    seconds = {
+        head: np.stack([audio[head][half == h].mean(axis=0) for h in np.unique(half)])
+        for head in HEADS_SHOWN
     }
+    hover = _hover(labels, firsts, "clip")
+    points = {"speaker": (seconds, labels["speaker"][firsts], labels["track"][firsts], hover)}
     sound = np.array([sound_class(phoneme) for phoneme in labels["phoneme"]])
     shown = np.flatnonzero((e.window % STRIDE == 0) & (sound != ""))
     if len(shown):
         windows = {head: audio[head][shown] for head in HEADS_SHOWN}
-        hover = _hover(labels, shown, "speaker", "track", "phoneme", "word")
+        hover = _hover(labels, shown, "clip", "phoneme", "word")
         points["sound"] = (windows, sound[shown], labels["track"][shown], hover)
     views, purity, notes = {}, {}, {}
     for view, (vectors, values, tracks, hover) in points.items():
-        found = {head: neighbour_purity(vectors[head], values, tracks) for head in vectors}
-        purity[view] = found | {"chance": purity_chance(values, tracks)}
-        figures = ", ".join(f"{name} {100 * value:.0f} %" for name, value in purity[view].items())
-        notes[f"by {view}"] = f"of the 10 nearest points of other tracks, so many have the same {view}: {figures}"
-        maps = {f"{head} head": projection.umap_2d(x, seed=seed) for head, x in vectors.items()}
+        by_head = {head: neighbour_purity(x, values, tracks) for head, x in vectors.items()}
+        purity[view] = by_head | {"chance": purity_chance(values, tracks)}
+        shares = ", ".join(f"{name} {100 * value:.0f} %" for name, value in purity[view].items())
+        notes[f"by {view}"] = f"same {view} among the 10 nearest points of other tracks: {shares}"
+        maps = {f"{head} head": umap_2d(x, seed=seed) for head, x in vectors.items()}
         views[f"by {view}"] = (maps, values, hover)
     title = "Who speaks, and what is said: voices never heard in training"
-    return two_maps(views, title=title, notes=notes), purity
+    return two_maps(views, title=title, notes=notes, network=network), purity
 
 
 def _hover(labels: dict[str, np.ndarray], rows: np.ndarray, *keys: str) -> np.ndarray:
-    """What the pointer shows of each point: the named labels, and when."""
-    return np.array([", ".join(str(labels[key][k]) for key in keys) + f", {labels['time'][k]:.2f} s" for k in rows])
+    """Write what the mouse shows of each point: the labels of these keys, and the time."""
+    texts = zip(*(labels[key][rows].tolist() for key in (*keys, "time")), strict=True)
+    return np.array([", ".join(map(str, text[:-1])) + f", {text[-1]:.2f} s" for text in texts])

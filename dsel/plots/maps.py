@@ -1,44 +1,82 @@
-"""The figures of notebook 07: maps beside the figures that prove or refute them. Arrays in, plotly figures out.
+"""Figures of maps: embeddings projected to the plane, and the bars that prove or refute them.
 
-plotly is imported where it is used. (Source: ours.)
+    two_maps          maps side by side, with buttons        notebooks 00 and 10, `dsel plot`
+    maps_row          maps side by side                      notebook 07
+    maps_and_proof    maps, and a count made in the space    notebook 07
+    joined_pairs      faces and voices in one map            notebook 07
+    emergence         maps over a training, with a slider    notebook 07
+    explored          one state of `EmbeddingExplorer`       notebook 07
+    two_questions     one state of `RetrievalExplorer`       notebook 07
+
+Arrays in, plotly figures out. A map is P points: plane (P, 2), labels (P,) that colour it, hover
+(P,) the text under the mouse. `network` says in the title which network is shown. plotly is
+imported where it is used. (Source: ours.)
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from dsel.plots.style import COLOURS, colour_of, symbol_of
+from dsel.plots.style import COLOURS, FAINT_LINE, GREY, colour_of, symbol_of, titled, xy
 
-GREY = "#7F7F7F"
+__all__ = [
+    "add_points",
+    "emergence",
+    "explored",
+    "joined_pairs",
+    "maps_and_proof",
+    "maps_row",
+    "two_maps",
+    "two_questions",
+]
+
+LEGEND = {"itemsizing": "constant", "font": {"size": 12}}  # small enough to show all speakers
+HOVER = "%{text}<extra></extra>"
 
 
 def add_points(
-    figure, plane: np.ndarray, labels: np.ndarray, hover: np.ndarray, *, row=None, col=None, legend="", size=7, rows=None
+    figure,
+    plane: np.ndarray,
+    labels: np.ndarray,
+    hover: np.ndarray,
+    *,
+    row=None,
+    col=None,
+    legend="",
+    size=7,
 ) -> None:
-    """Draw P points into a panel: plane (P, 2), labels (P,) str or numbers, hover (P,).
+    """Draw P points into a panel.
 
-    A class of points is one trace with a colour and a marker of its own, so that a click in the legend hides it; numbers are
-    one trace with a scale of colours. legend: '' for none, else the group that panels share. rows: which points (all).
+    Points with the same label are one trace with a colour and a marker of its own, so that a click
+    in the legend hides them. Labels that are numbers give one trace with a scale of colours.
+
+    Args:
+        figure: the plotly figure.
+        plane, labels, hover: the map, see the top of this file; labels are str or float.
+        row, col: the panel; None: the figure has only one.
+        legend: '' for no legend, else the group that panels share.
+        size: of a marker in pixels.
     """
     import plotly.graph_objects as go
 
-    rows = np.arange(len(plane)) if rows is None else rows
     place = {} if row is None else {"row": row, "col": col}
-    common = {"mode": "markers", "hovertemplate": "%{text}<extra></extra>"}
+    common = {"mode": "markers", "hovertemplate": HOVER}
     if np.asarray(labels).dtype.kind == "f":
-        marker = {"size": size, "opacity": 0.85, "color": labels[rows].round(2).tolist(), "colorscale": "Viridis"}
-        marker |= {"showscale": bool(legend), "colorbar": {"thickness": 12}, "cmin": labels.min(), "cmax": labels.max()}
-        figure.add_trace(
-            go.Scatter(**_xy(plane[rows]), text=hover[rows].tolist(), marker=marker, showlegend=False, **common), **place
-        )
+        colours = {"color": labels.round(2).tolist(), "colorscale": "Viridis"}
+        scale = {"showscale": bool(legend), "colorbar": {"thickness": 12}}
+        marker = {"size": size, "opacity": 0.85, **colours, **scale}
+        marker |= {"cmin": labels.min(), "cmax": labels.max()}
+        trace = go.Scatter(**xy(plane), text=hover.tolist(), marker=marker, **common)
+        figure.add_trace(trace.update(showlegend=False), **place)
         return
-    for c, label in enumerate(sorted(set(labels.tolist()))):
-        mine = rows[labels[rows] == label]
+    for number, label in enumerate(sorted(set(labels.tolist()))):
+        own = labels == label
+        colour = {"color": colour_of(number), "symbol": symbol_of(number)}
         trace = go.Scatter(
-            **_xy(plane[mine]),
-            text=hover[mine].tolist(),
-            marker={"size": size, "opacity": 0.8, "color": colour_of(c), "symbol": symbol_of(c)},
-            name=label,
+            **xy(plane[own]),
+            text=hover[own].tolist(),
+            marker={"size": size, "opacity": 0.8, **colour},
+            name=str(label),
             legendgroup=f"{legend} {label}",
             showlegend=bool(legend),
             **common,
@@ -46,265 +84,296 @@ def add_points(
         figure.add_trace(trace, **place)
 
 
-def maps_row(panels: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]], *, title: str, legend: bool = True):
-    """Maps beside each other: {panel title: (plane (P, 2), labels (P,), hover (P,))}. The legend is that of the first."""
+def maps_row(panels: dict, *, title: str, legend: bool = True, network: str = ""):
+    """Draw maps side by side.
+
+    Args:
+        panels: {panel title: (plane, labels, hover)}.
+        title: of the figure.
+        legend: whether to show one, that of the first panel.
+        network: which network is shown.
+    """
     from plotly.subplots import make_subplots
 
     figure = make_subplots(1, len(panels), subplot_titles=list(panels), horizontal_spacing=0.03)
     for col, (plane, labels, hover) in enumerate(panels.values(), start=1):
-        add_points(figure, plane, labels, hover, row=1, col=col, legend="row" if legend and col == 1 else "")
-    figure.update_annotations(font_size=15 if len(panels) < 3 else 13)  # three headings of a few words do not touch
-    return _bare(figure, title, height=430)
+        group = "row" if legend and col == 1 else ""
+        add_points(figure, plane, labels, hover, row=1, col=col, legend=group)
+    size = 15 if len(panels) < 3 else 13  # three headings of a few words do not touch
+    figure.update_annotations(font_size=size)
+    return _bare(figure, titled(title, network=network), height=430)
 
 
-def maps_and_proof(planes: dict, labels: np.ndarray, hover: np.ndarray, proof: dict, *, title: str, chance: float, of: str):
-    """A row of maps a stage, and at its end the bars that say what may be believed of it.
+def maps_and_proof(
+    planes: dict,
+    labels,
+    hover,
+    proof: dict,
+    *,
+    title: str,
+    chance: float,
+    of: str,
+    network: str = "",
+):
+    """Draw a row of maps per stage, and at its end the bars that say how much of it to believe.
 
-    planes {stage: {head: (P, 2)}}; proof {stage: {head: figure in %}}, for every head of planes and possibly more (the
-    ceiling); chance: drawn through the bars; of: what the bars measure.
+    Args:
+        planes: {stage: {head: plane}}.
+        labels, hover: of the points, the same in all maps.
+        proof: {stage: {head: metric in %}}, for every head of planes and possibly more.
+        title: of the figure.
+        chance: level of the dotted line through the bars, in %.
+        of: what the bars measure.
+        network: which network is shown.
     """
-    import plotly.graph_objects as go
     from plotly.subplots import make_subplots
 
     stages, heads = list(planes), list(next(iter(planes.values())))
-    titles = [f"{stage}: {head} head" for stage in stages for head in heads]
-    for n in range(len(stages)):
-        titles.insert((n + 1) * len(heads) + n, of)
+    bars_at = len(heads) + 1
+    titles = [
+        text for stage in stages for text in (*(f"{stage}: {head} head" for head in heads), of)
+    ]
     figure = make_subplots(
         len(stages),
-        len(heads) + 1,
+        bars_at,
         subplot_titles=titles,
         column_widths=[0.37] * len(heads) + [0.26],
         horizontal_spacing=0.05,
         vertical_spacing=0.12,
     )
-    highest = max(value for found in proof.values() for value in found.values())
     for row, stage in enumerate(stages, start=1):
         for col, head in enumerate(heads, start=1):
-            add_points(figure, planes[stage][head], labels, hover, row=row, col=col, legend="all" if row == col == 1 else "")
-        found = proof[stage]
-        bars = go.Bar(
-            x=list(found),
-            y=list(found.values()),
-            text=[f"{value:.0f}" for value in found.values()],
-            textposition="outside",
-            cliponaxis=False,
-            marker={"color": [COLOURS.get(name, GREY) for name in found]},
-            hovertemplate="%{x}: %{y:.1f} %<extra></extra>",
-            showlegend=False,
-        )
-        figure.add_trace(bars, row, len(heads) + 1)
-        line = {"color": COLOURS["chance"], "dash": "dot"}
-        figure.add_hline(
-            chance, row=row, col=len(heads) + 1, line=line, annotation_text="chance",
-            annotation={"font": {"size": 11}, "bgcolor": "rgba(255,255,255,.8)"},  # it stands on a bar
-        )  # fmt: skip
-    _bare(figure, title, height=420 * len(stages))
-    figure.update_xaxes(visible=True, showgrid=False, tickfont={"size": 12}, col=len(heads) + 1)
-    figure.update_yaxes(visible=True, range=[0, 1.2 * highest], ticksuffix=" %", tickfont={"size": 11}, col=len(heads) + 1)
-    return figure
+            group = "all" if row == col == 1 else ""
+            add_points(figure, planes[stage][head], labels, hover, row=row, col=col, legend=group)
+        _proof_bars(figure, proof[stage], chance, row=row, col=bars_at)
+    _bare(figure, titled(title, network=network), height=420 * len(stages))
+    highest = max(value for metrics in proof.values() for value in metrics.values())
+    shown = {"visible": True, "col": bars_at}
+    figure.update_xaxes(**shown, showgrid=False, tickfont={"size": 12})
+    top = {"range": [0, 1.2 * highest], "ticksuffix": " %", "tickfont": {"size": 11}}
+    return figure.update_yaxes(**shown, **top)
 
 
-def joined_pairs(panels: dict[str, np.ndarray], labels: np.ndarray, hover: np.ndarray, *, title: str):
-    """Faces (circles) and voices (diamonds) of the same P things in one map, each pair joined by a line.
+def _proof_bars(figure, metrics: dict, chance: float, *, row: int, col: int) -> None:
+    """Draw {name: %} as bars with their values, and the line of chance through them."""
+    import plotly.graph_objects as go
 
-    panels {title: plane (2 P, 2), faces first}; labels, hover (P,).
+    bars = go.Bar(
+        x=list(metrics),
+        y=list(metrics.values()),
+        text=[f"{value:.0f}" for value in metrics.values()],
+        textposition="outside",
+        cliponaxis=False,
+        marker={"color": [COLOURS.get(name, GREY) for name in metrics]},
+        hovertemplate="%{x}: %{y:.1f} %<extra></extra>",
+        showlegend=False,
+    )
+    figure.add_trace(bars, row, col)
+    line = {"color": COLOURS["chance"], "dash": "dot"}
+    note = {"font": {"size": 11}, "bgcolor": "rgba(255,255,255,.8)"}  # it stands on a bar
+    text = {"annotation_text": "chance", "annotation": note}
+    figure.add_hline(chance, row=row, col=col, line=line, **text)
+
+
+def joined_pairs(panels: dict, labels, hover, *, title: str, network: str = ""):
+    """Draw the face and the voice of each of P things in one map, each pair joined by a line.
+
+    Args:
+        panels: {panel title: plane (2 P, 2), faces first}.
+        labels, hover: of the P things.
+        title: of the figure.
+        network: which network is shown.
     """
     import plotly.graph_objects as go
     from plotly.subplots import make_subplots
 
-    figure, P = make_subplots(1, len(panels), subplot_titles=list(panels), horizontal_spacing=0.03), len(labels)
-    names = sorted(set(labels.tolist()))
+    P = len(labels)
+    figure = make_subplots(1, len(panels), subplot_titles=list(panels), horizontal_spacing=0.03)
     for col, plane in enumerate(panels.values(), start=1):
         gaps = np.full((P, 2), np.nan)
-        lines = np.stack([plane[:P], plane[P:], gaps], axis=1).reshape(-1, 2)  # face, voice, nothing, face, ...
-        joints = {"x": _or_none(lines[:, 0]), "y": _or_none(lines[:, 1])}
-        line = {"width": 1, "color": "rgba(127,127,127,.45)"}
-        figure.add_trace(go.Scatter(**joints, mode="lines", line=line, hoverinfo="skip", showlegend=False), 1, col)
-        for c, name in enumerate(names):
-            k = np.flatnonzero(labels == name)
+        joints = np.stack([plane[:P], plane[P:], gaps], axis=1)  # (P, 3, 2): face, voice, a gap
+        line = {"width": 1, "color": FAINT_LINE}
+        joints = go.Scatter(**xy(joints), mode="lines", line=line, hoverinfo="skip")
+        figure.add_trace(joints.update(showlegend=False), 1, col)
+        for number, label in enumerate(sorted(set(labels.tolist()))):
+            own = np.flatnonzero(labels == label)
+            symbols = ["circle"] * len(own) + ["diamond-open"] * len(own)
+            marker = {"size": 8, "color": colour_of(number), "opacity": 0.85, "symbol": symbols}
             trace = go.Scatter(
-                **_xy(plane[np.concatenate([k, P + k])]),
+                **xy(plane[np.concatenate([own, P + own])]),
                 mode="markers",
-                marker={
-                    "size": 8,
-                    "color": colour_of(c),
-                    "opacity": 0.85,
-                    "symbol": ["circle"] * len(k) + ["diamond-open"] * len(k),
-                },
-                text=[f"{kind} of {hover[n]}" for kind in ("face", "voice") for n in k],
-                hovertemplate="%{text}<extra></extra>",
-                name=name,
-                legendgroup=name,
+                marker=marker,
+                text=[f"{hover[k]} ({stream})" for stream in ("face", "voice") for k in own],
+                hovertemplate=HOVER,
+                name=str(label),
+                legendgroup=str(label),
                 showlegend=col == 1,
             )
             figure.add_trace(trace, 1, col)
-    return _bare(figure, title, height=460)
+    return _bare(figure, titled(title, network=network), height=460)
 
 
 def emergence(
-    steps: list, planes: dict[str, list[np.ndarray]], labels: np.ndarray, hover: np.ndarray, notes: list[str], *, title: str
+    steps: list, planes: dict, labels, hover, notes: list[str], *, title: str, network: str = ""
 ):
-    """Maps of the same points at several moments of a training, under plotly's own slider: it moves without a kernel.
+    """Draw maps of the same points at several steps of a training, under a slider.
 
-    planes {head: one (P, 2) a step}; notes: a line under the title for each step, e.g. what was counted then.
+    Args:
+        steps: the training steps, (S,).
+        planes: {head: S planes}.
+        labels, hover: of the points.
+        notes: a line under the title for each step, e.g. what was counted then.
+        title: of the figure.
+        network: which network is shown.
     """
     import plotly.graph_objects as go
     from plotly.subplots import make_subplots
 
-    titles = [f"{head} head" for head in planes]
-    figure = make_subplots(1, len(planes), subplot_titles=titles, horizontal_spacing=0.03)
+    heads = [f"{head} head" for head in planes]
+    figure = make_subplots(1, len(planes), subplot_titles=heads, horizontal_spacing=0.03)
     for col, moments in enumerate(planes.values(), start=1):
-        add_points(figure, moments[0], labels, hover, row=1, col=col, legend="all" if col == 1 else "")
+        group = "all" if col == 1 else ""
+        add_points(figure, moments[0], labels, hover, row=1, col=col, legend=group)
     names = sorted(set(labels.tolist()))
+
+    def state(n: int) -> list:
+        groups = [moments[n][labels == name] for moments in planes.values() for name in names]
+        return [go.Scatter(**xy(points)) for points in groups]
+
+    texts = [titled(title, note, network=network) for note in notes]
     figure.frames = [
-        go.Frame(
-            data=[go.Scatter(**_xy(moments[n][labels == name])) for moments in planes.values() for name in names],
-            layout={"title.text": f"{title}<br><sup>{notes[n]}</sup>"},
-            name=str(step),
-        )
+        go.Frame(data=state(n), layout={"title.text": texts[n]}, name=str(step))
         for n, step in enumerate(steps)
     ]
-    how = {"mode": "immediate", "frame": {"duration": 700, "redraw": True}, "transition": {"duration": 600}}
-    moves = [{"method": "animate", "label": str(step), "args": [[str(step)], how]} for step in steps]
-    _bare(figure, f"{title}<br><sup>{notes[0]}</sup>", height=520)
-    for col, moments in enumerate(planes.values(), start=1):  # one frame of reference for all steps
-        every = np.concatenate(moments)
-        low, high = every.min(axis=0), every.max(axis=0)
+    move = {"mode": "immediate", "frame": {"duration": 700, "redraw": True}}
+    move["transition"] = {"duration": 600}
+    moves = [{"method": "animate", "label": str(s), "args": [[str(s)], move]} for s in steps]
+    _bare(figure, texts[0], height=520)
+    for col, moments in enumerate(planes.values(), start=1):  # the same axes at every step
+        points = np.concatenate(moments)
+        low, high = points.min(axis=0), points.max(axis=0)
         margin = 0.05 * (high - low)
         figure.update_xaxes(range=[low[0] - margin[0], high[0] + margin[0]], col=col)
         figure.update_yaxes(range=[low[1] - margin[1], high[1] + margin[1]], col=col)
-    figure.update_layout(sliders=[{"steps": moves, "currentvalue": {"prefix": "training step: "}, "pad": {"t": 20}}])
-    return figure
+    bar = {"steps": moves, "currentvalue": {"prefix": "training step: "}, "pad": {"t": 20}}
+    return figure.update_layout(sliders=[bar])
 
 
-def explored(plane: np.ndarray, labels: np.ndarray, hover: np.ndarray, at: int, near: np.ndarray, *, title: str):
-    """One map, with a ring around the chosen point and lines to its neighbours `near` in the space of the embeddings."""
+def explored(plane, labels, hover, chosen: int, near: np.ndarray, *, title: str, network: str = ""):
+    """Draw one map with a ring around a point and lines to its nearest neighbours in the space.
+
+    Args:
+        plane, labels, hover: the map.
+        chosen: the number of the ringed point.
+        near: numbers of its nearest points by the embeddings, not by the map.
+        title: of the figure.
+        network: which network is shown.
+    """
     import plotly.graph_objects as go
 
+    gap = np.full(2, np.nan)
+    rays = [point for k in near for point in (plane[chosen], plane[k], gap)]
     figure = go.Figure()
-    rays = np.array([plane[at], [np.nan, np.nan]])[[0, 0, 1]][None].repeat(max(1, len(near)), axis=0)  # (k, 3, 2)
-    rays[: len(near), 1] = plane[near]
-    rays = rays.reshape(-1, 2)
     line = {"width": 1.5, "color": GREY}
-    xy = {"x": _or_none(rays[:, 0]), "y": _or_none(rays[:, 1])}
-    figure.add_trace(go.Scatter(**xy, mode="lines", line=line, hoverinfo="skip", name="its nearest", showlegend=True))
+    rays = go.Scatter(**xy(rays), mode="lines", line=line, hoverinfo="skip", name="its nearest")
+    figure.add_trace(rays.update(showlegend=True))
     add_points(figure, plane, labels, hover, legend="all", size=9)
     ring = {"size": 20, "symbol": "circle-open", "color": "#000", "line": {"width": 3}}
-    here = _xy(plane[[at]])
-    figure.add_trace(go.Scatter(**here, mode="markers", marker=ring, hoverinfo="skip", name="the chosen", showlegend=True))
-    return _bare(figure, title, height=520, width=820)
+    place = {**xy(plane[[chosen]]), "mode": "markers", "marker": ring}
+    figure.add_trace(go.Scatter(**place, hoverinfo="skip", name="the chosen", showlegend=True))
+    return _bare(figure, titled(title, network=network), height=520, width=820)
 
 
-def two_questions(answers: dict[str, tuple[list[str], np.ndarray, np.ndarray]], *, title: str):
-    """Ranked answers to two questions beside each other: {question: (texts, scores (k,), right (k,) bool)}.
+def two_questions(answers: dict, *, title: str, network: str = ""):
+    """Draw the ranked answers of the identity head and of the content head to one question each.
 
-    Bars in the colour of the head that answers, full where the answer is right, hollow where it is not.
+    Bars are full where an answer is right and hollow where it is not.
+
+    Args:
+        answers: {question: (texts (k,), scores (k,), right (k,) bool)}.
+        title: of the figure.
+        network: which network answers.
     """
     import plotly.graph_objects as go
     from plotly.subplots import make_subplots
 
     figure = make_subplots(1, len(answers), subplot_titles=list(answers), horizontal_spacing=0.04)
-    for col, (head, (texts, scores, right)) in enumerate(zip(("identity", "content"), answers.values(), strict=False), start=1):
+    for col, (head, answer) in enumerate(
+        zip(("identity", "content"), answers.values(), strict=False), start=1
+    ):
+        texts, scores, right = answer
+        colours = [COLOURS[head] if yes else "rgba(127,127,127,.25)" for yes in right]
         bars = go.Bar(
             y=[f"{rank}" for rank in range(1, len(texts) + 1)],
             x=np.round(scores, 3).tolist(),
-            text=[f"{'✓' if yes else '✗'} {text}" for text, yes in zip(texts, right, strict=True)],
+            text=[f"{'✓' if yes else '✗'} {t}" for t, yes in zip(texts, right, strict=True)],
             textposition="inside",
             insidetextanchor="start",
             orientation="h",
-            marker={
-                "color": [COLOURS[head] if yes else "rgba(127,127,127,.25)" for yes in right],
-                "line": {"color": COLOURS[head], "width": 2},
-            },
+            marker={"color": colours, "line": {"color": COLOURS[head], "width": 2}},
             hovertemplate="%{text}, cosine %{x:.2f}<extra></extra>",
             showlegend=False,
         )
         figure.add_trace(bars, 1, col)
         figure.update_xaxes(title="cosine", range=[0, 1.02], row=1, col=col)
         figure.update_yaxes(autorange="reversed", showgrid=False, row=1, col=col)
-    figure.update_layout(title=title, height=120 + 44 * max(len(a[0]) for a in answers.values()), width=960)
-    return figure
+    rows = max(len(texts) for texts, _, _ in answers.values())
+    text = titled(title, network=network)
+    return figure.update_layout(title=text, height=120 + 44 * rows, width=960)
 
 
-def _bare(figure, title: str, *, height: int, width: int = 960):
-    """No axes: the coordinates of a map mean nothing."""
-    figure.update_layout(
-        title=title,
-        width=width,
-        height=height,
-        margin={"t": 100, "l": 20, "r": 20, "b": 30},
-        legend={"itemsizing": "constant", "font": {"size": 12}, "tracegroupgap": 0},  # all speakers without scrolling
-    )
-    figure.update_xaxes(visible=False)
-    figure.update_yaxes(visible=False)
-    return figure
+def two_maps(views: dict, *, title: str, notes: dict[str, str], network: str = ""):
+    """Draw maps of the same points side by side; buttons choose what colours them.
 
-
-def _xy(plane: np.ndarray) -> dict[str, list]:
-    return {"x": np.round(plane[:, 0], 3).tolist(), "y": np.round(plane[:, 1], 3).tolist()}
-
-
-def _or_none(values: np.ndarray) -> list:
-    """Numbers for plotly, with None where a line is interrupted."""
-    return [None if np.isnan(value) else round(float(value), 3) for value in values]
-
-
-def two_maps(views: dict[str, tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]], *, title: str, notes: dict[str, str]):
-    """Maps of the same points side by side; buttons choose the view.
-
-    views {button: (maps {panel title: (W, 2)}, labels (W,) that colour the points, hover (W,) text)}, the first is shown at
-    the start; all have the same panels. notes {button: one line under the title, e.g. the purity figures}.
+    Args:
+        views: {button: (maps {panel title: plane}, labels, hover)}, all with the same panels; the
+            first is shown at the start.
+        title: of the figure.
+        notes: {button: a line under the title}, e.g. the purity.
+        network: which network is shown.
     """
     import plotly.graph_objects as go
     from plotly.subplots import make_subplots
 
     first = next(iter(views))
-    figure = make_subplots(1, len(views[first][0]), subplot_titles=list(views[first][0]), horizontal_spacing=0.04)
-    owner = []  # the view that each trace belongs to
+    panels = list(views[first][0])
+    figure = make_subplots(1, len(panels), subplot_titles=panels, horizontal_spacing=0.04)
+    view_of = []  # the view that each trace belongs to
     for view, (maps, labels, hover) in views.items():
-        for c, label in enumerate(sorted(set(labels))):
-            chosen = labels == label
-            for column, points in enumerate(maps.values(), start=1):
+        for number, label in enumerate(sorted(set(labels))):
+            own = labels == label
+            colour = {"color": colour_of(number), "symbol": symbol_of(number)}
+            for col, plane in enumerate(maps.values(), start=1):
                 trace = go.Scatter(
-                    x=points[chosen, 0].tolist(),
-                    y=points[chosen, 1].tolist(),
+                    **xy(plane[own]),
                     mode="markers",
-                    marker={"size": 8, "opacity": 0.75, "color": colour_of(c), "symbol": symbol_of(c)},
-                    text=hover[chosen].tolist(),
-                    hovertemplate="%{text}<extra></extra>",
+                    marker={"size": 8, "opacity": 0.75, **colour},
+                    text=hover[own].tolist(),
+                    hovertemplate=HOVER,
                     name=str(label),
                     legendgroup=f"{view} {label}",
-                    showlegend=column == 1,
+                    showlegend=col == 1,
                     visible=view == first,
                 )
-                figure.add_trace(trace, 1, column)
-                owner.append(view)
-    buttons = [
-        {
-            "label": view,
-            "method": "update",
-            "args": [{"visible": [o == view for o in owner]}, {"title.text": f"{title}<br><sup>{notes[view]}</sup>"}],
-        }
-        for view in views
-    ]
-    menu = {
-        "buttons": buttons,
-        "type": "buttons",
-        "direction": "right",
-        "x": 0,
-        "y": -0.04,
-        "xanchor": "left",
-        "yanchor": "top",
-    }
-    figure.update_layout(
-        title=f"{title}<br><sup>{notes[first]}</sup>",
-        updatemenus=[menu] if len(views) > 1 else [],  # nothing to choose, nothing to press
-        width=1050,
-        height=600,
-        margin={"t": 110, "b": 80},
-        legend={"itemsizing": "constant", "font": {"size": 12}},
-    )
+                figure.add_trace(trace, 1, col)
+                view_of.append(view)
+    texts = {view: titled(title, notes[view], network=network) for view in views}
+    buttons = []
+    for view in views:
+        shown = {"visible": [view == other for other in view_of]}
+        arguments = [shown, {"title.text": texts[view]}]
+        buttons.append({"label": view, "method": "update", "args": arguments})
+    menu = {"buttons": buttons, "type": "buttons", "direction": "right"}
+    menu |= {"x": 0, "y": -0.04, "xanchor": "left", "yanchor": "top"}
+    menus = [menu] if len(views) > 1 else []  # nothing to choose, nothing to press
+    _bare(figure, texts[first], height=600, width=1050)
+    return figure.update_layout(updatemenus=menus, margin={"t": 110, "b": 80})
+
+
+def _bare(figure, title: str, *, height: int, width: int = 960):
+    """Set title and size, and remove the axes: the coordinates of a map mean nothing."""
+    margin = {"t": 100, "l": 20, "r": 20, "b": 30}
+    legend = LEGEND | {"tracegroupgap": 0}
+    figure.update_layout(title=title, width=width, height=height, margin=margin, legend=legend)
     figure.update_xaxes(visible=False)
-    figure.update_yaxes(visible=False)
-    return figure
+    return figure.update_yaxes(visible=False)

@@ -1,4 +1,7 @@
-"""Project embeddings to two dimensions: UMAP, PCA, and maps aligned with each other."""
+"""Project embeddings to two dimensions: PCA, UMAP, and maps aligned with each other.
+
+Used by notebooks 00, 07 and 10 and by `dsel plot`. (Source: McInnes et al. for UMAP; ours as code.)
+"""
 
 from __future__ import annotations
 
@@ -6,58 +9,96 @@ import numpy as np
 
 from dsel.evaluate.vectors import unit
 
+__all__ = ["aligned_maps", "line_up", "pca_2d", "umap_2d"]
+
 
 def pca_2d(vectors: np.ndarray) -> tuple[np.ndarray, float]:
-    """The plane of the two longest axes of unit vectors: (P, D) -> (P, 2), and the share of the variance that it shows.
+    """Project unit vectors to the plane of their two longest axes.
 
-    A shadow: nothing is bent, so whatever is apart in the plane is apart in the space. Much that is apart falls together.
+    Nothing is bent: points that lie apart in the plane lie apart in the space. Points that fall
+    together in the plane may still lie apart in the space.
+
+    Args:
+        vectors: (P, D); scaled to unit length here.
+    Returns:
+        the plane (P, 2), and the share of the variance that it shows.
     """
     z = unit(vectors)
     z = z - z.mean(axis=0)
     u, s, axes = np.linalg.svd(z, full_matrices=False)
-    sign = np.sign(axes[np.arange(2), np.abs(axes[:2]).argmax(axis=1)])  # an axis has no direction of its own: fix one
-    return (u * s)[:, :2] * sign, float((s[:2] ** 2).sum() / max((s**2).sum(), 1e-30))
+    largest = np.abs(axes[:2]).argmax(axis=1)
+    sign = np.sign(axes[np.arange(2), largest])  # an axis has no direction of its own: fix one
+    share = float((s[:2] ** 2).sum() / max((s**2).sum(), 1e-30))
+    return (u * s)[:, :2] * sign, share
 
 
 def line_up(moving: np.ndarray, fixed: np.ndarray) -> np.ndarray:
-    """Turn, mirror, scale and shift a plane so that its points fall as near as can be on those of another (Procrustes).
+    """Turn, mirror, scale and shift a plane so that its points fall nearest to those of another.
 
-    (P, 2), (P, 2) -> (P, 2). Distances in a map are kept up to one common factor, so nothing that it shows is changed.
+    Distances change by one common factor only, so the map shows what it showed before. (Source:
+    orthogonal Procrustes.)
+
+    Args:
+        moving: the plane that is moved, (P, 2).
+        fixed: the plane that it is moved to, (P, 2), the same points.
+    Returns:
+        the moved plane (P, 2).
     """
     from scipy.linalg import orthogonal_procrustes
 
     a, b = moving - moving.mean(axis=0), fixed - fixed.mean(axis=0)
-    turn, s = orthogonal_procrustes(a, b)  # s: sum of the singular values of a' b
+    turn, s = orthogonal_procrustes(a, b)  # s: the sum of the singular values of a' b
     return a @ turn * (s / max((a**2).sum(), 1e-30)) + fixed.mean(axis=0)
 
 
 def aligned_maps(states: list[np.ndarray], *, seed: int = 0, **options) -> list[np.ndarray]:
-    """One UMAP a state of the *same* points, e.g. over a training: list of (P, D) -> list of (P, 2).
+    """Map several states of the same points with UMAP, e.g. steps of a training.
 
-    Left alone, UMAP would lay out each anew, turned and mirrored at will. Here each begins where the one before it ended and
-    is then lined up with it, so that a point that moves has moved for a reason. options: see `umap_2d`.
+    Separate maps would be turned and mirrored at random. Here each map starts where the one before
+    it ended and is then lined up with it, so a point moves only because its embedding has changed.
+
+    Args:
+        states: vectors (P, D) of each state.
+        seed: of UMAP.
+        options: see `umap_2d`.
+    Returns:
+        one plane (P, 2) per state.
     """
     planes = []
-    for x in states:
+    for vectors in states:
         init = planes[-1] if planes else "spectral"
-        plane = umap_2d(x, seed=seed, init=init, **options)
+        plane = umap_2d(vectors, seed=seed, init=init, **options)
         planes.append(line_up(plane, planes[-1]) if planes else plane)
     return planes
 
 
-def umap_2d(vectors: np.ndarray, *, seed: int = 0, neighbours: int = 15, min_dist: float = 0.1, init="spectral") -> np.ndarray:
-    """A map in the plane that keeps neighbours together, by cosine: (W, D) -> (W, 2).
+def umap_2d(
+    vectors: np.ndarray,
+    *,
+    seed: int = 0,
+    neighbours: int = 15,
+    min_dist: float = 0.1,
+    init="spectral",
+) -> np.ndarray:
+    """Map vectors to the plane with UMAP, which keeps neighbours by cosine together.
 
-    init: where the points begin, 'spectral', 'random' or a plane (W, 2). The same seed gives the same map on one machine
-    only. Look at it; measure with probes, not with it.
+    A map is for looking at, not for measuring: use purity and probes for that.
+
+    Args:
+        vectors: (P, D).
+        seed: the same seed gives the same map, on one machine.
+        neighbours: how many neighbours of each point are kept together.
+        min_dist: the smallest distance of points in the map.
+        init: where the points start: 'spectral', 'random' or a plane (P, 2).
+    Returns:
+        the plane (P, 2).
     """
     import warnings
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # umap-learn tells that a seed costs parallelism, and numba of its caching
+        warnings.simplefilter("ignore")  # umap: a seed costs parallelism; numba: about its cache
         from umap import UMAP
 
-        model = UMAP(
-            n_components=2, metric="cosine", random_state=seed, n_neighbors=neighbours, min_dist=min_dist, init=init, n_jobs=1
-        )
+        options = {"n_components": 2, "metric": "cosine", "n_jobs": 1, "random_state": seed}
+        model = UMAP(n_neighbors=neighbours, min_dist=min_dist, init=init, **options)
         return model.fit_transform(vectors)

@@ -1,49 +1,56 @@
-"""Colours, names and layout shared by all figures, and writing a figure to a file."""
+"""Colours, names and small parts that all figures of the course share; writing a figure to a file.
+
+One colour per thing and one symbol per stream, in every figure. Arrays are stored as short lists of
+rounded numbers, so that a notebook stays small and any plotly reads it. plotly is imported where it
+is used. (Source: ours; the palette is that of Okabe and Ito.)
+"""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
-# One symbol a modality, as in every figure of the course: a face is a square, a sound is a circle.
-SYMBOLS = {"face": "square", "audio": "circle"}
-GREY = "rgba(127,127,127,.45)"
-# A bar has no room for more.
-SHORT = {"content": "content", "identity": "identity", "confusion_cs": "c→s", "confusion_sc": "s→c"}
-LOW = [[0, "#f7f7f7"], [1, "#0072B2"]]  # white to blue: black or white print is readable on all of it
+from dsel.utils.errors import BadInput
 
+__all__ = [
+    "COLOURS",
+    "DARK",
+    "FAINT_LINE",
+    "GREY",
+    "NAMES",
+    "PALE",
+    "PALETTE",
+    "SHORT_NAMES",
+    "STREAM_SYMBOLS",
+    "TOOLS",
+    "WHITE_TO_BLUE",
+    "animated",
+    "chance_line",
+    "colour_of",
+    "hide_axes",
+    "match_colours",
+    "restyle",
+    "short",
+    "slider",
+    "symbol_of",
+    "titled",
+    "use_template",
+    "write_figure",
+    "xy",
+]
 
-def short(values, digits: int = 4) -> list:
-    """An array as nested lists of rounded numbers."""
-    return np.round(np.asarray(values, dtype=np.float64), digits).tolist()
-
-
-def slider(steps: list[dict], name: str, *, y: float = 0.0, active: int = 0, pad: int = 40) -> dict:
-    """A plotly slider that says `name` and the present value."""
-    return {
-        "steps": steps,
-        "active": active,
-        "currentvalue": {"prefix": f"{name} = ", "font": {"size": 15}},
-        "y": y,
-        "pad": {"t": pad},
-        "len": 0.92,
-        "x": 0.04,
-    }
-
-
-def restyle(label, changes: dict, traces: list[int]) -> dict:
-    """A slider step that sets attributes of traces: each value of `changes` lists one entry a trace."""
-    return {"label": str(label), "method": "restyle", "args": [changes, traces]}
-
-
-def hide_axes(figure) -> None:
-    """No ticks, grid or zero line: for pictures whose coordinates mean nothing."""
-    for update in (figure.update_xaxes, figure.update_yaxes):
-        update(showgrid=False, zeroline=False, showticklabels=False, showline=False, ticks="")
-
-
-# Okabe and Ito's palette: told apart by colour-blind readers and from the back of a room.
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F", "#F0E442")
-# One colour a thing, in every figure of the course.
+# Okabe and Ito's palette: colour-blind readers and the last row of a hall can tell it apart.
+PALETTE = (
+    *("#0072B2", "#D55E00", "#009E73", "#CC79A7"),
+    *("#E69F00", "#56B4E9", "#7F7F7F", "#F0E442"),
+)
+GREY = PALETTE[6]
+FAINT_LINE = "rgba(127,127,127,.45)"  # the same grey for lines that matter less
+PALE = "#b5b5b5"  # bars of all choices but the match
+DARK = "#222"  # outlines and marks on any colour
+WHITE_TO_BLUE = [[0, "#f7f7f7"], [1, PALETTE[0]]]  # black or white print is readable on all of it
+# One colour per thing, in every figure of the course.
 COLOURS = {
     "content": PALETTE[0],
     "identity": PALETTE[1],
@@ -52,8 +59,9 @@ COLOURS = {
     "within": PALETTE[2],
     "face": PALETTE[3],
     "audio": PALETTE[2],
-    "chance": PALETTE[6],
+    "chance": GREY,
 }
+STREAM_SYMBOLS = {"face": "square", "audio": "circle"}
 # The four terms of the loss.
 NAMES = {
     "content": "content loss",
@@ -61,23 +69,36 @@ NAMES = {
     "confusion_cs": "confusion c→s",
     "confusion_sc": "confusion s→c",
 }
-
-
-# Tools of plotly's bar that would lie over a title; the last would send the figure to a server. What stays: PNG, reset.
-TOOLS = ("zoom", "pan", "select", "lasso", "zoomIn", "zoomOut", "autoScale", "sendChartToCloud", "sendDataToCloud")
+# The same where there is little room, e.g. under a bar.
+SHORT_NAMES = {
+    "content": "content",
+    "identity": "identity",
+    "confusion_cs": "c→s",
+    "confusion_sc": "s→c",
+}
+# Buttons of plotly's tool bar that are removed: they would lie over a title, and the last two would
+# send the figure to a server. The buttons for PNG and reset stay.
+TOOLS = (
+    *("zoom", "pan", "select", "lasso", "zoomIn", "zoomOut", "autoScale"),
+    *("sendChartToCloud", "sendDataToCloud"),
+)
 
 
 def use_template() -> None:
-    """Make 'dsel' the default look: colour-blind safe, large type, a background that suits light and dark pages."""
+    """Make 'dsel' the default template of plotly: colour-blind safe, large type, white paper."""
     import plotly.graph_objects as go
     import plotly.io as pio
 
-    axis = {"gridcolor": "rgba(127,127,127,.25)", "zerolinecolor": "rgba(127,127,127,.4)", "linecolor": "#7f7f7f"}
-    axis["automargin"] = True  # room for long names: a still has no hovering that would tell them
+    axis = {
+        "gridcolor": "rgba(127,127,127,.25)",
+        "zerolinecolor": "rgba(127,127,127,.4)",
+        "linecolor": "#7f7f7f",
+        "automargin": True,  # room for long names: a still has no hover text that would show them
+    }
     pio.templates["dsel"] = go.layout.Template(
         layout={
             "colorway": list(PALETTE),
-            "font": {"size": 15, "color": "#222"},
+            "font": {"size": 15, "color": DARK},
             "paper_bgcolor": "white",
             "plot_bgcolor": "white",
             "xaxis": axis,
@@ -91,21 +112,132 @@ def use_template() -> None:
 
 
 def colour_of(k: int) -> str:
-    """The colour of label number k."""
+    """Return the colour of label number k."""
     return PALETTE[k % len(PALETTE)]
 
 
 def symbol_of(k: int) -> str:
-    """The marker of label number k: changes when the colours start again, so that no two labels of 32 look alike."""
+    """Return the marker of label number k.
+
+    It changes when the colours start again, so that no two of 32 labels look alike.
+    """
     return ("circle", "diamond", "cross", "triangle-up")[k // len(PALETTE) % 4]
 
 
+def match_colours(K: int, match: int) -> list[str]:
+    """Colour K bars, the match blue and all others pale."""
+    return [COLOURS["content"] if k == match else PALE for k in range(K)]
+
+
+def short(values, digits: int = 4) -> list:
+    """Turn an array into nested lists of rounded numbers."""
+    return np.round(np.asarray(values, dtype=np.float64), digits).tolist()
+
+
+def xy(points, digits: int = 3) -> dict[str, list]:
+    """Turn points (P, 2) into the x and y of a trace; a point that is nan interrupts a line."""
+    points = np.asarray(points, np.float64).reshape(-1, 2)
+    columns = [[None if np.isnan(v) else v for v in short(column, digits)] for column in points.T]
+    return dict(zip("xy", columns, strict=True))
+
+
+def titled(title: str, *notes: str, network: str = "") -> str:
+    """Put notes under a title in small print.
+
+    Args:
+        title: the title.
+        notes: lines of the small print; empty ones are left out.
+        network: which network the figure shows, as a reader would say it; '' for none.
+    """
+    lines = [*notes, f"network: {network}" if network else ""]
+    return "".join([title, *(f"<br><sup>{line}</sup>" for line in lines if line)])
+
+
+def slider(steps: list[dict], name: str, *, y: float = 0.0, active: int = 0, pad: int = 40) -> dict:
+    """Describe a plotly slider that shows its name and the present value.
+
+    Args:
+        steps: the positions, see `restyle`.
+        name: what the slider changes.
+        y: where it stands, in heights of the figure; negative is below.
+        active: the number of the position at the start.
+        pad: pixels above it.
+    """
+    return {
+        "steps": steps,
+        "active": active,
+        "currentvalue": {"prefix": f"{name} = ", "font": {"size": 15}},
+        "y": y,
+        "pad": {"t": pad},
+        "len": 0.92,
+        "x": 0.04,
+    }
+
+
+def restyle(label, changes: dict, traces: list[int]) -> dict:
+    """Describe a position of a slider that sets attributes of traces.
+
+    Args:
+        label: what the slider shows there.
+        changes: {attribute: one value per trace}.
+        traces: the numbers of the traces.
+    """
+    return {"label": str(label), "method": "restyle", "args": [changes, traces]}
+
+
+def animated(names: list[str], *, duration: int, pad: int, redraw: bool, active: int = 0) -> dict:
+    """Describe a slider over the frames of a figure, and a play and a pause button left of it.
+
+    Args:
+        names: the names of the frames.
+        duration: milliseconds per frame while it plays.
+        pad: pixels above the slider.
+        redraw: whether traces other than scatter change too.
+        active: the number of the frame at the start.
+    Returns:
+        the layout's `sliders` and `updatemenus`.
+    """
+    jump = {"mode": "immediate", "frame": {"duration": 0, "redraw": redraw}}
+    jump["transition"] = {"duration": 0}
+    play = {"fromcurrent": active == 0, "frame": {"duration": duration, "redraw": redraw}}
+    play["transition"] = {"duration": 0 if redraw else 2 * duration // 3}
+    moves = [{"label": name, "method": "animate", "args": [[name], jump]} for name in names]
+    buttons = [
+        {"label": "▶", "method": "animate", "args": [None, play]},
+        {"label": "❚❚", "method": "animate", "args": [[None], jump]},
+    ]
+    place = {"x": 0.0, "y": 0.0, "xanchor": "left", "yanchor": "top", "pad": {"t": pad + 22}}
+    menu = {"type": "buttons", "direction": "left", "buttons": buttons, **place}
+    handle = slider(moves, "step", active=active, pad=pad) | {"x": 0.14, "len": 0.84}
+    return {"sliders": [handle], "updatemenus": [menu]}
+
+
+def chance_line(figure, y: float, text: str = "chance", **place) -> None:
+    """Draw the dotted grey line that marks chance in every figure.
+
+    Args:
+        figure: the plotly figure.
+        y: the height of the line.
+        text: written at the line; '' for none.
+        place: row and col of the panel, and further options of plotly's `add_hline`.
+    """
+    if text:
+        place["annotation_text"] = text
+    figure.add_hline(y=y, line={"dash": "dot", "color": COLOURS["chance"]}, **place)
+
+
+def hide_axes(figure) -> None:
+    """Remove ticks, grid and zero line: for figures whose coordinates mean nothing."""
+    for update in (figure.update_xaxes, figure.update_yaxes):
+        update(showgrid=False, zeroline=False, showticklabels=False, showline=False, ticks="")
+
+
 def write_figure(figure, path) -> None:
-    """Write a figure as .html (self-contained, works offline) or as .png (needs kaleido and a Chrome or Chromium)."""
-    from pathlib import Path
+    """Write a figure as .html, which works offline, or as .png.
 
-    from dsel.utils.errors import BadInput
-
+    Raises:
+        BadInput: another file type; or a .png where kaleido or a Chrome or Chromium is missing.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".html":
@@ -115,6 +247,7 @@ def write_figure(figure, path) -> None:
             figure.write_image(path, scale=1.5)
         except (ImportError, ValueError, RuntimeError) as error:
             remedy = "pip install kaleido and install Chrome or Chromium, or write .html"
-            raise BadInput(f"{path}: no PNG can be made here ({type(error).__name__}); {remedy}") from error
+            reason = f"no PNG can be made here ({type(error).__name__})"
+            raise BadInput(f"{path}: {reason}; {remedy}") from error
     else:
         raise BadInput(f"{path}: figures are written as .html or .png")

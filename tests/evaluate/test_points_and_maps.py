@@ -10,6 +10,7 @@ from dsel import plots
 from dsel.corpus import LABELS, write_csv
 from dsel.evaluate import points as maps
 from dsel.evaluate.embeddings import Embeddings
+from dsel.evaluate.names import speaker_names
 from dsel.evaluate.vectors import invented_clusters, partner_rank
 from dsel.plots import maps as mapplots
 from dsel.plots import projection
@@ -36,13 +37,14 @@ def labelled(tmp_path_factory):
 
 def test_half_tracks_are_means_of_their_windows(labelled):
     corpus, e = labelled
-    points = maps.half_tracks(corpus, e)
+    points, names = maps.half_tracks(corpus, e), speaker_names(corpus)
     assert len(points) == 2 * len(e.tracks)
     for p in range(len(points)):
         k, late = points.track[p], points.time[p] > 0.6  # windows 0..12 and 13..25; the middles lie on either side of 0.6 s
         rows = [w for w in range(len(e.track)) if e.track[w] == k and (e.window[w] >= 13) == late]
         np.testing.assert_allclose(points.vectors["audio"]["identity"][p], e.vectors["audio"]["identity"][rows].mean(axis=0))
-        assert points.labels["speaker"][p] == e.tracks[k].speaker
+        assert points.labels["speaker"][p] == names[e.tracks[k].speaker]
+        assert points.hover[p].startswith(names[e.tracks[k].speaker] + ", “")
         assert points.labels["sex"][p] == e.tracks[k].factors["sex"]
     assert "noise" not in points.labels  # this corpus does not know it
 
@@ -152,7 +154,7 @@ def test_figures_show_every_point_once():
     assert bars == [[20, 21], [50, 25]]
 
     pairs = mapplots.joined_pairs({"both": np.concatenate([one, two])}, labels, hover, title="t")
-    assert [text for *_, text in shown(pairs, ("x", None)) if text.startswith("face")] != []
+    assert [text for *_, text in shown(pairs, ("x", None)) if text.endswith(" (face)")] != []
     lines = pairs.data[0]
     np.testing.assert_allclose([lines.x[3 * k] for k in range(12)], one[:, 0])
     np.testing.assert_allclose([lines.x[3 * k + 1] for k in range(12)], two[:, 0])

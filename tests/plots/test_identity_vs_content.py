@@ -7,6 +7,7 @@ from conftest import make_noise_corpus
 from dsel import plots
 from dsel.corpus import LABELS, write_csv
 from dsel.evaluate import embed_tracks
+from dsel.evaluate.names import speaker_names
 from dsel.evaluate.points import sound_class
 from dsel.model import ModelConfig, TwoStream
 from dsel.plots.identity_vs_content import few_speakers, identity_against_content, plot
@@ -56,7 +57,9 @@ def test_the_map_shows_every_window_once_a_panel_and_colouring(tmp_path):
         assert len(left) <= points
     assert len(shown[True, "x"]) == 2 * len(tracks)  # half tracks
     names = {trace.name for trace in figure.data}
-    assert names == {t.speaker for t in tracks} | {"stop", "s-like"}  # pauses are left out
+    people = speaker_names(corpus)
+    assert names == {people[t.speaker] for t in tracks} | {"stop", "s-like"}  # pauses are left out
+    assert not any(t.speaker in text for t in tracks for text in shown[True, "x"])
     assert "chance" in figure.layout.title.text
     for kind, found in purity.items():
         assert all(0 <= value <= 1 for value in found.values())

@@ -40,7 +40,7 @@ def test_the_strip_shows_every_frame_in_order(track):
 def test_an_outline_loses_no_peak():
     sound = np.zeros(640)
     sound[333], sound[400] = 0.9, -0.7
-    time, values = alignplots.outline(sound, points=16)
+    time, values = alignplots.outline(sound, samples=16)
     assert values.max() == 0.9
     assert values.min() == -0.7
     assert time[np.argmax(values)] * 16_000 == pytest.approx(333, abs=16)

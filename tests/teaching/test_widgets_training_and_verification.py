@@ -6,10 +6,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from dsel import widgets
 from dsel.evaluate.verification import equal_error_rate
 from dsel.model import ModelConfig
 from dsel.plots.training import bars, chance_levels, curves, side_by_side
+from dsel.teaching import widgets
 from dsel.teaching.widgets import TrainingMonitor, VerificationExplorer
 from dsel.train import TrainConfig, Trainer
 from dsel.train.profile import step_parts
@@ -142,7 +142,7 @@ def monitor(displayed):
 def test_nothing_runs_until_start_is_pressed_and_the_figure_says_so(monitor):
     assert monitor.trainer.step == 0
     assert monitor.status() == "not started"
-    assert "nothing trained yet" in title(monitor)
+    assert "not started" in title(monitor)
     assert [b.disabled for b in monitor._buttons.values()] == [False, True, False]
 
 

@@ -1,4 +1,7 @@
-"""Widgets to explore embeddings: maps coloured by a factor, and retrieval by who and by what."""
+"""The widgets of notebook 07: walk through maps of embeddings, and ask a clip two questions.
+
+(Source: ours.)
+"""
 
 from __future__ import annotations
 
@@ -7,166 +10,192 @@ from collections.abc import Callable
 import numpy as np
 
 from dsel.evaluate.vectors import cosines
-from dsel.teaching.widgets import base as screen
+from dsel.teaching.widgets.base import Explorer, dropdown
+
+__all__ = ["EmbeddingExplorer", "RetrievalExplorer"]
+
+NARROW = {"description_width": "6em"}
 
 
-class EmbeddingExplorer:
-    """Walk through maps of embeddings: colour by any factor, head, moment of the training; a point's face and sound.
+class EmbeddingExplorer(Explorer):
+    """Walk through maps: choose head, colour, moment of the training and a point to see and hear.
 
-    planes, vectors: {head: {moment: (P, 2) and (P, D)}}, the same moments for all heads. labels {factor: (P,)}, hover (P,).
-    groups (P,): the track of each point; its nearest neighbours are looked for in other tracks, in `vectors`, not in the map.
-    clip: called with the number of a point, returns something to display (the face, speaking); None: points are named only.
+    Args:
+        planes: {head: {moment: (P, 2)}}, the maps; the same moments for all heads.
+        vectors: {head: {moment: (P, D)}}, the embeddings. Neighbours are looked for in these.
+        labels: {factor: (P,)}, which colour the points.
+        hover: what is known of each point, (P,).
+        groups: the track of each point, (P,). Neighbours are looked for in other tracks.
+        clip: called with the number of a point; returns something to display, e.g. the face,
+            speaking. None: points are named only.
+        network: which network is shown.
     """
 
-    NEAR = 5
+    NEAR = 5  # neighbours that are joined to the chosen point
 
-    def __init__(self, planes: dict, vectors: dict, labels: dict, hover, groups, *, clip: Callable | None = None):
+    def __init__(
+        self,
+        planes: dict,
+        vectors: dict,
+        labels: dict,
+        hover,
+        groups,
+        *,
+        clip: Callable | None = None,
+        network: str = "",
+    ):
+        super().__init__()
         self.planes, self.vectors, self.labels, self.clip = planes, vectors, labels, clip
-        self.hover, self.groups = np.asarray(hover), np.asarray(groups)
+        self.hover, self.groups, self.network = np.asarray(hover), np.asarray(groups), network
         self.moments = list(next(iter(planes.values())))
-        self.head, self.factor, self.moment, self.point = next(iter(planes)), next(iter(labels)), self.moments[-1], 0
-        self._screens = {}
+        self.head, self.factor = next(iter(planes)), next(iter(labels))
+        self.moment, self.point = self.moments[-1], 0
 
     def near(self) -> np.ndarray:
-        """The nearest points to the chosen one by cosine, of other tracks, nearest first."""
+        """Return the numbers of the nearest points by cosine, of other tracks, nearest first."""
         others = np.flatnonzero(self.groups != self.groups[self.point])
         scores = cosines(self.vectors[self.head][self.moment], self.point)[others]
         return others[np.argsort(-scores, kind="stable")[: self.NEAR]]
 
     def figure(self):
-        """The map of the chosen head at the chosen moment, the chosen point ringed and joined to its nearest."""
+        """Draw the map, the chosen point ringed and joined to its nearest."""
         from dsel.plots.maps import explored
 
         plane, labels = self.planes[self.head][self.moment], self.labels[self.factor]
         title = f"{self.head}, {self.moment}, coloured by {self.factor}"
-        return explored(plane, labels, self.hover, self.point, self.near(), title=title)
+        chosen = {"title": title, "network": self.network}
+        return explored(plane, labels, self.hover, self.point, self.near(), **chosen)
 
     def points(self) -> list[tuple[str, int]]:
-        """All points by what is known of them, in order: (text, number)."""
+        """List all points in the order of what is known of them: (text, number)."""
         return sorted((f"{text} ({k})", k) for k, text in enumerate(self.hover.tolist()))
 
     def set_head(self, name: str) -> None:
-        """Another head, or the trunk."""
-        self.head = name
-        self._refresh()
+        """Take another head, or the trunk."""
+        self._set("head", name)
 
     def set_factor(self, name: str) -> None:
         """Colour the points by another factor."""
-        self.factor = name
-        self._refresh()
+        self._set("factor", name)
 
     def set_moment(self, name: str) -> None:
-        """Another moment of the training."""
-        self.moment = name
-        self._refresh()
+        """Take another moment of the training."""
+        self._set("moment", name)
 
     def set_point(self, number: int) -> None:
-        """Choose a point: ring it, and show and let play its clip."""
-        self.point = int(number)
-        self._refresh()
-        if "clip" in self._screens:
-            self._screens["clip"].update(self._clip())
+        """Choose a point: ring it, and show its clip."""
+        self._set("point", int(number))
+        if "clip" in self._displays:
+            self._displays["clip"].update(self.clip(self.point))
 
     def show(self) -> None:
-        """Controls, map and the chosen point's clip, in the cell's output."""
+        """Display controls, map and the clip of the chosen point."""
         import ipywidgets
         from IPython.display import display
 
-        wide = {"description_width": "6em"}
+        training = {"options": self.moments, "value": self.moment, "description": "training"}
         self._controls = {
-            "head": ipywidgets.Dropdown(options=list(self.planes), description="head", style=wide),
-            "factor": ipywidgets.Dropdown(options=list(self.labels), description="colour", style=wide),
-            "moment": ipywidgets.SelectionSlider(options=self.moments, value=self.moment, description="training", style=wide),
-            "point": ipywidgets.Dropdown(options=self.points(), value=self.point, description="point", style=wide),
+            "head": dropdown(list(self.planes), description="head", style=NARROW),
+            "factor": dropdown(list(self.labels), description="colour", style=NARROW),
+            "moment": ipywidgets.SelectionSlider(**training, style=NARROW),
+            "point": dropdown(self.points(), self.point, description="point", style=NARROW),
         }
-        screen.show(self)
+        self._display()
         if self.clip:
-            self._screens["clip"] = display(self._clip(), display_id=True)
-
-    def _clip(self):
-        return self.clip(self.point)
-
-    def _refresh(self) -> None:
-        screen.follow(self)
+            self._displays["clip"] = display(self.clip(self.point), display_id=True)
 
 
-class RetrievalExplorer:
-    """Take a moment of a clip and ask both heads: who else sounds like this person? And who else says this?
+class RetrievalExplorer(Explorer):
+    """Ask both heads about a moment of a clip: who else sounds like this, and who else says this?
 
-    person (K, D): one identity vector a track. content (W, D), track (W,), hover (W,): a content vector a window, the number of
-    its track, and what it is called. speaker (K,) and sound (W,): the truth that the answers are marked with.
-    clips: called with a list of windows, returns something to display (the first is the question, all can be played).
+    Args:
+        person: one identity vector per track, (K, D).
+        content: one content vector per window, (W, D).
+        track: the number of each window's track, (W,).
+        hover: what each window is called, (W,).
+        speaker: of each track, (K,); it says which answers are right.
+        sound: of each window, (W,); it says which answers are right.
+        clips: called with a list of windows, the question first; returns something to display.
+        count: answers per question.
+        network: which network answers.
     """
 
     QUESTIONS = ("who else sounds like this person?", "who else says this?")
 
-    def __init__(self, person, content, track, hover, speaker, sound, *, clips: Callable | None = None, count: int = 5):
-        self.person, self.content, self.track = np.asarray(person), np.asarray(content), np.asarray(track)
-        self.hover, self.speaker, self.sound = np.asarray(hover), np.asarray(speaker), np.asarray(sound)
-        self.clips, self.count, self.query = clips, count, 0
-        self._screens = {}
+    def __init__(
+        self,
+        person,
+        content,
+        track,
+        hover,
+        speaker,
+        sound,
+        *,
+        clips: Callable | None = None,
+        count: int = 5,
+        network: str = "",
+    ):
+        super().__init__()
+        self.person, self.content = np.asarray(person), np.asarray(content)
+        self.track, self.hover = np.asarray(track), np.asarray(hover)
+        self.speaker, self.sound = np.asarray(speaker), np.asarray(sound)
+        self.clips, self.count, self.network, self.query = clips, count, network, 0
 
     def who(self) -> tuple[np.ndarray, np.ndarray]:
-        """Other tracks by the cosine of their identity vectors: a window of each, and the cosines; nearest first."""
+        """Return the nearest other tracks by identity: a window of each, and the cosines."""
         mine = self.track[self.query]
         scores = cosines(self.person, mine)
-        order = [k for k in np.argsort(-scores, kind="stable") if k != mine and (self.track == k).any()][: self.count]
-        return np.array([np.flatnonzero(self.track == k)[0] for k in order], int), scores[order]
+        ranked = np.argsort(-scores, kind="stable")
+        order = [k for k in ranked if k != mine and (self.track == k).any()][: self.count]
+        windows = [np.flatnonzero(self.track == k)[0] for k in order]
+        return np.array(windows, int), scores[order]
 
     def what(self) -> tuple[np.ndarray, np.ndarray]:
-        """Windows by the cosine of their content vectors, at most one of each other track; nearest first."""
-        scores, found, seen = cosines(self.content, self.query), [], {self.track[self.query]}
-        for w in np.argsort(-scores, kind="stable"):
-            if self.track[w] not in seen:
-                seen.add(self.track[w])
-                found.append(w)
-        found = np.array(found[: self.count], int)
-        return found, scores[found]
+        """Return the nearest windows by content, at most one per other track, and the cosines."""
+        scores, windows = cosines(self.content, self.query), []
+        seen = {self.track[self.query]}
+        for window in np.argsort(-scores, kind="stable"):
+            if self.track[window] not in seen:
+                seen.add(self.track[window])
+                windows.append(window)
+        nearest = np.array(windows[: self.count], int)
+        return nearest, scores[nearest]
 
     def figure(self):
-        """Both answers beside each other; full bars are right."""
+        """Draw both answers side by side; full bars are right."""
         from dsel.plots.maps import two_questions
 
         (who, likeness), (what, sameness) = self.who(), self.what()
-        mine = self.speaker[self.track[self.query]]
+        mine, speakers = self.speaker[self.track[self.query]], self.speaker[self.track[who]]
+        sounds = [f"{self.sound[w]}: {self.hover[w]}" for w in what]
+        right = self.sound[what] == self.sound[self.query]
         answers = {
-            self.QUESTIONS[0]: (
-                [f"{self.speaker[self.track[w]]}" for w in who],
-                likeness,
-                self.speaker[self.track[who]] == mine,
-            ),
-            self.QUESTIONS[1]: (
-                [f"{self.sound[w]}: {self.hover[w]}" for w in what],
-                sameness,
-                self.sound[what] == self.sound[self.query],
-            ),
+            self.QUESTIONS[0]: ([str(name) for name in speakers], likeness, speakers == mine),
+            self.QUESTIONS[1]: (sounds, sameness, right),
         }
-        return two_questions(answers, title=f"The question: {self.hover[self.query]} ({self.sound[self.query]})")
+        title = f"The question: {self.hover[self.query]} ({self.sound[self.query]})"
+        return two_questions(answers, title=title, network=self.network)
 
     def queries(self) -> list[tuple[str, int]]:
-        """Every window that can be asked about: (text, number)."""
+        """List every window that can be asked about: (text, number)."""
         return sorted((f"{text} ({w})", w) for w, text in enumerate(self.hover.tolist()))
 
     def set_query(self, number: int) -> None:
         """Ask about another window."""
-        self.query = int(number)
-        screen.follow(self)
-        if "clips" in self._screens:
-            self._screens["clips"].update(self._clips())
+        self._set("query", int(number))
+        if "clips" in self._displays:
+            self._displays["clips"].update(self._clips())
 
     def show(self) -> None:
-        """The question, both answers, and the clips of the best of each, in the cell's output."""
-        import ipywidgets
+        """Display the question, both answers, and the clips of the best of each."""
         from IPython.display import display
 
-        style = {"description_width": "6em"}
-        self._controls = {
-            "query": ipywidgets.Dropdown(options=self.queries(), value=self.query, description="clip", style=style)
-        }
-        screen.show(self)
+        query = dropdown(self.queries(), self.query, description="clip", style=NARROW)
+        self._controls = {"query": query}
+        self._display()
         if self.clips:
-            self._screens["clips"] = display(self._clips(), display_id=True)
+            self._displays["clips"] = display(self._clips(), display_id=True)
 
     def _clips(self):
-        """The question, the best answer to 'who' and the best to 'what'."""
+        """Return the clips of the question and of the best answer to 'who' and to 'what'."""
         return self.clips([self.query, *self.who()[0][:1], *self.what()[0][:1]])

@@ -1,61 +1,77 @@
-"""A widget that shows a training while it runs, and pauses it."""
+"""The widget of notebook 06: watch a training while it runs, and pause it.
+
+(Source: ours.)
+"""
 
 from __future__ import annotations
 
 import threading
 import time
 
-from dsel.teaching.widgets import base as screen
+from dsel.teaching.widgets.base import bundle, replace_figure
 
-PAUSE = 1.0  # s between two drawings of a figure that moves by itself
+__all__ = ["PAUSE", "TrainingMonitor"]
+
+PAUSE = 1.0  # s between two drawings of the figure while the training runs
 
 
 class TrainingMonitor:
-    """Watch a `dsel.train.Trainer` learn: losses against their chance levels, accuracies, the scales; start and pause.
+    """Watch a `dsel.train.Trainer` learn: losses over chance, accuracies, scales; start and pause.
 
-    Training runs in a thread of its own, so that the page stays alive. Pausing ends it at the next point of the curves
-    (`log_every` steps), with a checkpoint on disk: whatever happens then, the run goes on from there. Start again to resume.
+    The training runs in a thread of its own, so that the page stays alive. Pausing stops it at the
+    next logged step, with a checkpoint on disk; starting again resumes there.
 
         monitor = TrainingMonitor(trainer)
         monitor.show()              # three buttons and a figure; nothing runs yet
-        monitor.finish()            # in a cell of its own: the rest of the training, here and now
+        monitor.finish()            # in a cell of its own: run the rest of the training and wait
     """
 
     def __init__(self, trainer):
         self.trainer = trainer
         self.rows: list[dict] = []
         self.error: Exception | None = None
-        self._pause, self._thread, self._seen, self._drawn = threading.Event(), None, 0, 0.0
-        self._screen, self._buttons, self._state = None, {}, None
+        self._pause, self._thread = threading.Event(), None
+        self._drawn_rows, self._drawn_at = 0, 0.0
+        self._figure, self._buttons, self._state = None, {}, None
 
     @property
     def running(self) -> bool:
-        """Whether a step is being computed."""
+        """Say whether a step is being computed."""
         return self._thread is not None and self._thread.is_alive()
 
     @property
     def done(self) -> bool:
-        """Whether the last step has been taken."""
+        """Say whether the last step has been taken."""
         return self.trainer.step >= self.trainer.config.steps
 
     def figure(self):
-        """The curves so far over their chance levels."""
+        """Draw the curves so far."""
         from dsel.plots.training import curves
 
         config = self.trainer.config
-        return curves(self.rows, N=config.N, B=config.B, extra=config.extra, steps=config.steps, w_max=config.w_max)
+        batch = {"N": config.N, "B": config.B, "extra": config.extra}
+        return curves(self.rows, **batch, steps=config.steps, w_max=config.w_max)
 
     def status(self) -> str:
-        """One line that says where the training is."""
-        where = f"step {self.trainer.step} of {self.trainer.config.steps}"
+        """Describe in one line where the training is."""
+        place = f"step {self.trainer.step} of {self.trainer.config.steps}"
         if self.error is not None:
-            return f"stopped at {where}: {self.error}"
+            return f"stopped at {place}: {self.error}"
         if self.running:
-            return f"pausing at the next point, {where}" if self._pause.is_set() else f"training, {where}"
-        return f"finished, {where}" if self.done else f"paused, {where}" if self.trainer.step else "not started"
+            pausing = self._pause.is_set()
+            return f"pausing at the next logged step, {place}" if pausing else f"training, {place}"
+        if self.done:
+            return f"finished, {place}"
+        return f"paused, {place}" if self.trainer.step else "not started"
 
     def start(self, until: int | None = None) -> None:
-        """Begin, or go on, in the background; up to a step, or to the end. Does nothing while it runs or when it is done."""
+        """Start or resume in the background.
+
+        Does nothing while a training runs or when it is done.
+
+        Args:
+            until: the step to stop at; None: the end.
+        """
         if self.running or self.done:
             return
         self.error = None
@@ -65,7 +81,7 @@ class TrainingMonitor:
         self._refresh(figure=False)
 
     def pause(self) -> None:
-        """Stop at the next point of the curves, and wait until the checkpoint is on disk."""
+        """Stop at the next logged step. Waits until the checkpoint is on disk."""
         thread = self._thread
         if thread is not None:
             self._pause.set()
@@ -74,12 +90,12 @@ class TrainingMonitor:
         self._refresh()
 
     def step_on(self, steps: int | None = None) -> None:
-        """Some more steps (as many as between two points of the curves), and wait for them."""
+        """Take some more steps, up to the next logged one by default. Waits for them."""
         self.start(self.trainer.step + (steps or self.trainer.config.log_every))
         self.wait()
 
     def wait(self) -> None:
-        """Until what runs in the background has stopped. Raises what stopped it, if it was an error."""
+        """Wait until the training in the background has stopped; raise its error, if it had one."""
         thread = self._thread
         if thread is not None:
             thread.join()
@@ -88,46 +104,55 @@ class TrainingMonitor:
             raise self.error
 
     def finish(self) -> list[dict]:
-        """The rest of the training; returns all logged rows."""
+        """Run the rest of the training, wait for it, and return all logged rows."""
         self.start()
         self.wait()
         return self.rows
 
     def show(self) -> None:
-        """Draw buttons and figure; Tab reaches the buttons, space presses them."""
+        """Display buttons and figure; Tab reaches the buttons, space presses them."""
         import ipywidgets
         from IPython.display import display
 
-        what = {"start": ("Start / resume", "play", self.start), "pause": ("Pause", "pause", self.pause)}
-        what["step"] = ("A few steps", "step-forward", self.step_on)
-        for name, (text, icon, call) in what.items():
-            self._buttons[name] = ipywidgets.Button(description=text, icon=icon, tooltip=call.__doc__.split(". ")[0])
-            self._buttons[name].on_click(lambda _, call=call: call())
+        for name, text, icon, call in (
+            ("start", "Start / resume", "play", self.start),
+            ("pause", "Pause", "pause", self.pause),
+            ("step", "A few steps", "step-forward", self.step_on),
+        ):
+            tooltip = call.__doc__.split(".")[0].strip()
+            button = ipywidgets.Button(description=text, icon=icon, tooltip=tooltip)
+            button.on_click(lambda _, call=call: call())
+            self._buttons[name] = button
         self._state = ipywidgets.Label(self.status())
         display(ipywidgets.HBox([*self._buttons.values(), self._state]))
-        self._screen = display(screen.bundle(self.figure()), raw=True, display_id=True)
+        self._figure = display(bundle(self.figure()), raw=True, display_id=True)
         self._refresh(figure=False)
 
     def _train(self, until: int | None) -> None:
+        """Train, in the thread of its own."""
         try:
             self.trainer.fit(self._row, until)
-        except Exception as error:  # it is kept and said: an exception in a thread would be lost
+        except Exception as error:  # an exception in a thread would be lost: keep it and show it
             self.error = error
         self._thread = None
         self._refresh()
 
     def _row(self, _trainer, row: dict) -> bool:
-        """What `fit` calls at every logged row; False asks it to stop."""
+        """Take a logged row from `fit`; return False to make it stop."""
         self.rows.append(row)
         self._refresh()
         return not self._pause.is_set()
 
     def _refresh(self, figure: bool = True) -> None:
+        """Update the buttons and the line of state, and the figure if there are new rows."""
         if self._state is not None:
             self._state.value = self.status()
-            self._buttons["start"].disabled = self._buttons["step"].disabled = self.running or self.done
-            self._buttons["pause"].disabled = not self.running
-        soon = self.running and time.monotonic() - self._drawn < PAUSE
-        if figure and self._screen is not None and len(self.rows) > self._seen and not soon:
-            screen.redraw(self._screen, self.figure())
-            self._seen, self._drawn = len(self.rows), time.monotonic()
+            idle = not self.running
+            self._buttons["start"].disabled = not idle or self.done
+            self._buttons["step"].disabled = not idle or self.done
+            self._buttons["pause"].disabled = idle
+        too_soon = self.running and time.monotonic() - self._drawn_at < PAUSE
+        new = self._figure is not None and len(self.rows) > self._drawn_rows
+        if figure and new and not too_soon:
+            replace_figure(self._figure, self.figure())
+            self._drawn_rows, self._drawn_at = len(self.rows), time.monotonic()
