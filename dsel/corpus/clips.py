@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from dsel.timing import FPS, SAMPLE_RATE, samples_for
+from dsel.utils.containers import open_to_read
 from dsel.utils.errors import BadInput
 from dsel.utils.files import atomic
 
@@ -83,7 +84,7 @@ def remux_shifted(path, out, frames: int, *, audio_rate: int = 48_000) -> Path:
     import av
 
     waveform = shift_sound(read_clip(path)[1], frames)
-    with atomic(out) as part, av.open(str(path)) as source, av.open(str(part), "w") as container:
+    with atomic(out) as part, open_to_read(str(path)) as source, av.open(str(part), "w") as container:
         video = container.add_stream_from_template(source.streams.video[0])
         sound = _aac(container, audio_rate)
         for packet in source.demux(video=0):
@@ -169,12 +170,13 @@ def _clip(path) -> Iterator:
     if isinstance(source, str) and not Path(name).is_file():
         raise BadInput(f"{name}: no such clip")
     try:
-        with av.open(source) as container:
+        with open_to_read(source) as container:
             if not container.streams.video or not container.streams.audio:
                 raise BadInput(f"{name}: a clip needs picture and sound; run 'dsel prepare' on the source again")
             rate, hz = container.streams.video[0].average_rate, container.streams.audio[0].sample_rate
             if rate != FPS or hz != SAMPLE_RATE:
-                raise BadInput(f"{name}: {rate} frames/s and {hz} Hz, not {FPS} and {SAMPLE_RATE}; run 'dsel prepare' on it")
+                found = f"{float(rate or 0):g} frames/s and {hz} Hz"
+                raise BadInput(f"{name}: {found}, not {FPS} and {SAMPLE_RATE}; run 'dsel prepare' on it")
             # Frames this small are not worth a second thread: on a busy machine they would wait for each other.
             container.streams.video[0].codec_context.thread_count = 1
             yield container

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from dsel.timing import FPS, SAMPLE_RATE
+from dsel.utils.containers import open_to_read
 from dsel.utils.errors import BadInput
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -43,7 +44,7 @@ def opened(path):
     if not path.stat().st_size:
         raise BadInput(f"{path}: empty (0 bytes); copy or download it again")
     try:
-        container = av.open(str(path), metadata_errors="ignore")
+        container = open_to_read(str(path))
     except (av.FFmpegError, ValueError) as error:
         raise BadInput(f"{path}: not a video, or cut off before it begins ({_reason(error)}); is it complete?") from error
     with container:

@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+
+from dsel.utils.containers import HANDLED
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -108,6 +111,24 @@ def test_a_citation_names_the_paper_and_this_version():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert citation["version"] == PROJECT["version"]
     assert citation["preferred-citation"]["url"] == PROJECT["urls"]["Paper"]
+
+
+def test_the_pythons_promised_begin_where_the_code_does():
+    """Classifiers, requires-python, ruff's target and the README name the same oldest Python, and none between is left out."""
+    prefix = "Programming Language :: Python :: 3."
+    named = [int(text.removeprefix(prefix)) for text in PROJECT["classifiers"] if text.startswith(prefix)]
+    assert named == list(range(named[0], named[-1] + 1))
+    allowed = SpecifierSet(PROJECT["requires-python"])
+    assert [minor for minor in range(5, named[-1] + 1) if allowed.contains(f"3.{minor}.0")] == named
+    assert tomllib.loads(TEXT)["tool"]["ruff"]["target-version"] == f"py3{named[0]}"
+    assert f"Python 3.{named[0]} or newer" in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"Python 3.{named[0]} or newer" in (ROOT / "Makefile").read_text(encoding="utf-8")
+
+
+def test_the_versions_of_pyav_allowed_are_those_the_code_handles():
+    (av,) = [Requirement(text) for text in PROJECT["dependencies"] if text.startswith("av>")]
+    allowed = [major for major in range(1, 100) if av.specifier.contains(f"{major}.0.0")]
+    assert tuple(allowed) == HANDLED
 
 
 def test_version_is_one():

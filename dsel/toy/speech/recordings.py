@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from dsel.timing import SAMPLE_RATE
+from dsel.utils.containers import open_to_read
 from dsel.utils.errors import BadInput
 
 SUFFIXES = (".flac", ".wav", ".mp3", ".ogg", ".opus", ".m4a")
@@ -51,7 +52,7 @@ def read(path: Path) -> np.ndarray:
     import av
 
     try:
-        with av.open(str(path)) as container:
+        with open_to_read(str(path)) as container:
             resampler = av.AudioResampler(format="fltp", layout="mono", rate=SAMPLE_RATE)
             blocks = [b for frame in container.decode(audio=0) for b in resampler.resample(frame)]
             blocks += resampler.resample(None)
