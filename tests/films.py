@@ -1,7 +1,10 @@
-"""Small films for tests: a face-like picture, white flashes and clicks at known instants, in any container PyAV can write."""
+"""Small films for tests: a face-like picture, white flashes and clicks at known instants, in any container PyAV can write;
+and detectors for them."""
 
 from __future__ import annotations
 
+import os
+import time
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -124,3 +127,25 @@ def measure(frames: np.ndarray, sound: np.ndarray, count: int = 3) -> tuple[np.n
         clicks.append(np.average(np.arange(len(energy))[around], weights=energy[around] ** 2) / 16_000)
         energy[max(0, peak - 1600) : peak + 1600] = 0
     return seen, np.sort(clicks)
+
+
+def fixed(picture):
+    """A detector that always sees one face in the middle."""
+    height, width = picture.shape[:2]
+    return np.array([[width * 0.2, height * 0.2, width * 0.6, height * 0.6]])
+
+
+def crash(picture):
+    """A decoder that crashes on dark pictures, at its first look, while every other file is still under way."""
+    crashed = Path(os.environ["DSEL_TEST_CRASHED"])
+    if picture[0, 0, 0] < 20:
+        crashed.write_text("")
+        os._exit(9)
+    while not crashed.exists():
+        time.sleep(0.01)
+    return fixed(picture)
+
+
+def dark(time: float) -> np.ndarray:
+    """A picture on which `crash` crashes."""
+    return grey(time) // 8

@@ -1,6 +1,5 @@
 """Any video of talking people -> a corpus."""
 
-from dsel.evaluate.sync import InStep, Sync, sync_of
 from dsel.prepare.clips_from_video import LATEST, LONGEST, SHORTEST, SILENT, SLOWEST, Recipe, make_clips
 from dsel.prepare.run import plan, prepare, split_of
 from dsel.prepare.sources import LAYOUTS, SOUNDS, VIDEOS, Source
@@ -24,3 +23,16 @@ __all__ = [
     "split_of",
     "sync_of",
 ]
+
+
+def __getattr__(name: str):
+    """Names that bring torch along are looked up when they are asked for: each process of a run imports this package."""
+    if name in ("InStep", "Sync", "sync_of"):
+        from dsel.evaluate import sync
+
+        return getattr(sync, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

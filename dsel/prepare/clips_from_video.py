@@ -7,17 +7,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tqdm.auto import tqdm
 
 from dsel.corpus.clips import write_clip
-from dsel.evaluate.sync import Sync
 from dsel.prepare import decode as media
 from dsel.prepare import face_tracks as faces
 from dsel.prepare.sources import Source
 from dsel.timing import FPS, frame_start, samples_for
 from dsel.utils.errors import BadInput
+
+if TYPE_CHECKING:
+    from dsel.evaluate.sync import Sync
 
 SHORTEST = 1.0  # s of one face, or it is no track
 LONGEST = 10.0  # s; a longer track is cut into equal pieces, so that memory and batches stay small
@@ -122,9 +125,9 @@ def _look(source: Source, recipe: Recipe) -> tuple[np.ndarray, list[faces.Look],
 
 
 def _watched(source: Source, recipe: Recipe, what: str):
-    """The pictures of a source, with a bar."""
+    """The pictures of a source, with a bar where one is wanted."""
     frames = media.pictures(source.path, threads=recipe.threads)
-    return tqdm(frames, f"{what} {source.path.name}", unit="frame", leave=False, disable=not recipe.bars)
+    return tqdm(frames, f"{what} {source.path.name}", unit="frame", leave=False) if recipe.bars else frames
 
 
 def _hear(source: Source, raw: Path, begin: float) -> media.Sound:

@@ -17,25 +17,25 @@ import contextlib
 import errno
 import hashlib
 import json
-import multiprocessing
 import os
 import shutil
 import sys
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from tqdm.auto import tqdm
 
 from dsel.corpus.store import LABELS, SPLITS
 from dsel.corpus.tracks import Corpus, write_corpus
-from dsel.evaluate.sync import sync_of
 from dsel.prepare import face_tracks as faces
 from dsel.prepare.clips_from_video import Recipe, make_clips
 from dsel.prepare.sources import LAYOUTS, VIDEOS, Source, _source
 from dsel.utils.errors import BadInput
 from dsel.utils.files import replace_text, write_csv
+from dsel.utils.processes import refuse_to_be_read_again, spread
+
+CRASHED = "the decoder crashed on it, twice (or memory ran out); convert it to another format"
 
 
 def prepare(
@@ -61,7 +61,8 @@ def prepare(
         audio: a file with the sound of the (one) video, both beginning at the same instant.
         split: 'train', 'validation', 'test', or 'auto': by speaker, 80/10/10, the same at every run.
         size: pixels of the square crop, even.
-        workers: processes; None: one a core.
+        workers: processes; None: one a core. A decoder that crashes takes its process along, and no other file; with 1
+            all is done in this process.
         model: what tells whether a face is in step with the sound: the path of a trained run, the name of released
             networks, networks, or a function from frames uint8 (T, H, W, 3) and waveform float32 (640 T,) to (frames by
             which the sound is late, confidence).
@@ -72,6 +73,7 @@ def prepare(
         BadInput: nothing usable came out, or arguments that cannot be. A single bad file is reported on stderr and in
             skipped.csv, and left out.
     """
+    refuse_to_be_read_again()
     out = Path(out)
     if layout not in (None, *LAYOUTS):
         raise BadInput(f"layout {layout!r} is none of {', '.join(LAYOUTS)}")
@@ -85,16 +87,16 @@ def prepare(
     todo = [source for source in sources if not _finished(source, out, bool(model))]
     workers = max(1, min(workers or os.cpu_count() or 1, len(todo)))
     alone = workers == 1
-    recipe = Recipe(size, detector, sync_of(model), threads=0 if alone else 1, bars=progress and alone)
+    recipe = Recipe(size, detector, _sync(model), threads=0 if alone else 1, bars=progress and alone)
     (out / "parts").mkdir(parents=True, exist_ok=True)
     if len(todo) < len(sources) and progress:
         tqdm.write(f"{len(sources) - len(todo)} of {len(sources)} files are done already", file=sys.stderr)
     skipped, corpus = {}, None
     try:
-        work = _each(todo, out, recipe, workers)
-        for source, reason in tqdm(work, "preparing", len(todo), unit="file", disable=not progress):
-            if reason:
-                skipped[source.path] = reason
+        with contextlib.closing(_each(todo, out, recipe, workers)) as work:
+            for source, reason in tqdm(work, "preparing", len(todo), unit="file", disable=not progress):
+                if reason:
+                    skipped[source.path] = reason
     finally:  # also when interrupted: what is done can be opened, and the next run goes on from there
         for left in out.glob(".sound-*"):  # of a run that was killed
             shutil.rmtree(left, ignore_errors=True)
@@ -105,6 +107,15 @@ def prepare(
     if corpus is None:
         raise BadInput(f"{out}: none of {len(sources)} files can be used; {out / 'skipped.csv'} says why")
     return corpus
+
+
+def _sync(model):
+    """As `sync_of`, but torch is imported only where there is a model to ask."""
+    if model is None:
+        return None
+    from dsel.evaluate.sync import sync_of
+
+    return sync_of(model)
 
 
 def _tell(skipped: dict[Path, str], parts: list[dict]) -> None:
@@ -184,25 +195,14 @@ def _each(todo: list[Source], out: Path, recipe: Recipe, workers: int):
         for source in todo:
             yield source, _one(source, out, recipe)
         return
-    # Fork where it is the custom: nothing is imported again, and it works from a notebook and from a script on stdin.
-    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
-    left = {source.path: source for source in todo}
-    while left:
-        # A decoder that crashes takes its pool along; what was not finished goes on, alone, in a new one.
-        alone = len(left) < len(todo)
-        batch = list(left.values())[: 1 if alone else None]
-        with ProcessPoolExecutor(1 if alone else workers, context) as pool:
-            jobs = {pool.submit(_one, source, out, recipe): source for source in batch}
-            try:
-                for job in as_completed(jobs):
-                    reason = job.result()
-                    yield left.pop(jobs[job].path), reason
-            except BrokenProcessPool:
-                if alone:
-                    yield left.pop(batch[0].path), f"{batch[0].path}: the decoder crashed on it; convert it to another format"
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+    yield from spread(
+        todo,
+        partial(_one, out=out, recipe=recipe),
+        workers,
+        lost=lambda source: f"{source.path}: {CRASHED}",
+        say=partial(tqdm.write, file=sys.stderr),
+        name=lambda source: source.path,
+    )
 
 
 def _one(source: Source, out: Path, recipe: Recipe) -> str:

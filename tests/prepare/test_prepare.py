@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from films import SIZE, Film, grey, measure, shoot, waveform
+from films import SIZE, Film, crash, dark, fixed, grey, measure, shoot, waveform
 
 import dsel
 from dsel import corpus as corpora
@@ -26,17 +26,12 @@ from dsel.corpus import clips as media
 from dsel.prepare import face_tracks as faces
 from dsel.prepare import prepare, split_of, sync_of
 from dsel.teaching.own_video import phone_video
+from dsel.utils import processes
 from dsel.utils.errors import BadInput
 
 ROOT = Path(__file__).resolve().parents[2]
 REAL = Path(os.environ.get("DSEL_REAL", ROOT.parent / "shared/real")) / "grid"
 NTSC = Fraction(30_000, 1001)
-
-
-def fixed(picture):
-    """A detector that always sees one face in the middle."""
-    height, width = picture.shape[:2]
-    return np.array([[width * 0.2, height * 0.2, width * 0.6, height * 0.6]])
 
 
 def blind(picture):
@@ -586,18 +581,66 @@ def test_processes_give_what_one_process_gives(tmp_path):
             np.testing.assert_array_equal(x, y)
 
 
-def crash(picture):
-    if picture[0, 0, 0] < 20:
-        os._exit(9)
-    return fixed(picture)
-
-
-def test_a_decoder_that_crashes_takes_only_its_own_file_along(tmp_path, capsys):
+@pytest.mark.parametrize("start", ["fork", "spawn"] if sys.platform == "linux" else ["spawn"])
+def test_a_decoder_that_crashes_takes_only_its_own_file_along(tmp_path, capsys, monkeypatch, start):
+    """Films so long that two more are begun and none is finished when it crashes."""
+    monkeypatch.setattr(processes, "START", start)
+    monkeypatch.setenv("DSEL_TEST_CRASHED", str(tmp_path / "crashed"))
     for name in "abcd":
-        shoot(tmp_path / f"{name}.mp4", Film(seconds=1.2), picture=lambda t, dark=name == "b": grey(t) // (8 if dark else 1))
-    corpus = made(tmp_path, tmp_path / "out", detector=crash, workers=2)
+        shoot(tmp_path / f"{name}.mp4", Film(seconds=4), picture=dark if name == "b" else grey)
+    corpus = made(tmp_path, tmp_path / "out", detector=crash, workers=3)
     assert sorted(track.factors["source"] for track in corpus.tracks) == ["a.mp4", "c.mp4", "d.mp4"]
-    assert "b.mp4: the decoder crashed" in capsys.readouterr().err
+    told = capsys.readouterr().err.splitlines()
+    assert [line.split(": ")[0] for line in told] == [str(tmp_path / "b.mp4"), "skipped"]
+    assert "tried once more" in told[0]
+    reasons = list(csv.DictReader((tmp_path / "out" / "skipped.csv").open()))
+    assert [(row["file"], row["used"]) for row in reasons] == [(str(tmp_path / "b.mp4"), "no")]
+    assert "b.mp4: the decoder crashed" in reasons[0]["reason"]
+    assert not list((tmp_path / "out").glob(".sound-*"))
+    clean = [shoot(tmp_path / f"{name}.mp4", Film(seconds=4)) for name in "acd"]
+    for other in made(clean, tmp_path / "other").tracks:  # as if the broken one had not been there
+        same = next(track for track in corpus.tracks if track.factors["source"] == other.factors["source"])
+        assert (corpus.path / same.path).read_bytes() == (tmp_path / "other" / other.path).read_bytes()
+
+
+def test_the_processes_of_prepare_import_no_torch_unless_there_is_a_model():
+    code = "import sys, dsel.prepare.run; print('torch' in sys.modules); dsel.prepare.InStep; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.split() == ["False", "True"], done.stderr
+
+
+def test_when_every_file_crashes_it_ends_and_names_them_all(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("DSEL_TEST_CRASHED", str(tmp_path / "crashed"))
+    for name in "abc":
+        shoot(tmp_path / f"{name}.mp4", Film(seconds=1.2), picture=dark)
+    with pytest.raises(BadInput, match="none of 3 files"):
+        made(tmp_path, tmp_path / "out", detector=crash, workers=2)
+    told = capsys.readouterr().err
+    assert all(f"skipped: {tmp_path / name}.mp4: the decoder crashed" in told for name in "abc")
+
+
+UNGUARDED = """
+import sys
+sys.path[:0] = [{root!r}, {tests!r}]
+import dsel.utils.processes
+from dsel.prepare import prepare
+from films import fixed
+dsel.utils.processes.START = "spawn"
+corpus = prepare([{a!r}, {b!r}], {out!r}, detector=fixed, size=32, workers=2, progress=False)
+print(len(corpus.tracks), "tracks")
+"""
+
+
+def test_a_script_without_a_guard_prepares_in_one_process_and_says_why(tmp_path):
+    a, b = (str(shoot(tmp_path / f"{name}.mp4", Film(seconds=1.2))) for name in "ab")
+    script = tmp_path / "script.py"
+    tests = str(ROOT / "tests")
+    script.write_text(UNGUARDED.format(root=str(ROOT), tests=tests, a=a, b=b, out=str(tmp_path / "out")))
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=120)
+    assert done.stdout == "2 tracks\n", done.stderr
+    assert len(done.stderr.splitlines()) == 2, done.stderr
+    assert '__name__ == "__main__"' in done.stderr
+    assert "in this one alone" in done.stderr
 
 
 def test_another_corpus_is_not_written_over(tmp_path):
