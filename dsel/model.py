@@ -18,6 +18,9 @@ from dsel.timing import SAMPLES_PER_FRAME, WINDOW_FRAMES, frames_in
 from dsel.utils.errors import BadInput
 
 HEADS = ("content", "identity")
+# Devices that get maps laid out row by row: Apple's GPUs. With the channels last in memory torch's BatchNorm has wrong
+# gradients there before 2.14 (pytorch#175189) and is wrong on a part of a tensor (#174345); pooling ends the process (#175190).
+ROW_BY_ROW = ("mps",)
 GREY = (0.299, 0.587, 0.114)  # luma of red, green, blue (ITU-R BT.601)
 
 
@@ -186,7 +189,9 @@ class Trunk(nn.Module):
         self.layers = nn.Sequential(*parts)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.layers(x)
+        for layer in self.layers:
+            x = layer(laid_out(x))
+        return x
 
 
 class MapConv2d(nn.Conv2d):
@@ -222,6 +227,16 @@ def face_windows(picture: Tensor) -> Tensor:
     """
     windows = picture.unfold(1, WINDOW_FRAMES, 1).permute(0, 1, 3, 4, 5, 2)  # (B, N, H, W, 5, C), a view
     return windows.flatten(4, 5).flatten(0, 1).permute(0, 3, 1, 2)  # one copy, laid out as channels_last
+
+
+def laid_out(x: Tensor) -> Tensor:
+    """A map (B, C, H, W) as its device computes right with it: as it is, or row by row, and then its gradient too."""
+    if x.device.type not in ROW_BY_ROW:
+        return x
+    x = _row_by_row(x)
+    if x.requires_grad:
+        x.register_hook(_row_by_row)
+    return x
 
 
 def parameter_count(module: nn.Module) -> int:
@@ -292,6 +307,12 @@ def _modern(values: dict) -> dict:
         raise BadInput("model config: track_norm is the old name of front_end; give front_end alone")
     normalised = values.pop("track_norm")
     return {**values, "front_end": "track" if normalised else "none"}
+
+
+def _row_by_row(x: Tensor) -> Tensor:
+    """The same numbers with W fastest in memory. Where H = W = 1, the strides tell torch one layout from the other."""
+    plain = x.is_contiguous() and not x.is_contiguous(memory_format=torch.channels_last)
+    return x if plain else x.clone(memory_format=torch.contiguous_format)
 
 
 def _conv(values) -> Conv:

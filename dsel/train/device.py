@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import ctypes
 import sys
+from collections.abc import Callable
 from contextlib import nullcontext
 from functools import lru_cache
 
 import torch
+import torch.nn.functional as F
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from dsel.model import ROW_BY_ROW, laid_out
+
+WRONG = 1e-2  # gradients that are off by such a share of the largest are wrong, not rounded
 
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3  # of glibc's mallopt(3)
 
@@ -19,6 +27,51 @@ def choose_device(name: str = "auto") -> torch.device:
     if torch.cuda.is_available():
         return torch.device("cuda", torch.cuda.current_device())
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def choose_layout(device: torch.device) -> torch.memory_format:
+    """How weights lie in memory: channels last, which convolutions like, but for a device that gets its maps row by row."""
+    return torch.contiguous_format if device.type in ROW_BY_ROW else torch.channels_last
+
+
+def trusted(device: torch.device, error: Callable[[torch.device], float] | None = None) -> torch.device:
+    """The device to train on: this one; or the CPU, with a line that says why, for an Apple GPU with wrong gradients.
+
+    error: how far its gradients are off, see `batch_norm_error`. The check takes milliseconds; rounding is below 1e-5, the
+    faults known so far are above 1. (Source: ours.)
+    """
+    if device.type != "mps":
+        return device
+    try:
+        off = (error or batch_norm_error)(device)
+    except RuntimeError as failure:
+        why = f"BatchNorm cannot be computed there ({str(failure).splitlines()[0]})"
+    else:
+        if off < WRONG:
+            return device
+        why = f"BatchNorm's gradients are off by {off:.2g} times the largest there"
+    tqdm.write(f"{device}: {why}, with torch {torch.__version__}; training on the CPU. Try a newer torch", file=sys.stderr)
+    return torch.device("cpu")
+
+
+def batch_norm_error(device: torch.device, norm: Callable[..., Tensor] = F.batch_norm) -> float:
+    """How far BatchNorm's gradients on a device are from the CPU's, as a share of the largest of each.
+
+    The map reaches it as in the networks: with its channels last, then laid out as its device wants it.
+    norm: what is called on the device as torch's own is on the CPU.
+    """
+    draw = torch.Generator().manual_seed(0)
+    x, aim = torch.randn(2, 4, 3, 8, 8, generator=draw)  # (4, 3, 8, 8) each
+    gain, shift = torch.rand(2, 3, generator=draw) + 0.5
+
+    def gradients(where: torch.device, call: Callable[..., Tensor]) -> list[Tensor]:
+        given = [value.to(where).requires_grad_() for value in (x, gain, shift)]
+        map_ = laid_out(given[0].contiguous(memory_format=torch.channels_last))
+        out = call(map_, None, None, given[1], given[2], training=True)
+        return [g.cpu() for g in torch.autograd.grad((out * aim.to(where)).sum(), given)]
+
+    pairs = zip(gradients(device, norm), gradients(torch.device("cpu"), F.batch_norm), strict=True)
+    return max(float((a - b).abs().max() / b.abs().max()) for a, b in pairs)
 
 
 def choose_precision(name: str, device: torch.device):

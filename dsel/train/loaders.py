@@ -25,6 +25,7 @@ from dsel.corpus.store import Track, Tracks
 from dsel.corpus.tracks import Corpus
 from dsel.train.batches import Batch, Batches, _say
 from dsel.utils.errors import BadInput
+from dsel.utils.processes import before_fork, in_worker
 
 LOADERS = ("auto", "cache", "decode", "shards")
 PLACES = {"decode": "files", "shards": "shards"}
@@ -72,7 +73,9 @@ class Ahead:
                 num_workers=self.workers,
                 prefetch_factor=2,
                 collate_fn=_as_it_is,
+                worker_init_fn=in_worker,
             )
+            before_fork()
             # A process forked by a thread of an executor, as the trainer's is, fails at its end: it would wait for itself.
             starter = threading.Thread(target=lambda: setattr(self, "_coming", iter(loader)))
             starter.start()

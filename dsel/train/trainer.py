@@ -31,7 +31,7 @@ from dsel.model import ModelConfig, TwoStream
 from dsel.train.batches import Batch, Batches
 from dsel.train.checkpoint import clean, read_checkpoint, same_config, write_checkpoint
 from dsel.train.config import TrainConfig
-from dsel.train.device import choose_compile, choose_precision, keep_memory
+from dsel.train.device import choose_compile, choose_layout, choose_precision, keep_memory, trusted
 from dsel.train.distributed import in_turn, join, leave, mean_over, parallel, synchronise
 from dsel.train.loaders import make_batches
 from dsel.train.metrics import MetricSums, append_row, batch_metrics, read_metrics, tensorboard_writer, write_rows
@@ -60,12 +60,13 @@ class Trainer:
     def __init__(
         self, corpus: Corpus, model: ModelConfig, config: TrainConfig, out, *, resume: bool = False, progress: bool = True
     ):
-        self.ranks, self.device = join(config.device)
+        self.ranks, device = join(config.device)
+        self.device = trusted(device)
         self.out, self.config, self.progress = Path(out), config, progress and self.ranks.first
         self._claim(model, resume)
         self.batches = in_turn(self.ranks, lambda: self._batches(corpus, model.face_size))
         torch.manual_seed(config.seed)
-        self.model = TwoStream(model).to(self.device, memory_format=torch.channels_last)
+        self.model = TwoStream(model).to(self.device, memory_format=choose_layout(self.device))
         self.loss = make_loss(asdict(config), model.D).to(self.device)
         if self.ranks.many:
             self.model = synchronise(self.model, self.device)

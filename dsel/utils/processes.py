@@ -7,6 +7,7 @@ of its own with one job at a time, so whose process died is known and nobody els
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import sys
@@ -17,7 +18,8 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 
-from tqdm.auto import tqdm
+import tqdm
+import tqdm.auto
 
 # Fork where it is the custom: nothing is imported again, and it works from a notebook and from a script on stdin.
 START = "fork" if sys.platform == "linux" else "spawn"
@@ -45,6 +47,7 @@ def spread(
     What `work` raises is raised here, and ends all of it once the jobs begun are done.
     """
     waiting, again, busy = deque(jobs), [], {}
+    before_fork()
     with ExitStack() as crew:
         free = _hired(crew, 1, start)  # the first is waited for: that none can be started is then said once
         if free and free[0].came_up():
@@ -74,6 +77,24 @@ def spread(
         say("no process can be started beside this one; the work goes on in this one alone")
     for job in waiting:
         yield job, work(job)
+
+
+def before_fork() -> None:
+    """Free what nobody needs while its threads are there, so that little is left for the time before `in_worker`."""
+    gc.collect()
+
+
+def in_worker(*_) -> None:
+    """To be called first in every process that was started to work for this one.
+
+    What it inherited stays as it is. The filters of PyAV's resamplers have threads, which a fork does not copy; a worker
+    whose garbage collector freed them would wait for them for ever. And it draws bars under a lock of its own, for the one
+    inherited is shared, and stays taken if its holder dies.
+    """
+    gc.freeze()
+    lock = threading.RLock()
+    for bars in (tqdm.tqdm, tqdm.auto.tqdm):  # each class may hold one
+        bars.set_lock(lock)
 
 
 def refuse_to_be_read_again() -> None:
@@ -129,11 +150,11 @@ def _nothing() -> None:
 
 
 def _begin() -> None:
-    """A worker leaves nobody hanging: neither those who draw bars, nor itself when the one it works for is gone."""
-    tqdm.set_lock(threading.RLock())  # the one inherited is shared, and stays taken for ever if its holder dies
+    in_worker()
     threading.Thread(target=_follow, daemon=True).start()
 
 
 def _follow() -> None:
+    """End this process when the one it works for is gone."""
     multiprocessing.parent_process().join()
     os._exit(1)

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from packaging.markers import Marker
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
+from packaging.version import Version
 
 from dsel.utils.containers import HANDLED
 
@@ -78,10 +80,22 @@ def test_base_requirements_replace_nothing_on_colab():
 
 def test_constraints_pin_within_the_requirements():
     wanted = {Requirement(text).name: Requirement(text) for text in PROJECT["dependencies"]}
-    for line in (ROOT / "constraints.txt").read_text().splitlines():
-        if line and not line.startswith("#"):
-            name, version = line.split("==")
-            assert wanted[name].specifier.contains(version)
+    for name, version, _ in pins():
+        assert wanted[name].specifier.contains(version)
+
+
+def pins() -> list[tuple[str, str, Marker]]:
+    """(package, version, where) of constraints.txt."""
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    found = [Requirement(line) for line in lines if line and not line.startswith("#")]
+    return [(pin.name, str(pin.specifier).removeprefix("=="), pin.marker) for pin in found]
+
+
+@pytest.mark.parametrize(("system", "least"), [("linux", "2.13"), ("win32", "2.13"), ("darwin", "2.14")])
+def test_one_torch_is_pinned_for_each_system_and_for_macs_none_with_a_wrong_batch_norm(system, least):
+    versions = [version for name, version, where in pins() if name == "torch" and where.evaluate({"sys_platform": system})]
+    assert len(versions) == 1
+    assert Version(versions[0]) >= Version(least)
 
 
 PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "LICENSE")

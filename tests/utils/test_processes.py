@@ -1,5 +1,6 @@
 """Work over processes that die: each takes its own job along, at most; and where none can be started the work is done here."""
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -10,6 +11,8 @@ import time
 from functools import partial
 from pathlib import Path
 
+import av
+import numpy as np
 import pytest
 from tqdm.auto import tqdm
 
@@ -18,6 +21,20 @@ from dsel.utils.processes import spread
 
 STARTS = ["fork", "spawn"] if sys.platform == "linux" else ["spawn"]
 ROOT = Path(__file__).resolve().parents[2]
+HERE = Path(__file__).resolve().parent
+
+
+KEPT = []  # what the process that hands out the work still uses
+
+
+class Resampled:
+    """PyAV's resampler after use, whose filters have threads, in a circle that only the garbage collector frees."""
+
+    def __init__(self):
+        self.me, self.resampler = self, av.AudioResampler(format="flt", layout="mono", rate=16_000)
+        frame = av.AudioFrame.from_ndarray(np.zeros((2, 1024), np.float32), "fltp", "stereo")
+        frame.sample_rate = 44_100
+        self.resampler.resample(frame)
 
 
 def note(folder, event: str, job: str) -> None:
@@ -54,6 +71,9 @@ def work(folder, job: str) -> str:
     if job == "holds the lock":
         tqdm.get_lock().acquire()
         os._exit(9)
+    if job == "collects":
+        KEPT.clear()
+        gc.collect()
     if job.startswith("draws"):
         list(tqdm([1, 2], disable=True))  # takes the lock all the same
     note(folder, "end", job)
@@ -113,7 +133,7 @@ def test_a_process_that_dies_with_the_lock_of_the_bars_hangs_nobody(tmp_path):
     code = f"""
         import sys
         from pathlib import Path
-        sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tests" / "utils")!r}]
+        sys.path[:0] = [{str(ROOT)!r}, {str(HERE)!r}]
         from test_processes import spread_over
         from tqdm.auto import tqdm
         for _ in tqdm([1], disable=True):
@@ -123,6 +143,23 @@ def test_a_process_that_dies_with_the_lock_of_the_bars_hangs_nobody(tmp_path):
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=120)
     assert "'draws c': 'DRAWS C'" in done.stdout, done.stderr
     assert "'holds the lock': 'lost holds the lock'" in done.stdout
+
+
+def test_a_worker_does_not_wait_for_threads_that_the_fork_left_behind(tmp_path):
+    """As after a film was prepared in a notebook: one resampler is garbage already, one becomes it in the worker."""
+    code = f"""
+        import gc, sys
+        from pathlib import Path
+        sys.path[:0] = [{str(ROOT)!r}, {str(HERE)!r}]
+        import test_processes
+        gc.disable()  # no luck: only who asks for it collects
+        test_processes.Resampled()
+        test_processes.KEPT.append(test_processes.Resampled())
+        found, _ = test_processes.spread_over(Path({str(tmp_path)!r}), ["collects", "a"])
+        print(found)
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=60)
+    assert "'collects': 'COLLECTS'" in done.stdout, done.stderr
 
 
 def test_where_the_system_allows_no_further_process_the_work_is_done_here(tmp_path, monkeypatch):
@@ -165,7 +202,7 @@ print(spread_over(Path({folder!r}), ["a", "b", "c"], start="spawn"))
 
 def test_a_script_without_a_guard_is_told_and_goes_on_in_one_process(tmp_path):
     script = tmp_path / "script.py"
-    script.write_text(UNGUARDED.format(root=str(ROOT), tests=str(ROOT / "tests" / "utils"), folder=str(tmp_path)))
+    script.write_text(UNGUARDED.format(root=str(ROOT), tests=str(HERE), folder=str(tmp_path)))
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=120)
     assert "{'a': 'A', 'b': 'B', 'c': 'C'}" in done.stdout, done.stderr
     assert len(done.stdout.splitlines()) == 1
@@ -183,7 +220,7 @@ def test_when_the_process_that_hands_out_the_work_is_killed_its_workers_go(tmp_p
     code = f"""
         import sys
         from pathlib import Path
-        sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tests" / "utils")!r}]
+        sys.path[:0] = [{str(ROOT)!r}, {str(HERE)!r}]
         from test_processes import spread_over
         spread_over(Path({str(tmp_path)!r}), ["long a", "long b", "long c"], workers=3)
     """
