@@ -455,3 +455,4 @@ def _experiment_commands(command: Callable[..., _Command]) -> None:
     demo.number("--speakers", speakers, 700, type=_COUNT)
     demo.number("--steps", "number of training steps", 650, type=_COUNT)
     demo.number("--seed", "of corpus and training", 0, type=_SEED)
+    demo.number("--within", "weight of the fifth term, which is ours (0: none)", 0.0, type=float)

@@ -19,6 +19,7 @@ def demo(
     speakers: int = 700,
     steps: int = 650,
     seed: int = 0,
+    within: float = 0.0,
     progress: bool = True,
 ) -> list[dict]:
     """Make a toy corpus, train the full method on it, evaluate it on new speakers, draw the plot.
@@ -29,6 +30,7 @@ def demo(
         speakers: number of training speakers, of two tracks each.
         steps: number of training steps.
         seed: of corpus and training.
+        within: weight of the fifth term, L_within, which is ours; 0 trains the paper's four terms.
         progress: show progress bars.
     Returns:
         The metrics of `dsel.evaluate.evaluate`.
@@ -39,7 +41,7 @@ def demo(
     check_folder(out)
     if speakers < 1:
         raise BadInput(f"demo: speakers {speakers} must be at least 1, since training needs some")
-    TrainConfig.laptop(steps=steps, seed=seed)  # refuses bad settings before the corpus is made
+    TrainConfig.laptop(steps=steps, seed=seed, within=within)  # refuses bad settings before the corpus is made
     print("1/4  corpus: talking heads, drawn, with synthetic voices")
     # 40 test speakers of 12 tracks each are enough to measure, and are made in a minute
     test = max(8, min(40, speakers // 16))
@@ -49,7 +51,8 @@ def demo(
     print(f"     {corpus}")
     print("2/4  training: content, identity and disentanglement losses, no labels")
     resume = (out / "run" / "checkpoint.pt").is_file()
-    train(out / "corpus", out / "run", resume=resume, progress=progress, steps=steps, seed=seed)
+    settings = {"steps": steps, "seed": seed, "within": within}
+    train(out / "corpus", out / "run", resume=resume, progress=progress, **settings)
     print("3/4  evaluation on speakers that were not in training")
     rows = evaluate(out / "run", out / "corpus", progress=progress)
     print(table(rows))

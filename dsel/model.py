@@ -80,7 +80,8 @@ class ModelConfig:
             Conv(128, (3, 1), (2, 1), (1, 0)),  # 3
             Conv(256, (3, 1)),  # 1
         )
-        return cls(**{**_defaults("laptop", face, audio, 48, True, 256, 128), **_modern(changes)})
+        defaults = _defaults("laptop", face, audio, 48, True, 256, 128) | {"front_end": "level"}
+        return cls(**{**defaults, **_modern(changes)})
 
     @classmethod
     def paper(cls, **changes) -> ModelConfig:

@@ -144,14 +144,16 @@ class Row:
         return range(schedule.most_seeds if self.many else schedule.few_seeds)
 
     def model_config(self, schedule: Schedule) -> ModelConfig:
-        return ModelConfig.named(schedule.config, **self.model)
+        """Give the networks of this row: the authors' normalisation over the track, unless the row says otherwise."""
+        return ModelConfig.named(schedule.config, **{"front_end": "track", **self.model})
 
     def train_config(self, schedule: Schedule, seed: int) -> TrainConfig:
         common = {name: getattr(schedule, name) for name in ("B", "N", "extra", "lam_warmup")}
         steps = self.steps(schedule)
-        # within=0: the notes' loss, unless a row says otherwise. A cell is over before compiling has paid.
+        # lam=1, within=0: the notes' loss, unless a row says otherwise. A cell is over before compiling has paid.
         given = {
             **common,
+            "lam": 1.0,
             "within": 0.0,
             "compile": "off",
             "tensorboard": False,

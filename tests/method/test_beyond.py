@@ -159,7 +159,8 @@ def test_a_negative_weight_is_refused(weight):
 def test_training_configuration_reaches_the_loss():
     plain = TrainConfig.checked(within=0.0)
     assert type(make_loss(vars(plain), 8)) is DisentangledLoss
-    assert make_loss(vars(TrainConfig.laptop()), 8).within == 1.0
+    assert type(make_loss(vars(TrainConfig.laptop()), 8)) is DisentangledLoss  # the paper's four terms by default
+    assert make_loss(vars(TrainConfig.laptop(within=1.0)), 8).within == 1.0
     assert type(make_loss(vars(TrainConfig.paper()), 8)) is DisentangledLoss  # the notes, and no more
     loss = make_loss(vars(TrainConfig.checked(within=0.5, reversal=0.2, lam=0.3)), 8)
     assert (loss.within, loss.reversal, loss.intra, loss.lam) == (0.5, 0.2, 0.0, 0.3)

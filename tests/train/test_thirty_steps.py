@@ -19,7 +19,7 @@ from dsel.train import TrainConfig, Trainer
 STORED = json.loads((Path(__file__).parent / "thirty_steps.json").read_text())
 SETTINGS = {
     **{"B": 6, "N": 8, "extra": 6, "steps": 30, "log_every": 1, "lam_warmup": 10, "warmup": 3},
-    **{"within": 1.0, "reversal": 0.2, "intra": 0.3},
+    **{"lam": 1.0, "within": 1.0, "reversal": 0.2, "intra": 0.3},
     **{"device": "cpu", "precision": "float32", "compile": "off", "tensorboard": False},
 }
 
@@ -31,7 +31,7 @@ def run(tmp_path_factory):
     try:
         folder = tmp_path_factory.mktemp("thirty") / "run"
         trainer = Trainer(
-            corpus.open("mini"), ModelConfig.laptop(), TrainConfig.laptop(**SETTINGS), folder, progress=False
+            corpus.open("mini"), ModelConfig.laptop(front_end="track"), TrainConfig.laptop(**SETTINGS), folder, progress=False
         )
         return trainer, trainer.fit()
     finally:

@@ -106,7 +106,8 @@ def test_batches_may_avoid_false_negatives_where_speakers_are_known(noise_corpus
 
 
 def test_a_step_computes_the_loss_of_the_formulas(noise_corpus, tmp_path):
-    t = trainer(noise_corpus, tmp_path / "run", extra=0, augment=0.0)
+    with_fifth = {"extra": 0, "augment": 0.0, "within": 1.0, "lam": 1.0}
+    t = trainer(noise_corpus, tmp_path / "run", **with_fifth)
     batch = t.batches.at(0)
     t.model.train()
     with torch.no_grad():
@@ -114,15 +115,15 @@ def test_a_step_computes_the_loss_of_the_formulas(noise_corpus, tmp_path):
         scales = [reference.scaled_cosine(s.w.item(), 0.0) for s in (t.loss.content_similarity, t.loss.identity_similarity)]
     want, parts = reference.disentangled_loss(face, audio, pick, *scales)
     parts["within"] = reference.within_loss(audio["content"], audio["identity"], *scales)
-    want += parts["within"]  # on by default
-    got = trainer(noise_corpus, tmp_path / "twin", extra=0, augment=0.0, lam_warmup=0).train_step(batch)
+    want += parts["within"]
+    got = trainer(noise_corpus, tmp_path / "twin", **with_fifth, lam_warmup=0).train_step(batch)
     assert got["loss"].item() == pytest.approx(want, rel=1e-5)
     for name, value in parts.items():
         assert got[name].item() == pytest.approx(value, rel=1e-5)
 
 
 def test_lambda_is_reached_linearly(noise_corpus, tmp_path):
-    t = trainer(noise_corpus, tmp_path / "run", lam=0.5, lam_warmup=4)
+    t = trainer(noise_corpus, tmp_path / "run", lam=0.5, lam_warmup=4, within=1.0)
     seen = []
     for step in range(6):
         with torch.no_grad():
@@ -284,7 +285,7 @@ def test_config_is_frozen_and_refuses_what_it_does_not_know():
     paper = TrainConfig.named("paper")
     assert (paper.B, paper.N, paper.optimiser, paper.lr, paper.weight_decay, paper.extra) == (30, 30, "sgd", 1e-3, 1e-5, 0)
     laptop = TrainConfig.named("laptop")
-    assert (laptop.lam, laptop.confusion_scale, laptop.w_max) == (1.0, "detached", 20.0)
+    assert (laptop.lam, laptop.confusion_scale, laptop.w_max) == (3.0, "detached", 20.0)
 
 
 def test_authors_schedule_falls_by_5_percent_an_epoch(noise_corpus, tmp_path):
