@@ -1,0 +1,377 @@
+"""The verdict: what the grid of front ends, lambda and the fifth term says, question by question.
+
+The numbers come from data/ablation/grid (`dsel ablation --rows grid singles`, validation speakers
+chose, test speakers judged), and from the two long trainings beside it (`tools/train_released.py`).
+Every sentence here is made of measured values; `claims` lists what the words around them assert,
+and a test and notebook 09 fail if one of them is no longer true.
+
+A row is called by its id in `dsel.ablation.rows`. `FOUR[front end]` are the paper's four terms at
+lambda 0, 1, 3 and 10, `FIVE[front end]` the same with the fifth term, L_within, beside them.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import statistics
+from pathlib import Path
+
+from dsel.ablation.report import paired, values
+from dsel.ablation.rows import GRID_LAMBDAS, SHIPPED, final, grid_id, read_results
+from dsel.evaluate.intervals import Interval, grid_step, interval
+from dsel.utils.markdown import table
+
+FOLDER = SHIPPED / "grid"
+FRONT_ENDS = {
+    "track": "normalised over the track (authors)",
+    "level": "level only (ours)",
+    "none": "not normalised",
+}
+FOUR = {front: tuple(grid_id(1.0, front, x, 0.0) for x in GRID_LAMBDAS) for front in FRONT_ENDS}
+FIVE = {front: tuple(grid_id(1.0, front, x, 1.0) for x in GRID_LAMBDAS) for front in FRONT_ENDS}
+OTHERS = {
+    "random": "untrained network",
+    "e1-identity": "identity only, normalised",
+    "e1-none-identity": "identity only, not normalised",
+    "e1-content": "content only, normalised",
+    "e1-none-content": "content only, not normalised",
+}
+BASELINE = FOUR["track"][0]  # content + identity with the authors' normalisation
+CHOSEN = FOUR["level"][2]  # what validation speakers chose: level, lambda 3
+CHOSEN_FIVE = FIVE["level"][2]
+LONG = {  # file of data/ablation/grid -> what was trained
+    "four_terms": "four terms, λ = 3",
+    "five_terms": "five terms, λ = 3",
+    "lambda0": "content + identity, λ = 0",
+    "untrained": "untrained network",
+}
+WORDS = "word dependence"
+
+
+# --- Numbers --------------------------------------------------------------------------------------
+
+
+def grid(folder: Path = FOLDER) -> list[dict]:
+    """The trainings of the grid, one row each."""
+    return read_results(folder / "results.csv")
+
+
+def by_seed(results: list[dict], row: str, metric: str, split: str = "test") -> dict[int, float]:
+    """{seed: value} of a metric of a row; `WORDS` is EER hard minus EER easy."""
+    if metric != WORDS:
+        return values(results, row, f"{split}_{metric}")
+    hard, easy = (values(results, row, f"{split}_eer_{kind}") for kind in ("hard", "easy"))
+    return {seed: hard[seed] - easy[seed] for seed in sorted(hard.keys() & easy.keys())}
+
+
+def average(results: list[dict], row: str, metric: str, split: str = "test") -> Interval:
+    """Mean over seeds with its interval, which is not narrower than the grid of the values."""
+    names = ("eer_hard",) if metric == WORDS else (metric,)
+    known = [r[f"{split}_{name}"] for r in final(results) for name in names if f"{split}_{name}" in r]
+    return interval(
+        by_seed(results, row, metric, split).values(),
+        step=grid_step(known),
+        parts=2 if metric == WORDS else 1,
+    )
+
+
+def change(results: list[dict], row: str, other: str, metric: str, split: str = "test") -> Interval:
+    """row minus other, paired over the seeds that both have."""
+    return paired(results, row, other, f"{split}_{metric}").interval
+
+
+def validation_score(results: list[dict], row: str) -> float:
+    """What was chosen by: the mean of free and hard EER of the validation speakers."""
+    return statistics.fmean(
+        average(results, row, f"eer_{kind}", "validation").mean for kind in ("free", "hard")
+    )
+
+
+def correlations(results: list[dict], metric: str = "eer_hard") -> list[float]:
+    """Correlation over seeds of every two rows that share five seeds and their batches."""
+    rows = {row: values(results, row, f"test_{metric}") for row in {r["row"] for r in results}}
+    rows = {row: x for row, x in sorted(rows.items()) if len(x) >= 5}
+    pairs = {(r["row"], r["seed"]): r["pair"] for r in results}
+    found = []
+    for k, (row, x) in enumerate(rows.items()):
+        for other, y in list(rows.items())[k + 1 :]:
+            seeds = [s for s in x if s in y and pairs[row, s] == pairs[other, s]]
+            if len(seeds) >= 5 and all(len({z[s] for s in seeds}) > 1 for z in (x, y)):
+                found.append(statistics.correlation([x[s] for s in seeds], [y[s] for s in seeds]))
+    return found
+
+
+def progress(name: str, folder: Path = FOLDER) -> list[dict[str, float]]:
+    """What the validation speakers said on the way of a long training, a row per judgement."""
+    return _numbers(folder / f"released_{name}.csv")
+
+
+def curves(name: str, folder: Path = FOLDER) -> list[dict[str, float]]:
+    """What a long training wrote down itself, a row every 50 steps: losses, cone, scales."""
+    return _numbers(folder / f"released_{name}_steps.csv")
+
+
+def _numbers(path: Path) -> list[dict[str, float]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return [{name: float(x) for name, x in row.items()} for row in csv.DictReader(file)]
+
+
+def at(rows: list[dict[str, float]], step: int) -> dict[str, float]:
+    """The row of a step."""
+    return next(row for row in rows if row["step"] == step)
+
+
+def bound_reached(name: str, scale: str, w_max: float = 20.0) -> int | None:
+    """The first step at which the scale 'w_content' or 'w_identity' stood at its bound."""
+    return next((int(r["step"]) for r in curves(name) if r[scale] > w_max - 1e-3), None)
+
+
+def real_voices(folder: Path = SHIPPED) -> list[dict]:
+    """Rows of `benchmarks/real_voices.py`; [] if there are none."""
+    path = folder / "real_voices.csv"
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def on_real_voices(rows: list[dict], judge: str, condition: str) -> Interval:
+    """EER of a judge of real voices under a condition, over its seeds."""
+    found = [float(r["eer"]) for r in rows if (r["judge"], r["condition"]) == (judge, condition)]
+    return interval(found)
+
+
+# --- What the words assert ------------------------------------------------------------------------
+
+
+def claims(results: list[dict]) -> dict[str, bool]:
+    """{what the page says in words: whether the numbers say so}."""
+
+    def value(row, metric):
+        return average(results, row, metric).mean
+
+    none, track, level = FOUR["none"], FOUR["track"], FOUR["level"]
+    hard = change(results, none[2], none[0], "eer_hard")
+    four, five = progress("four_terms"), progress("five_terms")
+    scores = {row: validation_score(results, row) for rows in FOUR.values() for row in rows}
+    return {
+        "lambda 3 helps on novel combinations": hard.high < 0,
+        "and costs nothing that is shown on free trials": not change(
+            results, none[2], none[0], "eer_free"
+        ).shown,
+        "it costs easy trials": change(results, none[2], none[0], "eer_easy").low > 0,
+        "lambda 1 is not shown to help on novel combinations": not change(
+            results, none[1], none[0], "eer_hard"
+        ).shown,
+        "with the authors' normalisation lambda 1 makes them worse": change(
+            results, track[1], track[0], "eer_hard"
+        ).low > 0,
+        "and free trials better": change(results, track[1], track[0], "eer_free").high < 0,
+        "lambda 10 costs free trials": value(level[3], "eer_free") > value(level[2], "eer_free") + 2,
+        "the fifth term helps a little more at lambda 3": change(
+            results, CHOSEN_FIVE, CHOSEN, "eer_hard"
+        ).high < 0,
+        "the front end decides on free trials": all(
+            value(level[k], "eer_free") < value(track[k], "eer_free") - 4 for k in range(4)
+        ),
+        "but leaves the words in": value(level[0], WORDS) > 30,
+        "validation chose level and lambda 3": min(scores, key=scores.get) == CHOSEN,
+        "the content head knows more about the speaker than at lambda 0": change(
+            results, none[2], none[0], "content_head_eer_free"
+        ).high < 0,
+        "and more than that of an untrained network": value(CHOSEN, "content_head_eer_free")
+        < value("random", "content_head_eer_free"),
+        "a long training with four terms loses the effect": at(four, 4000)["eer_hard"]
+        > at(four, 1500)["eer_hard"] + 10,
+        "with five terms it stays": at(five, 4000)["eer_hard"] <= at(five, 1500)["eer_hard"],
+        "the bound on w is reached": all(
+            bound_reached("four_terms", f"w_{task}") for task in ("content", "identity")
+        ),
+    }
+
+
+# --- Words ----------------------------------------------------------------------------------------
+
+
+def one(value: float) -> str:
+    """A percentage."""
+    return f"{value:.1f}"
+
+
+def points(difference: Interval) -> str:
+    """'-19.7 ± 1.7 points'."""
+    if difference.n < 2:
+        return f"{difference.mean:+.1f} points (1 seed)"
+    return f"{difference.text(sign=True)} points"
+
+
+def trio(results: list[dict], row: str) -> str:
+    """'12.1 / 20.7 / 7.4': EER free, hard, easy."""
+    kinds = ("free", "hard", "easy")
+    return " / ".join(one(average(results, row, f"eer_{kind}").mean) for kind in kinds)
+
+
+def seeds(results: list[dict], *rows: str) -> str:
+    """'5 seeds', or '2 to 5 seeds'."""
+    counts = sorted({len(values(results, row, "test_eer_free")) for row in rows})
+    low, high = counts[0], counts[-1]
+    return f"{low} seeds" if low == high else f"{low} to {high} seeds"
+
+
+def lines(results: list[dict]) -> list[str]:
+    """The verdict in ten lines of Markdown."""
+    none, track, level = FOUR["none"], FOUR["track"], FOUR["level"]
+    four, five = progress("four_terms"), progress("five_terms")
+
+    def mean(row, metric):
+        return one(average(results, row, metric).mean)
+
+    def effect(row, other, metric):
+        return points(change(results, row, other, metric))
+
+    path = " → ".join(mean(row, WORDS) for row in (BASELINE, CHOSEN, CHOSEN_FIVE))
+    return [
+        "**The paper's loss does what its abstract promises, in short trainings.** Its four terms "
+        f"at λ = 3 reach {trio(results, CHOSEN)} % (free / hard / easy). Without them and with the "
+        f"authors' normalisation of the sound it is {trio(results, BASELINE)} % "
+        f"({seeds(results, CHOSEN, BASELINE)} each).",
+        "**It needs the right λ.** λ = 3 against λ = 0, nothing else changed: hard "
+        f"{effect(none[2], none[0], 'eer_hard')}. λ = 1: {effect(none[1], none[0], 'eer_hard')}, "
+        "which shows nothing.",
+        "**It needs the right front end.** Where each frequency band is normalised over the track, "
+        f"as the authors do, λ = 1 makes hard trials worse: "
+        f"{effect(track[1], track[0], 'eer_hard')}.",
+        f"**The price** of λ = 3: easy trials {effect(none[2], none[0], 'eer_easy')}, because "
+        "words no longer help. Free trials: "
+        f"{effect(none[2], none[0], 'eer_free')}, not shown to change.",
+        "**λ = 10 is too much:** free trials rise from "
+        f"{mean(level[2], 'eer_free')} to {mean(level[3], 'eer_free')} %.",
+        f"**The fifth term, ours,** adds a little at λ = 3: hard "
+        f"{effect(CHOSEN_FIVE, CHOSEN, 'eer_hard')}. Word dependence along this way: {path}.",
+        "**The front end alone** brings free trials from "
+        f"{mean(track[0], 'eer_free')} to {mean(level[0], 'eer_free')} %, and leaves the words in "
+        f"(word dependence {mean(level[0], WORDS)}).",
+        "**Identity leaks into content.** The EER of the *content* head, 50 if it held nothing of "
+        f"the speaker, falls from {mean(track[0], 'content_head_eer_free')} to "
+        f"{mean(CHOSEN, 'content_head_eer_free')}; an untrained network has "
+        f"{mean('random', 'content_head_eer_free')}.",
+        "**In a long training the four terms lose their effect:** hard trials of validation "
+        f"speakers {one(at(four, 1500)['eer_hard'])} % at step 1500, "
+        f"{one(at(four, 4000)['eer_hard'])} % at step 4000. With the fifth term "
+        f"{one(at(five, 1500)['eer_hard'])} and {one(at(five, 4000)['eer_hard'])} % (1 seed).",
+        _real_line(),
+    ]
+
+
+MICROPHONE = "test-other, a microphone each"
+RECORDED = "test-other, as recorded"
+MFCC = "mean MFCC, cosine"
+FRONT_ON_REAL = {
+    "track": "networks, normalised over the track, lambda 1",
+    "level": "networks, level only, lambda 1",
+    "none": "networks, not normalised, lambda 1",
+}
+
+
+def _real_line() -> str:
+    rows = real_voices()
+    if not rows:
+        return "**Real voices** have not been judged yet."
+    shown = {k: on_real_voices(rows, judge, MICROPHONE) for k, judge in FRONT_ON_REAL.items()}
+    mfcc = on_real_voices(rows, MFCC, MICROPHONE).mean
+    return (
+        "**On real voices the front end decides too** (10 people, a microphone drawn for each "
+        f"recording, λ = 1): {one(shown['track'].mean)} % normalised over the track, "
+        f"{one(shown['level'].mean)} % level only; mean MFCCs reach {one(mfcc)} % "
+        f"({_count(shown['level'].n)})."
+    )
+
+
+def _count(n: int) -> str:
+    return "1 seed" if n == 1 else f"{n} seeds"
+
+
+# --- Tables ---------------------------------------------------------------------------------------
+
+
+COLUMNS = {
+    "eer_free": "free",
+    "eer_hard": "hard",
+    "eer_easy": "easy",
+    WORDS: WORDS,
+    "content_top1": "content task",
+    "content_head_eer_free": "content head's EER",
+    "phoneme_identity_head": "phoneme read off identity",
+}
+
+
+def grid_table(results: list[dict]) -> str:
+    """Every variant at entanglement 1: mean over seeds and half of its 95 % interval."""
+    named = [("untrained network", "", "", "random")]
+    named += [
+        (FRONT_ENDS[front], f"{lam:g}", "yes" if rows is FIVE else "no", rows[front][k])
+        for front in FRONT_ENDS
+        for rows in (FOUR, FIVE)
+        for k, lam in enumerate(GRID_LAMBDAS)
+    ]
+    named += [(label, "0", "no", row) for row, label in OTHERS.items() if row != "random"]
+    body = []
+    for label, lam, fifth, row in named:
+        count = len(values(results, row, "test_eer_free"))
+        if count:
+            cells = [average(results, row, metric).text() for metric in COLUMNS]
+            body.append([label, lam, fifth, count, *cells])
+    head = ["sound", "λ", "fifth term", "seeds", *COLUMNS.values()]
+    return table(head, body, align="llr" + "r" * (len(COLUMNS) + 1))
+
+
+EFFECTS = (  # (what, row, compared with)
+    ("λ 0 → 1, normalised over the track", FOUR["track"][1], FOUR["track"][0]),
+    ("λ 0 → 1, not normalised", FOUR["none"][1], FOUR["none"][0]),
+    ("λ 0 → 3, not normalised", FOUR["none"][2], FOUR["none"][0]),
+    ("fifth term at λ = 1, not normalised", FIVE["none"][1], FOUR["none"][1]),
+    ("fifth term at λ = 3, not normalised", FIVE["none"][2], FOUR["none"][2]),
+    ("fifth term at λ = 3, level only", FIVE["level"][2], FOUR["level"][2]),
+    ("track → level at λ = 0 and λ → 3", CHOSEN, BASELINE),
+)
+EFFECT_METRICS = {
+    "eer_free": "free",
+    "eer_hard": "hard",
+    "eer_easy": "easy",
+    "content_top1": "content task",
+    "content_head_eer_free": "content head's EER",
+}
+
+
+def effect_table(results: list[dict]) -> str:
+    """The paired differences that the verdict speaks of, in points; bold: the interval excludes 0."""
+    body = []
+    for what, row, other in EFFECTS:
+        found = [change(results, row, other, metric) for metric in EFFECT_METRICS]
+        cells = [f"**{d.text(sign=True)}**" if d.shown else d.text(sign=True) for d in found]
+        body.append([what, found[0].n, *cells])
+    return table(["change", "seeds", *EFFECT_METRICS.values()], body, align="lr" + "r" * len(cells))
+
+
+def real_table() -> str:
+    """Real voices: a judge a line, mean over its seeds and their range."""
+    rows = real_voices()
+    conditions = list(dict.fromkeys(row["condition"] for row in rows))
+    body = []
+    for judge in dict.fromkeys(row["judge"] for row in rows):
+        found = [on_real_voices(rows, judge, condition) for condition in conditions]
+        steps = next(row["steps"] for row in rows if row["judge"] == judge)
+        cells = [one(i.mean) if i.n == 1 else i.text() for i in found]
+        body.append([judge, steps, found[0].n, *cells])
+    return table(["judge", "steps", "seeds", *conditions], body, align="lrr" + "r" * len(conditions))
+
+
+def shown_by_chance(results: list[dict]) -> str:
+    """One sentence on how many differences a table holds and how many of them chance would show."""
+    tested = [change(results, a, b, metric) for _, a, b in EFFECTS for metric in EFFECT_METRICS]
+    bold = sum(d.shown for d in tested)
+    expected = math.ceil(0.05 * len(tested))
+    return (
+        f"The table tests {len(tested)} differences; {bold} are in bold, and if none were real "
+        f"about {expected} would be."
+    )
