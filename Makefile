@@ -3,6 +3,7 @@
 # make lab    JupyterLab on notebook 00
 # make slides site student    three views of the notebooks -> build/
 # make docs     every generated piece of README.md, docs/ and benchmarks/README.md; the Colab link, first cell and slides of every notebook
+# make pictures   the figures of docs/results.md (needs Chromium)
 # make hero     the moving picture of README.md
 # make stills   a picture of every figure into the notebooks, for GitHub: after a notebook has been run (needs Chromium)
 # make browser colab    every notebook in JupyterLab, as deck and as page; a bare notebook with Colab's versions
@@ -17,7 +18,7 @@ BIN := $(VENV)/bin
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: demo test lint pytest nbval lab slides site student docs hero stamp stills browser colab clean
+.PHONY: demo test lint pytest nbval lab slides site student docs pictures hero stamp stills browser colab clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python -m dsel demo --out runs/demo
@@ -43,6 +44,9 @@ slides site student: $(VENV)/.test
 
 docs: $(VENV)/.test
 	$(BIN)/python tools/docs.py
+
+pictures: $(VENV)/.test
+	$(BIN)/python tools/verdict_page.py
 
 hero: $(VENV)/.test
 	$(BIN)/python tools/hero.py

@@ -21,7 +21,7 @@ if __package__ in (None, ""):  # run as a file
 
 from dsel.teaching.ledger import ledger, to_markdown  # noqa: E402
 from dsel.utils.markdown import table  # noqa: E402
-from tools import front_page, results, stamp  # noqa: E402
+from tools import front_page, results, stamp, verdict_page  # noqa: E402
 
 # benchmarks/README.md: what is measured, against what, page, pattern of the ratio, agreement.
 BENCHMARKS = (
@@ -86,6 +86,9 @@ PIECES: dict[tuple[str, str], Callable[[], str]] = {
     ("README.md", "notebooks"): front_page.notebooks,
     ("README.md", "results"): front_page.measured,
     ("docs/equations.md", "ledger"): equations,
+    ("docs/results.md", "verdict"): verdict_page.top,
+    ("docs/results.md", "questions"): verdict_page.questions,
+    ("docs/results.md", "tables"): verdict_page.tables,
     ("docs/results.md", "results"): results.render,
     ("benchmarks/README.md", "benchmarks"): benchmarks,
 }

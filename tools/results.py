@@ -19,7 +19,7 @@ if __package__ in (None, ""):  # run as a file
 
 from dsel.ablation.report import GROUPS, effect_table, group_table, sentences  # noqa: E402
 from dsel.ablation.rows import final, read_results  # noqa: E402
-from dsel.corpus import TRIALS  # noqa: E402
+from dsel.ablation.verdict import SUPERVISED, listener  # noqa: E402
 from dsel.utils.markdown import table  # noqa: E402
 
 CARD, LARGER = (ROOT / "data" / "models" / f"{name}.json" for name in ("laptop", "gpu"))
@@ -33,7 +33,6 @@ SHOWN = {
     "content_top1": "content task",
     "identity_top1": "identity task",
 }
-SUPERVISED = "supervised LDA on MFCC statistics"
 EER = re.compile(r"EER, (identity|content) head, (.+) trials(, same sex)?")
 
 
@@ -64,13 +63,6 @@ def released(card: dict) -> str:
     first = table(["task", "right", "chance"], tasks)
     second = table(["EER by kind of trial (chance 50)", "identity head", "content head"], lines)
     return f"{text}\n\n{first}\n\n{second}{machine}"
-
-
-def listener(page: str, name: str) -> dict[str, float]:
-    """{kind of trial: EER in %} of one line of data/toy.md, whose cells hold 'all trials / same sex'."""
-    line = next(line for line in page.splitlines() if line.startswith(f"| {name} |"))
-    told = dict(zip(TRIALS, (pair.split("/") for pair in line.split("|")[2:-1]), strict=True))
-    return {kind + same: float(pair[k]) for kind, pair in told.items() for k, same in enumerate(("", ", same sex"))}
 
 
 def larger(card: dict, page: str) -> str:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from dsel.ablation.report import paired, values
 from dsel.ablation.rows import GRID_LAMBDAS, SHIPPED, final, grid_id, read_results
+from dsel.corpus.store import TRIALS
 from dsel.evaluate.intervals import Interval, grid_step, interval
 from dsel.utils.markdown import table
 
@@ -46,6 +47,7 @@ LONG = {  # file of data/ablation/grid -> what was trained
     "untrained": "untrained network",
 }
 WORDS = "word dependence"
+SUPERVISED = "supervised LDA on MFCC statistics"
 
 
 # --- Numbers --------------------------------------------------------------------------------------
@@ -54,6 +56,23 @@ WORDS = "word dependence"
 def grid(folder: Path = FOLDER) -> list[dict]:
     """The trainings of the grid, one row each."""
     return read_results(folder / "results.csv")
+
+
+def listener(page: str, name: str) -> dict[str, float]:
+    """{kind of trial: EER in %} of a line of data/toy.md, whose cells hold 'all / same sex'."""
+    line = next(line for line in page.splitlines() if line.startswith(f"| {name} |"))
+    pairs = (cell.split("/") for cell in line.split("|")[2:-1])
+    rates = dict(zip(TRIALS, pairs, strict=True))
+    return {
+        kind + same: float(pair[k])
+        for kind, pair in rates.items()
+        for k, same in enumerate(("", ", same sex"))
+    }
+
+
+def supervised(page: Path = SHIPPED.parent / "toy.md") -> dict[str, float]:
+    """EER of the listener who was told the speakers' names, on the same test speakers."""
+    return listener(page.read_text(encoding="utf-8"), SUPERVISED)
 
 
 def by_seed(results: list[dict], row: str, metric: str, split: str = "test") -> dict[int, float]:
@@ -67,7 +86,9 @@ def by_seed(results: list[dict], row: str, metric: str, split: str = "test") -> 
 def average(results: list[dict], row: str, metric: str, split: str = "test") -> Interval:
     """Mean over seeds with its interval, which is not narrower than the grid of the values."""
     names = ("eer_hard",) if metric == WORDS else (metric,)
-    known = [r[f"{split}_{name}"] for r in final(results) for name in names if f"{split}_{name}" in r]
+    known = [
+        r[f"{split}_{name}"] for r in final(results) for name in names if f"{split}_{name}" in r
+    ]
     return interval(
         by_seed(results, row, metric, split).values(),
         step=grid_step(known),
@@ -165,12 +186,15 @@ def claims(results: list[dict]) -> dict[str, bool]:
         ).shown,
         "with the authors' normalisation lambda 1 makes them worse": change(
             results, track[1], track[0], "eer_hard"
-        ).low > 0,
+        ).low
+        > 0,
         "and free trials better": change(results, track[1], track[0], "eer_free").high < 0,
-        "lambda 10 costs free trials": value(level[3], "eer_free") > value(level[2], "eer_free") + 2,
+        "lambda 10 costs free trials": value(level[3], "eer_free")
+        > value(level[2], "eer_free") + 2,
         "the fifth term helps a little more at lambda 3": change(
             results, CHOSEN_FIVE, CHOSEN, "eer_hard"
-        ).high < 0,
+        ).high
+        < 0,
         "the front end decides on free trials": all(
             value(level[k], "eer_free") < value(track[k], "eer_free") - 4 for k in range(4)
         ),
@@ -178,7 +202,8 @@ def claims(results: list[dict]) -> dict[str, bool]:
         "validation chose level and lambda 3": min(scores, key=scores.get) == CHOSEN,
         "the content head knows more about the speaker than at lambda 0": change(
             results, none[2], none[0], "content_head_eer_free"
-        ).high < 0,
+        ).high
+        < 0,
         "and more than that of an untrained network": value(CHOSEN, "content_head_eer_free")
         < value("random", "content_head_eer_free"),
         "a long training with four terms loses the effect": at(four, 4000)["eer_hard"]
@@ -294,6 +319,7 @@ def _count(n: int) -> str:
 # --- Tables ---------------------------------------------------------------------------------------
 
 
+ENOUGH = 3  # seeds for an interval
 COLUMNS = {
     "eer_free": "free",
     "eer_hard": "hard",
@@ -306,7 +332,11 @@ COLUMNS = {
 
 
 def grid_table(results: list[dict]) -> str:
-    """Every variant at entanglement 1: mean over seeds and half of its 95 % interval."""
+    """Every variant at entanglement 1: mean over seeds and half of its 95 % interval.
+
+    Below `ENOUGH` seeds the mean stands alone: an interval over two seeds is six times as wide as
+    one over many, and a reader would take its width for a finding.
+    """
     named = [("untrained network", "", "", "random")]
     named += [
         (FRONT_ENDS[front], f"{lam:g}", "yes" if rows is FIVE else "no", rows[front][k])
@@ -319,7 +349,8 @@ def grid_table(results: list[dict]) -> str:
     for label, lam, fifth, row in named:
         count = len(values(results, row, "test_eer_free"))
         if count:
-            cells = [average(results, row, metric).text() for metric in COLUMNS]
+            found = [average(results, row, metric) for metric in COLUMNS]
+            cells = [one(i.mean) if count < ENOUGH else i.text() for i in found]
             body.append([label, lam, fifth, count, *cells])
     head = ["sound", "λ", "fifth term", "seeds", *COLUMNS.values()]
     return table(head, body, align="llr" + "r" * (len(COLUMNS) + 1))
@@ -363,7 +394,9 @@ def real_table() -> str:
         steps = next(row["steps"] for row in rows if row["judge"] == judge)
         cells = [one(i.mean) if i.n == 1 else i.text() for i in found]
         body.append([judge, steps, found[0].n, *cells])
-    return table(["judge", "steps", "seeds", *conditions], body, align="lrr" + "r" * len(conditions))
+    return table(
+        ["judge", "steps", "seeds", *conditions], body, align="lrr" + "r" * len(conditions)
+    )
 
 
 def shown_by_chance(results: list[dict]) -> str:

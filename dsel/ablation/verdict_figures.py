@@ -1,0 +1,347 @@
+"""Figures of the verdict: one of all variants, and one per question. Numbers of `verdict` in, plotly out."""
+
+from __future__ import annotations
+
+from dsel.ablation import verdict
+from dsel.ablation.rows import GRID_LAMBDAS
+from dsel.ablation.verdict import CHOSEN, EFFECTS, FIVE, FOUR, FRONT_ENDS, LONG, OTHERS, WORDS
+from dsel.plots.style import PALETTE
+
+COLOUR = {"track": PALETTE[1], "level": PALETTE[0], "none": PALETTE[2]}
+GREY = PALETTE[6]
+BRIEF = {"track": "track<br>(authors)", "level": "level<br>(ours)", "none": "none"}
+LAMBDAS = [f"{x:g}" for x in GRID_LAMBDAS]
+METRICS = {"eer_free": "free", "eer_hard": "hard", "eer_easy": "easy"}
+LINE = {"four_terms": PALETTE[0], "five_terms": PALETTE[3], "lambda0": PALETTE[1]}
+
+
+def verdict_figure(results: list[dict], supervised: dict[str, float] | None = None):
+    """Every variant as a point: free EER across, word dependence up; lines join lambda 0, 1, 3, 10.
+
+    Args:
+        results: rows of data/ablation/grid/results.csv.
+        supervised: EER by kind of trial of a listener who was told the names; left out if None.
+    """
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    for rows, terms, dash, symbol in (
+        (FOUR, "four", "solid", "circle"),
+        (FIVE, "five", "dot", "diamond"),
+    ):
+        for front, label in FRONT_ENDS.items():
+            shown, wide = [row for row in rows[front] if _has(results, row)], front != "none"
+            _seeds(figure, results, shown, COLOUR[front])
+            trace = go.Scatter(
+                x=[_mean(results, row, "eer_free") for row in shown],
+                y=[_mean(results, row, WORDS) for row in shown],
+                mode="lines+markers+text" if rows is FOUR and wide else "lines+markers",
+                text=[f"λ {LAMBDAS[rows[front].index(row)]}" for row in shown],
+                textposition=["top right", "middle left" if front == "level" else "middle right"]
+                + ["middle right"] * 2,
+                name=f"{label}, {terms} terms",
+                line={
+                    "color": COLOUR[front],
+                    "width": 3 if rows is FOUR and wide else 1.5,
+                    "dash": dash,
+                },
+                marker={"size": 11 if wide else 7, "symbol": symbol, "color": COLOUR[front]},
+                hovertemplate="%{text}: free %{x} %, word dependence %{y}<extra></extra>",
+            )
+            figure.add_trace(trace)
+    _alone(figure, results, supervised)
+    figure.add_annotation(
+        x=_mean(results, CHOSEN, "eer_free"), y=_mean(results, CHOSEN, WORDS), ax=-62, ay=52,
+        text="chosen on<br>validation", showarrow=True, arrowcolor=GREY,
+    )  # fmt: skip
+    figure.update_xaxes(
+        title="EER on free trials, % (left: voices are told apart better)", range=[7, 44]
+    )
+    figure.update_yaxes(title="word dependence: hard − easy, points", range=[-2, 75], zeroline=True)
+    title = "Every variant, on speakers never trained on<br><sup>best: bottom left; mean over seeds, faint: each seed</sup>"
+    legend = {"x": 0.56, "y": 0.02, "yanchor": "bottom", "font": {"size": 12}}
+    return figure.update_layout(title=title, width=900, height=640, legend=legend, margin={"t": 80})
+
+
+def _alone(figure, results: list[dict], supervised: dict[str, float] | None) -> None:
+    """The points that no path joins: one task alone, the untrained network, the supervised listener."""
+    import plotly.graph_objects as go
+
+    points = [
+        (label, _mean(results, row, "eer_free"), _mean(results, row, WORDS))
+        for row, label in OTHERS.items()
+        if _has(results, row)
+    ]
+    if supervised is not None:
+        points.append(
+            ("supervised", supervised["free"], round(supervised["hard"] - supervised["easy"], 1))
+        )
+    names, x, y = zip(*points, strict=True)
+    place = {"identity only, not normalised": "middle left", "untrained network": "bottom center"}
+    place |= {"content only, not normalised": "bottom left"}
+    figure.add_trace(
+        go.Scatter(
+            x=x, y=y, mode="markers+text", text=[name.replace(", ", ",<br>") for name in names], showlegend=False,
+            textposition=[place.get(name, "middle right") for name in names],
+            textfont={"size": 12}, marker={"symbol": "square", "size": 10, "color": "#444"},
+            hovertemplate="%{text}: free %{x} %, word dependence %{y}<extra></extra>",
+        )
+    )  # fmt: skip
+
+
+def lambda_figure(results: list[dict], metric: str, title: str, axis: str = "EER, %"):
+    """A metric against lambda for every front end: four terms solid, five dotted; faint: each seed."""
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    for rows, terms, dash, symbol in (
+        (FOUR, "four", "solid", "circle"),
+        (FIVE, "five", "dot", "diamond"),
+    ):
+        for front, label in FRONT_ENDS.items():
+            found = [(LAMBDAS[k], row) for k, row in enumerate(rows[front]) if _has(results, row)]
+            figure.add_trace(
+                go.Scatter(
+                    x=[x for x, _ in found], y=[_mean(results, row, metric) for _, row in found],
+                    name=f"{label}, {terms}", mode="lines+markers",
+                    line={"color": COLOUR[front], "dash": dash, "width": 3 if rows is FOUR else 1.5},
+                    marker={"size": 10 if rows is FOUR else 7, "symbol": symbol, "color": COLOUR[front]},
+                )
+            )  # fmt: skip
+            each = [
+                (x, v) for x, row in found for v in verdict.by_seed(results, row, metric).values()
+            ]
+            figure.add_trace(_faint(*zip(*each, strict=True), COLOUR[front]))
+    figure.update_xaxes(
+        title="λ, the weight of the confusion terms", type="category", categoryarray=LAMBDAS
+    )
+    figure.update_yaxes(title=axis, rangemode="tozero")
+    return _sized(figure, f"{title}<br><sup>test speakers; mean over seeds, faint: each seed</sup>")
+
+
+def choice_figure(results: list[dict]):
+    """What was chosen by: the mean of free and hard EER of the validation speakers, against lambda."""
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    for front, label in FRONT_ENDS.items():
+        scores = [round(verdict.validation_score(results, row), 2) for row in FOUR[front]]
+        line = {"color": COLOUR[front], "width": 3}
+        figure.add_trace(
+            go.Scatter(
+                x=LAMBDAS,
+                y=scores,
+                name=label,
+                mode="lines+markers",
+                line=line,
+                marker={"size": 10},
+            )
+        )
+    figure.update_xaxes(title="λ, the weight of the confusion terms", type="category")
+    figure.update_yaxes(title="mean of free and hard EER, %", rangemode="tozero")
+    return _sized(
+        figure,
+        "At which λ?<br><sup>four terms, validation speakers: what the choice was made by</sup>",
+    )
+
+
+def effects_figure(results: list[dict]):
+    """The changes of the verdict in points, paired over seeds, with 95 % intervals; left of 0: less error."""
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    for k, (metric, kind) in enumerate(METRICS.items()):
+        found = [verdict.change(results, row, other, metric) for _, row, other in EFFECTS]
+        figure.add_trace(
+            go.Scatter(
+                x=[round(d.mean, 2) for d in found], y=[-i + 0.2 * (1 - k) for i in range(len(found))],
+                error_x={"type": "data", "array": [round(d.half, 2) for d in found], "thickness": 2},
+                mode="markers", name=f"{kind} trials", text=[f"{kind}: {verdict.points(d)}, n = {d.n}" for d in found],
+                hovertemplate="%{text}<extra></extra>",
+                marker={"size": 10, "color": PALETTE[k], "symbol": ("circle", "diamond", "square")[k]},
+            )
+        )  # fmt: skip
+    figure.add_vline(x=0, line={"color": GREY})
+    figure.update_yaxes(
+        tickvals=[-i for i in range(len(EFFECTS))],
+        ticktext=[what for what, *_ in EFFECTS],
+        zeroline=False,
+    )
+    figure.update_xaxes(title="change of the EER, points (left: fewer errors)", zeroline=False)
+    return _sized(
+        figure, "What each change does<br><sup>paired over 5 seeds, 95 % interval</sup>", height=470
+    )
+
+
+def front_end_figure(results: list[dict]):
+    """EER free and hard of each front end at lambda 0 and 3: bars of means, a point for each seed."""
+    import plotly.graph_objects as go
+    from plotly.subplots import make_subplots
+
+    figure = make_subplots(1, 2, subplot_titles=["λ = 0", "λ = 3, four terms"], shared_yaxes=True)
+    for column, k in ((1, 0), (2, 2)):
+        for metric, colour in (("eer_free", PALETTE[0]), ("eer_hard", PALETTE[1])):
+            y = [_mean(results, FOUR[front][k], metric) for front in FRONT_ENDS]
+            bar = go.Bar(
+                x=list(BRIEF.values()), y=y, text=y, name=f"{METRICS[metric]} trials",
+                marker={"color": colour}, showlegend=column == 1, textposition="outside",
+            )  # fmt: skip
+            figure.add_trace(bar, 1, column)
+    figure.update_yaxes(title="EER, %", range=[0, 52], col=1)
+    return _sized(
+        figure,
+        "What does the front end do?<br><sup>test speakers, mean over seeds</sup>",
+        top=110,
+        below=True,
+    )
+
+
+def leak_figure(results: list[dict]):
+    """Speaker in the content head and phoneme in the identity head against lambda, four terms."""
+    import plotly.graph_objects as go
+    from plotly.subplots import make_subplots
+
+    panels = {
+        "content_head_eer_free": "content head: EER of speakers, %<br>(50: nothing of the speaker)",
+        "phoneme_identity_head": "identity head: phonemes read off, %<br>(lower: less of the words)",
+    }
+    figure = make_subplots(1, 2, subplot_titles=list(panels.values()), horizontal_spacing=0.1)
+    for column, metric in enumerate(panels, start=1):
+        for front, label in FRONT_ENDS.items():
+            y = [_mean(results, row, metric) for row in FOUR[front]]
+            trace = go.Scatter(
+                x=LAMBDAS, y=y, name=label, mode="lines+markers", showlegend=column == 1,
+                line={"color": COLOUR[front], "width": 3}, marker={"size": 9},
+            )  # fmt: skip
+            figure.add_trace(trace, 1, column)
+        untrained = {"line": {"color": GREY, "dash": "dot"}, "annotation_text": "untrained"}
+        figure.add_hline(y=_mean(results, "random", metric), row=1, col=column, **untrained)
+    figure.update_xaxes(title="λ", type="category")
+    return _sized(
+        figure,
+        "What leaks where?<br><sup>four terms, test speakers, mean over seeds</sup>",
+        top=150,
+        below=True,
+    )
+
+
+def length_figure():
+    """Two long trainings and one without confusion: hard EER of validation speakers, and the cone."""
+    import plotly.graph_objects as go
+    from plotly.subplots import make_subplots
+
+    titles = ["EER on hard trials, %", "cone of the identity vectors<br>(1: all point one way)"]
+    figure = make_subplots(1, 2, subplot_titles=titles, horizontal_spacing=0.1)
+    for name, colour in LINE.items():
+        judged, steps = verdict.progress(name), verdict.curves(name)
+        style = {"name": LONG[name], "line": {"color": colour, "width": 3}, "legendgroup": name}
+        hard = go.Scatter(
+            x=[r["step"] for r in judged],
+            y=[round(r["eer_hard"], 1) for r in judged],
+            mode="lines+markers",
+            **style,
+        )
+        cone = go.Scatter(
+            x=[r["step"] for r in steps],
+            y=[round(r["cone"], 3) for r in steps],
+            mode="lines",
+            showlegend=False,
+            **style,
+        )
+        figure.add_trace(hard, 1, 1).add_trace(cone, 1, 2)
+    figure.update_xaxes(title="step", range=[0, 4050])
+    figure.update_yaxes(rangemode="tozero")
+    title = "What changes with length and people?<br><sup>3000 speakers, level only, validation speakers, 1 seed</sup>"
+    return _sized(figure, title, top=150, below=True)
+
+
+def real_figure(rows: list[dict]):
+    """EER of strangers' real voices with a microphone drawn for each recording, a bar a judge."""
+    import plotly.graph_objects as go
+
+    figure, names = go.Figure(), list(dict.fromkeys(row["judge"] for row in rows))
+    found = {name: verdict.on_real_voices(rows, name, verdict.MICROPHONE) for name in names}
+    names.sort(key=lambda name: -found[name].mean)
+    colours = [
+        "#444"
+        if "cosine" in n
+        else GREY
+        if "untrained" in n
+        else PALETTE[1]
+        if "over" in n
+        else PALETTE[0]
+        for n in names
+    ]
+    for name, colour in zip(names, colours, strict=True):
+        y = round(found[name].mean, 1)
+        label = f"{name.removeprefix('networks, ')} ({found[name].n})"
+        bar = {
+            "orientation": "h",
+            "text": [y],
+            "textposition": "outside",
+            "marker": {"color": colour},
+        }
+        figure.add_trace(go.Bar(x=[y], y=[label], showlegend=False, **bar))
+    figure.update_xaxes(title="EER, %", range=[0, 44])
+    title = (
+        "What changes on real voices?<br><sup>10 strangers, a microphone drawn for each recording; "
+        "in brackets: seeds; orange: normalised over the track</sup>"
+    )
+    return _sized(figure, title, height=80 + 40 * max(6, len(names)))
+
+
+def figures(results: list[dict]) -> dict:
+    """{name: figure} of the verdict and of every question."""
+    found = {
+        "verdict": verdict_figure(results, verdict.supervised()),
+        "free": lambda_figure(results, "eer_free", "Does the loss help on ordinary trials?"),
+        "hard": lambda_figure(results, "eer_hard", "Does it help on novel combinations?"),
+        "lambda": choice_figure(results),
+        "price": effects_figure(results),
+        "front-end": front_end_figure(results),
+        "leak": leak_figure(results),
+        "length": length_figure(),
+    }
+    rows = verdict.real_voices()
+    return found | ({"real-voices": real_figure(rows)} if rows else {})
+
+
+def _has(results: list[dict], row: str) -> bool:
+    return bool(verdict.by_seed(results, row, "eer_free"))
+
+
+def _mean(results: list[dict], row: str, metric: str) -> float:
+    return round(verdict.average(results, row, metric).mean, 1)
+
+
+def _seeds(figure, results: list[dict], rows: list[str], colour: str) -> None:
+    """A faint point for every seed of some rows: free EER across, word dependence up."""
+    free = [x for row in rows for x in verdict.by_seed(results, row, "eer_free").values()]
+    words = [x for row in rows for x in verdict.by_seed(results, row, WORDS).values()]
+    figure.add_trace(_faint(free, words, colour))
+
+
+def _faint(x, y, colour: str):
+    import plotly.graph_objects as go
+
+    marker = {"color": colour, "size": 5, "opacity": 0.3}
+    points = {"mode": "markers", "showlegend": False, "hoverinfo": "skip"}
+    return go.Scatter(x=list(x), y=[round(v, 2) for v in y], marker=marker, **points)
+
+
+def _sized(figure, title: str, *, height: int = 440, top: int = 80, below: bool = False):
+    """Title and size; below: the legend in one line under the panels."""
+    legend = (
+        {
+            "orientation": "h",
+            "x": 0.5,
+            "xanchor": "center",
+            "y": -0.3 if top > 110 else -0.2,
+            "yanchor": "top",
+        }
+        if below
+        else {}
+    )
+    return figure.update_layout(
+        title=title, width=900, height=height, margin={"t": top}, legend=legend
+    )

@@ -1,0 +1,266 @@
+"""The verdict on docs/results.md: ten lines, a figure, and a figure and two sentences per question.
+
+    python tools/verdict_page.py            draw docs/figures/*.png (needs Chromium)
+    python tools/verdict_page.py --check    name pictures that are not those of the present numbers
+
+`python tools/docs.py` writes the words. The numbers come from data/ablation/grid and from
+data/ablation/real_voices.csv, the figures from `dsel.ablation.verdict_figures`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+if __package__ in (None, ""):  # run as a file
+    sys.path.insert(0, str(ROOT))
+
+from dsel.ablation import verdict  # noqa: E402
+from dsel.ablation.verdict import CHOSEN, CHOSEN_FIVE, FIVE, FOUR, WORDS, change, one, points  # noqa: E402
+from tools import stills  # noqa: E402
+
+PICTURES = ROOT / "docs" / "figures"
+ALT = {
+    "verdict": "A point per variant: free EER across, word dependence up. The path of the paper's four "
+    "terms goes from the top down to the bottom left where the sound is not normalised over the track.",
+    "free": "EER on free trials against lambda for three front ends: low and flat for two of them.",
+    "hard": "EER on hard trials against lambda: a steep fall between lambda 1 and 3 for two front ends.",
+    "lambda": "Mean of free and hard EER of validation speakers against lambda: lowest at lambda 3.",
+    "price": "Changes of the EER in points with intervals: hard trials far left, easy ones right of 0.",
+    "front-end": "Bars of free and hard EER for three front ends, without and with confusion terms.",
+    "leak": "Two panels against lambda: the content head knows more of speakers as lambda grows.",
+    "length": "Hard EER and cone against training step: with four terms the cone opens and the EER rises.",
+    "real-voices": "Bars of EER on real voices for each judge: not normalised and level only are best.",
+}
+
+
+def picture(name: str) -> str:
+    return f"![{ALT[name]}](figures/{name}.png)"
+
+
+def top() -> str:
+    """The picture of the verdict and its ten lines."""
+    lines = verdict.lines(verdict.grid())
+    return "\n".join([picture("verdict"), "", *(f"{k}. {line}" for k, line in enumerate(lines, 1))])
+
+
+def questions() -> str:
+    """One picture and two sentences per question, and what has not been measured."""
+    results = verdict.grid()
+    parts = []
+    for heading, name, text in _answers(results):
+        parts += [f"### {heading}", picture(name), text]
+    return "\n\n".join([*parts, "### New speakers", confirmed(), "### Not measured", MISSING])
+
+
+MISSING = (
+    "Long trainings with several seeds; the grid without extra tracks; identity only with *level*; the "
+    "mean voice without the picked moment beyond one seed. Each interval speaks of other training "
+    "seeds on the same corpus and the same 60 test speakers."
+)
+
+
+def _answers(results: list[dict]):
+    """(heading, picture, two sentences) of every question that has been measured."""
+    none, track, level = FOUR["none"], FOUR["track"], FOUR["level"]
+    four, five = verdict.progress("four_terms"), verdict.progress("five_terms")
+    steps = verdict.curves("four_terms")
+
+    def effect(row, other, metric):
+        return points(change(results, row, other, metric))
+
+    def mean(row, metric):
+        return one(verdict.average(results, row, metric).mean)
+
+    yield (
+        "Does the paper's loss help on ordinary trials?",
+        "free",
+        f"A little, with the authors' normalisation: λ = 1 changes free trials by "
+        f"{effect(track[1], track[0], 'eer_free')}. Without it the error is low already, and λ = 3 "
+        f"changes it by {effect(none[2], none[0], 'eer_free')}.",
+    )
+    yield (
+        "Does it help on novel combinations of person and words?",
+        "hard",
+        f"Yes, at λ = 3: hard trials change by {effect(none[2], none[0], 'eer_hard')} and word "
+        f"dependence falls from {mean(none[0], WORDS)} to {mean(none[2], WORDS)} (input not "
+        f"normalised). With the authors' normalisation λ = 1 does harm, and λ = 3 still leaves "
+        f"{mean(track[2], 'eer_hard')} %.",
+    )
+    yield (
+        "At which λ?",
+        "lambda",
+        "The mean of free and hard EER of the validation speakers is lowest at λ = 3 with *level*, "
+        f"{one(verdict.validation_score(results, CHOSEN))} %. λ = 1 is too little, and λ = 10 costs "
+        f"free trials ({mean(level[2], 'eer_free')} to {mean(level[3], 'eer_free')} %).",
+    )
+    yield (
+        "At what price?",
+        "price",
+        f"λ = 3 changes easy trials by {effect(none[2], none[0], 'eer_easy')}, since words no longer "
+        f"help, and the content task by {effect(none[2], none[0], 'content_top1')}. The fifth term "
+        f"beside it changes hard trials by {effect(FIVE['none'][2], none[2], 'eer_hard')} (not "
+        f"normalised) or {effect(CHOSEN_FIVE, CHOSEN, 'eer_hard')} (level).",
+    )
+    yield (
+        "What does the front end do?",
+        "front-end",
+        "*track* takes the long-term spectrum out, by which a voice is known best, and shows each "
+        f"window the mean of its track: free {mean(track[0], 'eer_free')} against "
+        f"{mean(level[0], 'eer_free')} % at λ = 0. *level*, one number for a track, and *none* keep "
+        f"the spectrum; at λ = 3 they reach {mean(level[2], 'eer_hard')} and "
+        f"{mean(none[2], 'eer_hard')} % on hard trials, *track* {mean(track[2], 'eer_hard')} %.",
+    )
+    yield (
+        "What leaks where?",
+        "leak",
+        "The content head learns more of the speaker as λ grows: its EER falls from "
+        f"{mean(level[0], 'content_head_eer_free')} to {mean(CHOSEN, 'content_head_eer_free')} %, "
+        f"below that of an untrained network ({mean('random', 'content_head_eer_free')} %). The "
+        f"identity head loses words: phonemes are read off it in "
+        f"{mean(level[0], 'phoneme_identity_head')} % of windows at λ = 0 and in "
+        f"{mean(CHOSEN, 'phoneme_identity_head')} % at λ = 3 (untrained: "
+        f"{mean('random', 'phoneme_identity_head')} %).",
+    )
+    opened = min(steps, key=lambda row: row["cone"])
+    yield (
+        "What changes with length and people?",
+        "length",
+        f"With 3000 speakers and {int(steps[-1]['step'])} steps the four terms lose their effect "
+        f"(hard {one(verdict.at(four, 1500)['eer_hard'])} % at step 1500, "
+        f"{one(four[-1]['eer_hard'])} % at the end), while both confusion losses stay near their floor: "
+        f"the identity vectors leave their common cone ({verdict.at(steps, 1450)['cone']:.2f} at step 1450, "
+        f"{verdict.at(steps, 1850)['cone']:.2f} at step 1850, at least {opened['cone']:.2f}). The fifth "
+        f"term keeps them there, and hard trials end at {one(five[-1]['eer_hard'])} % (free "
+        f"{one(five[-1]['eer_free'])} %, content task {one(five[-1]['content_top1'])} %); one seed each.",
+    )
+    rows = verdict.real_voices()
+    if rows:
+        found = {
+            k: verdict.on_real_voices(rows, j, verdict.MICROPHONE)
+            for k, j in verdict.FRONT_ON_REAL.items()
+        }
+        mfcc = {
+            c: one(verdict.on_real_voices(rows, verdict.MFCC, c).mean)
+            for c in (verdict.RECORDED, verdict.MICROPHONE)
+        }
+        level_recorded = verdict.on_real_voices(
+            rows, verdict.FRONT_ON_REAL["level"], verdict.RECORDED
+        )
+        count = "1 seed" if found["level"].n == 1 else f"{found['level'].n} seeds"
+        yield (
+            "What changes on real voices?",
+            "real-voices",
+            f"Trained for {_steps(rows)} steps on 251 LibriSpeech voices behind drawn faces ({count}), the "
+            f"networks tell 10 strangers apart with {one(found['level'].mean)} % (level) or "
+            f"{one(found['none'].mean)} % (not normalised) errors against {one(found['track'].mean)} % "
+            f"(track) where a microphone is drawn for each recording; mean MFCCs reach "
+            f"{mfcc[verdict.MICROPHONE]} %. As recorded, where the recording gives the speaker away, mean "
+            f"MFCCs reach {mfcc[verdict.RECORDED]} % and *level* {one(level_recorded.mean)} %.",
+        )
+
+
+def _steps(rows: list[dict]) -> str:
+    return max((row["steps"] for row in rows), key=int)
+
+
+def confirmed() -> str:
+    """The same networks on speakers drawn after the freeze, if they have been judged."""
+    path = verdict.FOLDER / "confirmed.csv"
+    frozen = json.loads((verdict.FOLDER / "frozen.json").read_text(encoding="utf-8"))
+    text = (
+        f"The choice is frozen in `data/ablation/grid/frozen.json`; the seed of the new speakers, "
+        f"{frozen['seed']}, comes from its hash of `results.csv`."
+    )
+    if not path.is_file():
+        return f"{text} These networks have not been judged on them yet."
+    rows = verdict.read_results(path)
+    there = [row for row in verdict.ROWS if verdict.by_seed(rows, row, "eer_free")]
+    cells = [
+        [verdict.ROWS[row].label, len(verdict.by_seed(rows, row, "eer_free"))]
+        + [
+            one(verdict.average(rows, row, m).mean)
+            for m in ("eer_free", "eer_hard", "eer_easy", WORDS)
+        ]
+        for row in there
+    ]
+    return f"{text}\n\n{verdict.table(['', 'seeds', 'free', 'hard', 'easy', WORDS], cells, align='lrrrrr')}"
+
+
+def tables() -> str:
+    """The grid, the paired changes and the real voices, folded."""
+    results = verdict.grid()
+    trainings = len(verdict.final(results))
+    hours = sum(row["seconds"] for row in results) / 3600
+    about = (
+        f"{trainings} trainings of the grid and what goes with it, {hours:.1f} hours added up over the "
+        "processes that shared one GPU. Entanglement 1, test speakers, %, mean over seeds ± half of the "
+        "95 % interval; fewer than three seeds: the mean alone."
+    )
+    parts = [about, _folded("Every variant", verdict.grid_table(results))]
+    change_note = f"Points, paired over seeds; bold: the interval excludes 0. {verdict.shown_by_chance(results)}"
+    parts.append(_folded("The changes", f"{change_note}\n\n{verdict.effect_table(results)}"))
+    if verdict.real_voices():
+        parts.append(_folded("Real voices, EER in %", verdict.real_table()))
+    parts.append(
+        "Made by `dsel ablation --preset laptop --rows grid singles --out data/ablation/grid`, "
+        "`tools/train_released.py` and `benchmarks/real_voices.py`; pictures by `make pictures`."
+    )
+    return "\n\n".join(parts)
+
+
+def _folded(title: str, body: str) -> str:
+    return f"<details><summary>{title}</summary>\n\n{body}\n\n</details>"
+
+
+# --- Pictures -------------------------------------------------------------------------------------
+
+
+def drawn() -> dict[str, dict]:
+    """{name: figure as plotly's JSON}."""
+    from dsel.ablation.verdict_figures import figures
+    from dsel.plots.style import use_template
+
+    use_template()
+    return {name: json.loads(figure.to_json()) for name, figure in figures(verdict.grid()).items()}
+
+
+def due(figures: dict[str, dict]) -> list[str]:
+    """Names of the figures whose picture is missing or another."""
+
+    def mark(name: str) -> str | None:
+        path = PICTURES / f"{name}.png"
+        return stills.marked(path.read_bytes()) if path.is_file() else None
+
+    return [name for name, figure in figures.items() if mark(name) != stills.fingerprint(figure)]
+
+
+def main(argv=None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--check", action="store_true", help="change nothing; exit with 1 if a picture is due"
+    )
+    options = parser.parse_args(argv)
+    figures = drawn()
+    names = due(figures)
+    if options.check or not names:
+        print(
+            "out of date: " + ", ".join(names) if names else "every picture is that of its numbers"
+        )
+        return 1 if names else 0
+    PICTURES.mkdir(exist_ok=True)
+    with stills.drawing() as draw:
+        for name in names:
+            png = stills.mark(
+                stills.few_colours(draw(figures[name])), stills.fingerprint(figures[name])
+            )
+            (PICTURES / f"{name}.png").write_bytes(png)
+    print("drawn: " + ", ".join(names))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
