@@ -20,6 +20,7 @@ if __package__ in (None, ""):  # run as a file
     sys.path.insert(0, str(ROOT))
 
 from dsel.teaching.ledger import ledger, to_markdown  # noqa: E402
+from dsel.utils.files import write_text  # noqa: E402
 from dsel.utils.markdown import table  # noqa: E402
 from tools import front_page, results, stamp, verdict_page  # noqa: E402
 
@@ -132,7 +133,7 @@ def main(argv=None) -> int:
             late.append(f"{page} ({mark})")
             if not options.check:
                 path = ROOT / page
-                stamp.replace(path, fill(path.read_text(encoding="utf-8"), mark, piece))
+                write_text(path, fill(path.read_text(encoding="utf-8"), mark, piece))
     if late:
         print(("out of date, run make docs: " if options.check else "written: ") + ", ".join(late))
     return 1 if options.check and late else status

@@ -121,7 +121,9 @@ def test_no_picture_lies_about_unused():
         for file in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", read(name))
     }
     pictures = {
-        path for folder in ("data", "docs") for path in (ROOT / folder).glob("*.[pg][ni][gf]")
+        path
+        for folder in ("data", "docs", "docs/figures")
+        for path in (ROOT / folder).glob("*.[pg][ni][gf]")
     }
     assert pictures
     assert pictures == shown

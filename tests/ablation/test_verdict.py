@@ -1,0 +1,140 @@
+"""The verdict: its numbers against a recomputation from the csv, its words against its numbers."""
+
+import csv
+import re
+import statistics
+from pathlib import Path
+
+import pytest
+
+from dsel.ablation import verdict, verdict_figures
+from dsel.ablation.rows import ROWS
+
+FOLDER = Path(__file__).resolve().parents[2] / "data" / "ablation" / "grid"
+
+
+@pytest.fixture(scope="module")
+def results():
+    return verdict.grid()
+
+
+@pytest.fixture(scope="module")
+def records():
+    """{(row, seed): line of the csv}, read here."""
+    with (FOLDER / "results.csv").open(newline="") as file:
+        return {(r["row"], r["seed"]): r for r in csv.DictReader(file) if r["step"] == r["steps"]}
+
+
+def test_every_claim_of_the_page_is_true(results):
+    claims = verdict.claims(results)
+    assert len(claims) >= 15
+    assert [text for text, holds in claims.items() if not holds] == []
+
+
+def test_a_claim_fails_where_the_numbers_say_otherwise(results):
+    """Rows exchange their names: lambda 3 with lambda 0, level with track."""
+    other = {
+        verdict.FOUR["none"][2]: verdict.FOUR["none"][0],
+        verdict.FOUR["none"][0]: verdict.FOUR["none"][2],
+        verdict.CHOSEN: verdict.BASELINE,
+        verdict.BASELINE: verdict.CHOSEN,
+    }
+    swapped = [{**r, "row": other.get(r["row"], r["row"])} for r in results]
+    claims = verdict.claims(swapped)
+    assert not claims["lambda 3 helps on novel combinations"]
+    assert not claims["it costs easy trials"]
+    assert not claims["the front end decides on free trials"]
+    assert not claims["validation chose level and lambda 3"]
+
+
+def test_there_are_ten_lines_and_every_first_number_can_be_recomputed(results, records):
+    lines = verdict.lines(results)
+    assert len(lines) == 10
+    for row in (verdict.CHOSEN, verdict.BASELINE):
+        trio = [
+            statistics.fmean(
+                float(r[f"test_eer_{k}"]) for (name, _), r in records.items() if name == row
+            )
+            for k in ("free", "hard", "easy")
+        ]
+        assert " / ".join(f"{x:.1f}" for x in trio) in lines[0]
+    a, b = verdict.FOUR["none"][2], verdict.FOUR["none"][0]
+    d = [
+        float(records[a, s]["test_eer_hard"]) - float(records[b, s]["test_eer_hard"])
+        for s in "01234"
+    ]
+    half = 2.7764 * statistics.stdev(d) / 5**0.5  # Student's t for 5 seeds, from a table
+    assert f"{statistics.fmean(d):.1f} ± {half:.1f} points" in lines[1]
+
+
+def test_word_dependence_is_taken_seed_by_seed(results, records):
+    found = verdict.by_seed(results, verdict.CHOSEN, verdict.WORDS)
+    assert len(found) == 5
+    for seed, value in found.items():
+        r = records[verdict.CHOSEN, str(seed)]
+        assert value == pytest.approx(float(r["test_eer_hard"]) - float(r["test_eer_easy"]))
+
+
+def test_the_frozen_hash_is_that_of_the_files():
+    import hashlib
+    import json
+
+    frozen = json.loads((FOLDER / "frozen.json").read_text())
+    for name, digest in frozen["sha256"].items():
+        assert hashlib.sha256((FOLDER / name).read_bytes()).hexdigest() == digest, name
+    cell = frozen["grid"]
+    assert f"e1-{cell['front_end']}-lam{cell['lam']:g}" == verdict.CHOSEN
+
+
+def test_no_interval_stands_on_two_seeds(results):
+    for line in verdict.grid_table(results).splitlines()[2:]:
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        assert ("±" in line) == (int(cells[3]) >= verdict.ENOUGH)
+    assert "± 0.0 " not in verdict.grid_table(results) + verdict.effect_table(results)
+
+
+def test_the_rows_of_the_verdict_exist(results):
+    rows = [row for rows in (*verdict.FOUR.values(), *verdict.FIVE.values()) for row in rows]
+    assert set(rows) | set(verdict.OTHERS) <= set(ROWS)
+    assert {r["row"] for r in results} <= set(ROWS)
+
+
+def test_every_variant_is_a_point_of_the_figure(results):
+    figure = verdict_figures.verdict_figure(results, {"free": 20.0, "hard": 40.0, "easy": 10.0})
+    large = [t for t in figure.data if t.text is not None]
+    joined = [t for t in large if "lines" in t.mode]
+    assert sum(len(t.x) for t in joined) == 24  # three front ends, four lambdas, with and without
+    (alone,) = (t for t in large if t not in joined)
+    assert len(alone.x) == len(verdict.OTHERS) + 1
+    assert (20.0, 30.0) in set(zip(alone.x, alone.y, strict=True))
+
+
+def test_real_voices_are_averaged_over_their_seeds():
+    rows = [{"judge": "a", "condition": "c", "eer": x} for x in ("10.0", "12.0", "14.0")]
+    found = verdict.on_real_voices([*rows, {"judge": "b", "condition": "c", "eer": "90"}], "a", "c")
+    assert (found.mean, found.n) == (12.0, 3)
+
+
+def test_the_supervised_listener_is_read_from_its_page():
+    page = "| who | free | hard | easy |\n|---|---|---|---|\n| x | 1.0 / 2.0 | 3.0 / 4.0 | 5.0 / 6.0 |\n"
+    assert verdict.listener(page, "x") == {
+        "free": 1.0, "free, same sex": 2.0, "hard": 3.0, "hard, same sex": 4.0, "easy": 5.0, "easy, same sex": 6.0,
+    }  # fmt: skip
+
+
+def test_pictures_are_those_of_the_numbers():
+    from tools import verdict_page
+
+    figures = verdict_page.drawn()
+    assert set(figures) == set(verdict_page.ALT)
+    assert verdict_page.due(figures) == []
+    assert verdict_page.due({"verdict": {"data": []}}) == ["verdict"]
+
+
+def test_no_question_is_answered_without_a_number():
+    from tools import verdict_page
+
+    answers = list(verdict_page._answers(verdict.grid()))
+    assert len(answers) == 8
+    for _, _, text in answers:
+        assert re.search(r"\d+\.\d", text)
