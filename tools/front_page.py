@@ -200,8 +200,8 @@ def people() -> str:
     )
     return (
         f"**Real people?** Whether lips and sound are in step is found for {in_step:.0f} of 100 "
-        "clips of strangers ([GRID](benchmarks/grid_sync.md)). Real voices, a microphone drawn for "
-        f"each recording: our input {ours.mean:.1f} % errors, the authors' {authors.mean:.1f}, mean "
+        "clips of strangers ([GRID](benchmarks/grid_sync.md)). Real voices, a drawn microphone "
+        f"each: our input {ours.mean:.1f} % errors, the authors' {authors.mean:.1f}, mean "
         f"MFCCs {mfcc.mean:.1f} ({ours.n} training{'s' if ours.n > 1 else ''}; "
         "[LibriSpeech](docs/results.md#what-changes-on-real-voices)). Use it to learn and to "
         "research, never to decide who somebody is."

@@ -75,30 +75,32 @@ def supervised(page: Path = SHIPPED.parent / "toy.md") -> dict[str, float]:
     return listener(page.read_text(encoding="utf-8"), SUPERVISED)
 
 
-def by_seed(results: list[dict], row: str, metric: str, split: str = "test") -> dict[int, float]:
+def by_seed(results: list[dict], row: str, measure: str, split: str = "test") -> dict[int, float]:
     """{seed: value} of a metric of a row; `WORDS` is EER hard minus EER easy."""
-    if metric != WORDS:
-        return values(results, row, f"{split}_{metric}")
+    if measure != WORDS:
+        return values(results, row, f"{split}_{measure}")
     hard, easy = (values(results, row, f"{split}_eer_{kind}") for kind in ("hard", "easy"))
     return {seed: hard[seed] - easy[seed] for seed in sorted(hard.keys() & easy.keys())}
 
 
-def average(results: list[dict], row: str, metric: str, split: str = "test") -> Interval:
+def average(results: list[dict], row: str, measure: str, split: str = "test") -> Interval:
     """Mean over seeds with its interval, which is not narrower than the grid of the values."""
-    names = ("eer_hard",) if metric == WORDS else (metric,)
+    names = ("eer_hard",) if measure == WORDS else (measure,)
     known = [
         r[f"{split}_{name}"] for r in final(results) for name in names if f"{split}_{name}" in r
     ]
     return interval(
-        by_seed(results, row, metric, split).values(),
+        by_seed(results, row, measure, split).values(),
         step=grid_step(known),
-        parts=2 if metric == WORDS else 1,
+        parts=2 if measure == WORDS else 1,
     )
 
 
-def change(results: list[dict], row: str, other: str, metric: str, split: str = "test") -> Interval:
+def change(
+    results: list[dict], row: str, other: str, measure: str, split: str = "test"
+) -> Interval:
     """row minus other, paired over the seeds that both have."""
-    return paired(results, row, other, f"{split}_{metric}").interval
+    return paired(results, row, other, f"{split}_{measure}").interval
 
 
 def validation_score(results: list[dict], row: str) -> float:
@@ -108,9 +110,9 @@ def validation_score(results: list[dict], row: str) -> float:
     )
 
 
-def correlations(results: list[dict], metric: str = "eer_hard") -> list[float]:
+def correlations(results: list[dict], measure: str = "eer_hard") -> list[float]:
     """Correlation over seeds of every two rows that share five seeds and their batches."""
-    rows = {row: values(results, row, f"test_{metric}") for row in {r["row"] for r in results}}
+    rows = {row: values(results, row, f"test_{measure}") for row in {r["row"] for r in results}}
     rows = {row: x for row, x in sorted(rows.items()) if len(x) >= 5}
     pairs = {(r["row"], r["seed"]): r["pair"] for r in results}
     found = []
@@ -168,8 +170,8 @@ def on_real_voices(rows: list[dict], judge: str, condition: str) -> Interval:
 def claims(results: list[dict]) -> dict[str, bool]:
     """{what the page says in words: whether the numbers say so}."""
 
-    def value(row, metric):
-        return average(results, row, metric).mean
+    def value(row, measure):
+        return average(results, row, measure).mean
 
     none, track, level = FOUR["none"], FOUR["track"], FOUR["level"]
     hard = change(results, none[2], none[0], "eer_hard")
@@ -249,11 +251,11 @@ def lines(results: list[dict]) -> list[str]:
     none, track, level = FOUR["none"], FOUR["track"], FOUR["level"]
     four, five = progress("four_terms"), progress("five_terms")
 
-    def mean(row, metric):
-        return one(average(results, row, metric).mean)
+    def mean(row, measure):
+        return one(average(results, row, measure).mean)
 
-    def effect(row, other, metric):
-        return points(change(results, row, other, metric))
+    def effect(row, other, measure):
+        return points(change(results, row, other, measure))
 
     path = " → ".join(mean(row, WORDS) for row in (BASELINE, CHOSEN, CHOSEN_FIVE))
     return [
@@ -352,7 +354,7 @@ def grid_table(results: list[dict]) -> str:
     for label, lam, fifth, row in named:
         count = len(values(results, row, "test_eer_free"))
         if count:
-            found = [average(results, row, metric) for metric in COLUMNS]
+            found = [average(results, row, measure) for measure in COLUMNS]
             cells = [one(i.mean) if count < ENOUGH else i.text() for i in found]
             body.append([label, lam, fifth, count, *cells])
     head = ["sound", "λ", "fifth term", "seeds", *COLUMNS.values()]
@@ -381,7 +383,7 @@ def effect_table(results: list[dict]) -> str:
     """The paired differences that the verdict speaks of, in points; bold: the interval excludes 0."""
     body = []
     for what, row, other in EFFECTS:
-        found = [change(results, row, other, metric) for metric in EFFECT_METRICS]
+        found = [change(results, row, other, measure) for measure in EFFECT_METRICS]
         cells = [f"**{d.text(sign=True)}**" if d.shown else d.text(sign=True) for d in found]
         body.append([what, found[0].n, *cells])
     return table(["change", "seeds", *EFFECT_METRICS.values()], body, align="lr" + "r" * len(cells))
@@ -404,7 +406,7 @@ def real_table() -> str:
 
 def shown_by_chance(results: list[dict]) -> str:
     """One sentence on how many differences a table holds and how many of them chance would show."""
-    tested = [change(results, a, b, metric) for _, a, b in EFFECTS for metric in EFFECT_METRICS]
+    tested = [change(results, a, b, measure) for _, a, b in EFFECTS for measure in EFFECT_METRICS]
     bold, kept = sum(d.shown for d in tested), holm([d.p_value for d in tested]).sum()
     expected = math.ceil(0.05 * len(tested))
     return (

@@ -89,7 +89,7 @@ def _alone(figure, results: list[dict], supervised: dict[str, float] | None) -> 
     )  # fmt: skip
 
 
-def lambda_figure(results: list[dict], metric: str, title: str, axis: str = "EER, %"):
+def lambda_figure(results: list[dict], measure: str, title: str, axis: str = "EER, %"):
     """A metric against lambda for every front end: four terms solid, five dotted; faint: each seed."""
     import plotly.graph_objects as go
 
@@ -102,14 +102,14 @@ def lambda_figure(results: list[dict], metric: str, title: str, axis: str = "EER
             found = [(LAMBDAS[k], row) for k, row in enumerate(rows[front]) if _has(results, row)]
             figure.add_trace(
                 go.Scatter(
-                    x=[x for x, _ in found], y=[_mean(results, row, metric) for _, row in found],
+                    x=[x for x, _ in found], y=[_mean(results, row, measure) for _, row in found],
                     name=f"{label}, {terms}", mode="lines+markers",
                     line={"color": COLOUR[front], "dash": dash, "width": 3 if rows is FOUR else 1.5},
                     marker={"size": 10 if rows is FOUR else 7, "symbol": symbol, "color": COLOUR[front]},
                 )
             )  # fmt: skip
             each = [
-                (x, v) for x, row in found for v in verdict.by_seed(results, row, metric).values()
+                (x, v) for x, row in found for v in verdict.by_seed(results, row, measure).values()
             ]
             figure.add_trace(_faint(*zip(*each, strict=True), COLOUR[front]))
     figure.update_xaxes(
@@ -150,8 +150,8 @@ def effects_figure(results: list[dict]):
     import plotly.graph_objects as go
 
     figure = go.Figure()
-    for k, (metric, kind) in enumerate(METRICS.items()):
-        found = [verdict.change(results, row, other, metric) for _, row, other in EFFECTS]
+    for k, (measure, kind) in enumerate(METRICS.items()):
+        found = [verdict.change(results, row, other, measure) for _, row, other in EFFECTS]
         figure.add_trace(
             go.Scatter(
                 x=[round(d.mean, 2) for d in found], y=[-i + 0.2 * (1 - k) for i in range(len(found))],
@@ -180,10 +180,10 @@ def front_end_figure(results: list[dict]):
 
     figure = make_subplots(1, 2, subplot_titles=["λ = 0", "λ = 3, four terms"], shared_yaxes=True)
     for column, k in ((1, 0), (2, 2)):
-        for metric, colour in (("eer_free", PALETTE[0]), ("eer_hard", PALETTE[1])):
-            y = [_mean(results, FOUR[front][k], metric) for front in FRONT_ENDS]
+        for measure, colour in (("eer_free", PALETTE[0]), ("eer_hard", PALETTE[1])):
+            y = [_mean(results, FOUR[front][k], measure) for front in FRONT_ENDS]
             bar = go.Bar(
-                x=list(BRIEF.values()), y=y, text=y, name=f"{METRICS[metric]} trials",
+                x=list(BRIEF.values()), y=y, text=y, name=f"{METRICS[measure]} trials",
                 marker={"color": colour}, showlegend=column == 1, textposition="outside",
             )  # fmt: skip
             figure.add_trace(bar, 1, column)
@@ -191,7 +191,7 @@ def front_end_figure(results: list[dict]):
     return _sized(
         figure,
         "What does the front end do?<br><sup>test speakers, mean over seeds</sup>",
-        top=110,
+        above=110,
         below=True,
     )
 
@@ -206,21 +206,21 @@ def leak_figure(results: list[dict]):
         "phoneme_identity_head": "identity head: phonemes read off, %<br>(lower: less of the words)",
     }
     figure = make_subplots(1, 2, subplot_titles=list(panels.values()), horizontal_spacing=0.1)
-    for column, metric in enumerate(panels, start=1):
+    for column, measure in enumerate(panels, start=1):
         for front, label in FRONT_ENDS.items():
-            y = [_mean(results, row, metric) for row in FOUR[front]]
+            y = [_mean(results, row, measure) for row in FOUR[front]]
             trace = go.Scatter(
                 x=LAMBDAS, y=y, name=label, mode="lines+markers", showlegend=column == 1,
                 line={"color": COLOUR[front], "width": 3}, marker={"size": 9},
             )  # fmt: skip
             figure.add_trace(trace, 1, column)
         untrained = {"line": {"color": GREY, "dash": "dot"}, "annotation_text": "untrained"}
-        figure.add_hline(y=_mean(results, "random", metric), row=1, col=column, **untrained)
+        figure.add_hline(y=_mean(results, "random", measure), row=1, col=column, **untrained)
     figure.update_xaxes(title="λ", type="category")
     return _sized(
         figure,
         "What leaks where?<br><sup>four terms, test speakers, mean over seeds</sup>",
-        top=150,
+        above=150,
         below=True,
     )
 
@@ -252,7 +252,7 @@ def length_figure():
     figure.update_xaxes(title="step", range=[0, 4050])
     figure.update_yaxes(rangemode="tozero")
     title = "What changes with length and people?<br><sup>3000 speakers, level only, validation speakers, 1 seed</sup>"
-    return _sized(figure, title, top=150, below=True)
+    return _sized(figure, title, above=150, below=True)
 
 
 def real_figure(rows: list[dict]):
@@ -310,8 +310,8 @@ def _has(results: list[dict], row: str) -> bool:
     return bool(verdict.by_seed(results, row, "eer_free"))
 
 
-def _mean(results: list[dict], row: str, metric: str) -> float:
-    return round(verdict.average(results, row, metric).mean, 1)
+def _mean(results: list[dict], row: str, measure: str) -> float:
+    return round(verdict.average(results, row, measure).mean, 1)
 
 
 def _seeds(figure, results: list[dict], rows: list[str], colour: str) -> None:
@@ -329,19 +329,19 @@ def _faint(x, y, colour: str):
     return go.Scatter(x=list(x), y=[round(v, 2) for v in y], marker=marker, **points)
 
 
-def _sized(figure, title: str, *, height: int = 440, top: int = 80, below: bool = False):
+def _sized(figure, title: str, *, height: int = 440, above: int = 80, below: bool = False):
     """Title and size; below: the legend in one line under the panels."""
     legend = (
         {
             "orientation": "h",
             "x": 0.5,
             "xanchor": "center",
-            "y": -0.3 if top > 110 else -0.2,
+            "y": -0.3 if above > 110 else -0.2,
             "yanchor": "top",
         }
         if below
         else {}
     )
     return figure.update_layout(
-        title=title, width=900, height=height, margin={"t": top}, legend=legend
+        title=title, width=900, height=height, margin={"t": above}, legend=legend
     )
