@@ -7,14 +7,16 @@ Nothing heavy is imported here, so ``import dsel`` is fast. Import what you need
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dsel.utils.version import VERSION as __version__
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from dsel.model import TwoStream
 
-__all__ = ["__version__", "load"]
+__all__ = ["__version__", "embed", "load"]
 
 
 def load(name: str = "laptop") -> TwoStream:
@@ -28,3 +30,23 @@ def load(name: str = "laptop") -> TwoStream:
     from dsel.train.released import load_released
 
     return load_released(name)
+
+
+def embed(
+    sound: Any, model: Any = "laptop", head: str = "identity", *, rate: int = 16_000
+) -> np.ndarray:
+    """Turn a sound into its embedding. See `dsel.apply.sound.embed`.
+
+    Args:
+        sound: a path of any sound or video file, an array of samples, or a list of these.
+        model: a released name, a run folder, or a `TwoStream`.
+        head: 'identity' (who speaks) or 'content' (what is said).
+        rate: samples per second of arrays.
+    Returns:
+        float32 (D,) for one sound, (K, D) for a list of K.
+    Raises:
+        dsel.utils.errors.BadInput: a sound cannot be read, is silent, or is shorter than 0.2 s.
+    """
+    from dsel.apply.sound import embed
+
+    return embed(sound, model, head, rate=rate)

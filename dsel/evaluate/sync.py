@@ -70,10 +70,15 @@ def sync_of(model) -> Sync | None:
 
     if model is None or (callable(model) and not isinstance(model, Module)):
         return model
-    return InStep(model if isinstance(model, Module) else _networks(model))  # says now what is wrong with it
+    return InStep(networks_of(model))  # says now what is wrong with it
 
 
-def _networks(model):
+def networks_of(model):
+    """Load networks: a `TwoStream` as it is, a released name, or a run folder. Raises BadInput where there are none."""
+    from torch.nn import Module
+
+    if isinstance(model, Module):
+        return model.eval()
     from dsel.train.released import RELEASED, load_model, load_released
 
     released = not Path(model).exists() and (RELEASED / f"{model}.pt").is_file()

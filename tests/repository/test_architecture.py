@@ -22,6 +22,7 @@ ORDER = (
     "train",
     "evaluate",
     "prepare",
+    "apply",
     "plots",
     "teaching",
     "ablation",

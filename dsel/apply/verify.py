@@ -1,0 +1,332 @@
+"""Judge networks on a speaker-verification list over sound files, as VoxCeleb, Kaldi and this project write such lists.
+
+    dsel verify veri_test2.txt --audio VOXCELEB1/wav --model RUN
+
+Every file is embedded once: as `crops` crops of 2 s, spread evenly over it (the authors' way), or whole. A trial's score is
+the mean cosine over all pairs of crops. What is embedded is kept in a cache file, so that a stopped run goes on.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm.auto import tqdm
+
+from dsel.apply.sound import mean_embedding, samples_of
+from dsel.evaluate.sync import networks_of
+from dsel.evaluate.verification import (
+    crop_scores,
+    eer_interval,
+    equal_error_rate,
+    min_dcf,
+    speaker_bootstrap,
+)
+from dsel.model import TwoStream
+from dsel.timing import SAMPLE_RATE, samples_for
+from dsel.utils.errors import BadInput
+from dsel.utils.files import write_csv
+
+TRUE, FALSE = (
+    {"1", "1.0", "true", "target", "same"},
+    {"0", "0.0", "false", "nontarget", "impostor", "different"},
+)
+CROP = samples_for(50)  # samples of a crop: 2 s, 50 frames (authors' code)
+CROPS = 10  # crops of a file (authors' code)
+PRIORS = (
+    0.01,
+    0.05,
+)  # P_target of the minDCFs that are reported, as in the NIST and VoxSRC evaluations
+SAVE_EVERY = 200  # files between two writes of the cache
+
+
+@dataclass(frozen=True)
+class FileTrials:
+    """Trials over files: a, b (K,) str, target (K,) bool."""
+
+    a: np.ndarray
+    b: np.ndarray
+    target: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.target)
+
+    def files(self) -> list[str]:
+        """Every file that is named, sorted."""
+        return sorted({*self.a.tolist(), *self.b.tolist()})
+
+
+def read_trials(path) -> FileTrials:
+    """Read a trial list in any of three forms, told apart by its first line.
+
+    VoxCeleb: `1 path path` or `0 path path`. Kaldi: `path path target` or `path path nontarget`. Ours: csv with the columns
+    target, a, b. A target may be written 1, 1.0, True, target or same, and their opposites.
+
+    Raises:
+        BadInput: an unreadable file, an empty list, or a line that has none of these forms. The message names the line.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise BadInput(f"{path}: no such trial list")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{path}: not a text file in UTF-8; save it as UTF-8") from error
+    lines = [(k, line.strip()) for k, line in enumerate(text.splitlines(), 1) if line.strip()]
+    if not lines:
+        raise BadInput(f"{path}: empty; a trial a line is needed, e.g. '1 a.wav b.wav'")
+    rows = (
+        _csv_rows(path, text)
+        if _is_csv(lines[0][1])
+        else [(k, *_fields(path, k, line)) for k, line in lines]
+    )
+    a, b, target = [], [], []
+    for k, said, one, two in rows:
+        word = said.lower()
+        if word not in TRUE | FALSE:
+            raise BadInput(
+                f"{path}, line {k}: target {said!r} must be 1 or 0 (or True/False, target/nontarget)"
+            )
+        a.append(one)
+        b.append(two)
+        target.append(word in TRUE)
+    return FileTrials(np.array(a), np.array(b), np.array(target, bool))
+
+
+def verify(
+    trials,
+    audio,
+    model="laptop",
+    *,
+    crops: int = CROPS,
+    every: int = 1,
+    scores=None,
+    cache=None,
+    progress: bool = True,
+) -> dict:
+    """Judge networks on a trial list over files.
+
+    Args:
+        trials: the list, see `read_trials`.
+        audio: the folder that its paths are relative to.
+        model: networks, as for `dsel.embed`.
+        crops: crops of 2 s a file; 0: each file whole.
+        every: use every n-th window. The authors' published network is judged with every second one (temporal stride 2).
+        scores: a csv to write the score of every trial to.
+        cache: an .npz that keeps the embeddings; None: none is kept.
+    Returns:
+        {"trials", "targets", "files", "eer", "eer_low", "eer_high", "min_dcf": {P_target: {"value", "low", "high"}}}, rates
+        in 0..1. Intervals (95 %) resample speakers, where the first part of a path names the speaker, else they are None.
+    Raises:
+        BadInput: a list with targets or impostors alone, a file that is missing, or one that cannot be embedded.
+    """
+    listed = read_trials(trials)
+    if listed.target.all() or not listed.target.any():
+        kind = "targets" if listed.target.all() else "impostors"
+        raise BadInput(f"{trials}: only {kind}; an error rate needs both")
+    names = listed.files()
+    vectors = _embedded(networks_of(model), Path(audio), names, crops, every, cache, progress)
+    row = {name: k for k, name in enumerate(names)}
+    i, j = (
+        np.array([row[name] for name in side]) for side in (listed.a.tolist(), listed.b.tolist())
+    )
+    found = crop_scores(vectors, i, j)
+    if scores is not None:
+        rows = [
+            {"target": int(t), "a": x, "b": y, "score": f"{s:.6f}"}
+            for t, x, y, s in zip(listed.target, listed.a, listed.b, found, strict=True)
+        ]
+        write_csv(scores, rows, ("target", "a", "b", "score"))
+    return {
+        "trials": len(listed),
+        "targets": int(listed.target.sum()),
+        "files": len(names),
+        **metrics(found, listed),
+    }
+
+
+def metrics(found: np.ndarray, trials: FileTrials) -> dict:
+    """EER and minDCF of scores (K,), with intervals where the paths tell the speakers."""
+    a, b = (
+        np.array([_speaker(name) for name in side])
+        for side in (trials.a.tolist(), trials.b.tolist())
+    )
+    known = bool((a != "").all() and (b != "").all() and ((a == b) == trials.target).all())
+    result = {
+        "eer": equal_error_rate(found, trials.target),
+        "eer_low": None,
+        "eer_high": None,
+        "min_dcf": {},
+    }
+    if known:
+        try:
+            interval = eer_interval(found, trials.target, a, b)
+            result["eer_low"], result["eer_high"] = interval.low, interval.high
+        except ValueError:  # too few speakers to resample
+            known = False
+    for prior in PRIORS:
+
+        def cost(weight=None, prior=prior):
+            return min_dcf(found, trials.target, prior, weight=weight)
+
+        result["min_dcf"][prior] = {"value": cost(), "low": None, "high": None}
+        if known:
+            interval = speaker_bootstrap(cost, a, b)
+            result["min_dcf"][prior] |= {"low": interval.low, "high": interval.high}
+    return result
+
+
+def describe(found: dict) -> str:
+    """Write the result of `verify` as a few lines of text."""
+
+    def spread(low, high, scale=1.0):
+        return (
+            ""
+            if low is None
+            else f"   (95 % interval over speakers {scale * low:.2f} to {scale * high:.2f})"
+        )
+
+    lines = [
+        f"{found['trials']} trials, {found['targets']} of them targets, {found['files']} files"
+    ]
+    lines += [
+        f"EER     {100 * found['eer']:6.2f} %{spread(found['eer_low'], found['eer_high'], 100)}"
+    ]
+    for prior, cost in found["min_dcf"].items():
+        lines.append(
+            f"minDCF  {cost['value']:6.3f}   at P_target {prior:g}{spread(cost['low'], cost['high'])}"
+        )
+    return "\n".join(lines)
+
+
+def _embedded(
+    networks: TwoStream,
+    audio: Path,
+    names: list[str],
+    crops: int,
+    every: int,
+    cache,
+    progress: bool,
+) -> np.ndarray:
+    """Vectors of all files, in order: float32 (files, crops or 1, D)."""
+    missing = [name for name in names if not (audio / name).is_file()]
+    if missing:
+        say = f"{len(missing)} files of the list are not there, e.g. {missing[0]}"
+        raise BadInput(f"{audio}: {say}; give their folder as --audio")
+    key, done = _print_of(networks, crops, every), {}
+    if cache is not None and Path(cache).is_file():
+        done = _read_cache(Path(cache), key)
+    for count, name in enumerate(
+        tqdm(names, "embedding", disable=not progress, unit="file", leave=False)
+    ):
+        stamp = _stamp(audio / name)
+        if name not in done or done[name][0] != stamp:
+            done[name] = (stamp, _crops_of(networks, samples_of(audio / name), crops, every))
+            if cache is not None and count % SAVE_EVERY == SAVE_EVERY - 1:
+                _write_cache(Path(cache), key, done)
+    if cache is not None:
+        _write_cache(Path(cache), key, done)
+    return np.stack([done[name][1] for name in names])
+
+
+def _crops_of(networks: TwoStream, samples: np.ndarray, crops: int, every: int) -> np.ndarray:
+    """Mean identity embedding of each crop of a sound: (crops, D); of the whole sound where crops is 0: (1, D)."""
+    if not crops:
+        return mean_embedding(networks, samples, "identity")[None]
+    if len(samples) < CROP:
+        samples = np.pad(samples, (0, CROP - len(samples)))
+    starts = np.linspace(0, len(samples) - CROP, num=crops).astype(int)
+    batch = torch.from_numpy(np.stack([samples[k : k + CROP] for k in starts]))
+    with torch.inference_mode():
+        windows = networks.audio(batch.to(next(networks.parameters()).device), ("identity",))[
+            "identity"
+        ]  # (C, N, D)
+        return windows[:, ::every].mean(dim=1).float().cpu().numpy()
+
+
+def _print_of(networks: TwoStream, crops: int, every: int) -> str:
+    """Changes when the weights or the way of embedding change."""
+    digest = hashlib.sha1(f"{crops} {every} {SAMPLE_RATE}".encode())
+    for value in networks.state_dict().values():
+        digest.update(value.detach().cpu().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _stamp(path: Path) -> str:
+    stat = path.stat()
+    return f"{stat.st_size} {stat.st_mtime_ns}"
+
+
+def _read_cache(path: Path, key: str) -> dict:
+    """{name: (stamp, vectors)} of a cache of the same networks; {} of other ones or of a file that cannot be read."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            if str(arrays["key"]) != key:
+                return {}
+            entries = zip(arrays["stamps"].tolist(), arrays["vectors"], strict=True)
+            return dict(zip(arrays["names"].tolist(), entries, strict=True))
+    except (OSError, ValueError, KeyError, EOFError):
+        return {}
+
+
+def _write_cache(path: Path, key: str, done: dict) -> None:
+    """Write the cache; at every moment the old file or the new one is there."""
+    names = sorted(done)
+    part = path.with_name(f".{path.name}.part")
+    arrays = {
+        "stamps": np.array([done[n][0] for n in names]),
+        "vectors": np.stack([done[n][1] for n in names]),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with part.open("wb") as file:
+        np.savez(file, key=np.array(key), names=np.array(names), **arrays)
+    part.replace(path)
+
+
+def _is_csv(line: str) -> bool:
+    return "," in line and {"a", "b"} <= {part.strip().lower() for part in line.split(",")}
+
+
+def _csv_rows(path: Path, text: str) -> list[tuple[int, str, str, str]]:
+    reader = csv.DictReader(io.StringIO(text), skipinitialspace=True)
+    names = {name.strip().lower(): name for name in reader.fieldnames or [] if name}
+    if "target" not in names:
+        raise BadInput(f"{path}: no column target; the columns must be target, a, b")
+    rows = []
+    for row in reader:
+        said, one, two = ((row[names[key]] or "").strip() for key in ("target", "a", "b"))
+        if not one or not two:
+            raise BadInput(f"{path}, line {reader.line_num}: a or b is empty")
+        rows.append((reader.line_num, said, one, two))
+    if not rows:
+        raise BadInput(f"{path}: no trials under its header")
+    return rows
+
+
+def _fields(path: Path, k: int, line: str) -> tuple[str, str, str]:
+    """(target, a, b) of a line in VoxCeleb's or Kaldi's form."""
+    words = line.split()
+    if len(words) == 3 and words[0].lower() in TRUE | FALSE:
+        return words[0], words[1], words[2]
+    if len(words) == 3 and words[2].lower() in TRUE | FALSE:
+        return words[2], words[0], words[1]
+    raise BadInput(
+        f"{path}, line {k}: {line[:60]!r} is neither '1 path path' nor 'path path target'"
+    )
+
+
+def _speaker(name: str) -> str:
+    """The speaker that a path names: its first folder, or what stands before the first - or _ of a bare file name."""
+    parts = Path(name).parts
+    if len(parts) > 1:
+        return parts[0]
+    stem = Path(name).stem
+    for mark in "-_":
+        if mark in stem:
+            return stem.split(mark)[0]
+    return ""
