@@ -130,6 +130,18 @@ def _release(**arguments: Any) -> None:
     print(release(**arguments))
 
 
+def _import(file: Path, out: Path) -> None:
+    from dsel.train.authors import import_authors
+
+    print(import_authors(file, out))
+
+
+def _verify(**arguments: Any) -> None:
+    from dsel.apply.verify import describe, verify
+
+    print(describe(verify(**arguments)))
+
+
 def _demo(**arguments: Any) -> None:
     from dsel.demo import demo
 
@@ -410,6 +422,32 @@ def _evaluation_commands(command: Callable[..., _Command]) -> None:
     out = "the .html file; or a .png file, which needs kaleido and Chrome"
     plot.path("--out", out, "FILE", required=True)
     plot.number("--seed", "of the map", 0, type=_SEED)
+
+
+    authors = command(
+        "import",
+        _import,
+        "Read a checkpoint of the authors' code (joonson/syncnet_trainer) into a run folder",
+        "Only the FBank model can be read. Its README says where the published weights are.",
+    )
+    authors.parser.add_argument("file", type=Path, metavar="FILE", help="the checkpoint")
+    authors.path("--out", "folder for the new run", "RUN", required=True)
+
+    verify = command(
+        "verify",
+        _verify,
+        "Measure error rates of speaker verification on a list of pairs of sound files",
+        "Lists of VoxCeleb (1 path path), of Kaldi (path path target) and csv (target, a, b). "
+        "With the authors' weights: --every 2.",
+    )
+    verify.parser.add_argument("trials", type=Path, metavar="TRIALS", help="the list of pairs")
+    verify.path("--audio", "folder that the paths of the list start from", "FOLDER", required=True)
+    model = "name of released networks, or run folder"
+    verify.option("--model", model, default="laptop", metavar="MODEL")
+    verify.number("--crops", "crops of 2 s per file; 0 embeds each file whole", 10)
+    verify.number("--every", "use every n-th window of a crop", 1, type=_COUNT)
+    verify.path("--scores", "csv file for the score of every pair", "FILE")
+    verify.path("--cache", "npz file that keeps the embeddings", "FILE")
 
 
 def _experiment_commands(command: Callable[..., _Command]) -> None:
