@@ -137,7 +137,7 @@ def _import(file: Path, out: Path) -> None:
 
 
 def _verify(**arguments: Any) -> None:
-    from dsel.apply.verify import describe, verify
+    from dsel.apply.verification import describe, verify
 
     print(describe(verify(**arguments)))
 

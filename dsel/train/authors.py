@@ -165,10 +165,10 @@ def convert(theirs: dict[str, Tensor], model: TwoStream, path: Path) -> dict[str
     return {name: found[name].to(value.dtype).contiguous() for name, value in ours.items()}
 
 
-def stacked_frames(weight: Tensor, bias: Tensor, path: Path) -> tuple[Tensor, Tensor]:
+def stacked_frames(weight: Tensor, b: Tensor, path: Path) -> tuple[Tensor, Tensor]:
     """Fold pixel scale, channel order and time into the first face layer.
 
-    weight (out, 3 BGR, 5, h, w), bias (out,), over pixels in 0..255 -> weight (out, 5 x 3 RGB, h, w), bias (out,), over our
+    weight (out, 3 BGR, 5, h, w) and bias b (out,), over pixels in 0..255 -> weight (out, 5 x 3 RGB, h, w) and b (out,), over our
     (x / 255 - 0.45) / 0.25, that is x = 255 (0.25 z + 0.45).
     """
     if weight.ndim != 5 or weight.shape[1:3] != (3, WINDOW_FRAMES):
@@ -177,7 +177,7 @@ def stacked_frames(weight: Tensor, bias: Tensor, path: Path) -> tuple[Tensor, Te
         )
     stacked = weight.flip(1).transpose(1, 2).flatten(1, 2).double()  # (out, 5 x 3, h, w)
     shift = WHITE * MEAN * stacked.sum(dim=(1, 2, 3))
-    return (WHITE * SPREAD * stacked).to(weight.dtype), (bias.double() + shift).to(bias.dtype)
+    return (WHITE * SPREAD * stacked).to(weight.dtype), (b.double() + shift).to(b.dtype)
 
 
 def scales(theirs: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
@@ -196,13 +196,13 @@ def scales(theirs: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
     return found
 
 
-def _batch_norm(theirs: dict, their: str, ours: str, bias: Tensor, path: Path) -> dict[str, Tensor]:
+def _batch_norm(theirs: dict, their: str, ours: str, b: Tensor, path: Path) -> dict[str, Tensor]:
     """A BatchNorm that follows a convolution with this bias; ours has none, so the running mean takes it."""
     found = {
         kind: _get(theirs, f"{their}.{kind}", path)
         for kind in ("weight", "bias", "running_mean", "running_var")
     }
-    found["running_mean"] = (found["running_mean"].double() - bias.double()).to(bias.dtype)
+    found["running_mean"] = (found["running_mean"].double() - b.double()).to(b.dtype)
     found["num_batches_tracked"] = theirs.get(f"{their}.num_batches_tracked", torch.tensor(0))
     return {f"{ours}.{kind}": value for kind, value in found.items()}
 

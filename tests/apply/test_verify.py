@@ -6,8 +6,8 @@ import torch
 from sklearn.metrics import roc_curve
 from test_sound import tone, write_sound
 
-from dsel.apply import verify as module
-from dsel.apply.verify import FileTrials, describe, metrics, read_trials, verify
+from dsel.apply import verification as module
+from dsel.apply.verification import FileTrials, describe, metrics, read_trials, verify
 from dsel.model import ModelConfig, TwoStream
 from dsel.utils.errors import BadInput
 
