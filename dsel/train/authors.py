@@ -168,8 +168,9 @@ def convert(theirs: dict[str, Tensor], model: TwoStream, path: Path) -> dict[str
 def stacked_frames(weight: Tensor, b: Tensor, path: Path) -> tuple[Tensor, Tensor]:
     """Fold pixel scale, channel order and time into the first face layer.
 
-    weight (out, 3 BGR, 5, h, w) and bias b (out,), over pixels in 0..255 -> weight (out, 5 x 3 RGB, h, w) and b (out,), over our
-    (x / 255 - 0.45) / 0.25, that is x = 255 (0.25 z + 0.45).
+    weight (out, 3 BGR, 5, h, w) and bias b (out,), over pixels x in 0..255 ->
+    weight (out, 5 x 3 RGB, h, w) and b (out,), over our z =
+    (x / 255 - 0.45) / 0.25, so that x = 255 (0.25 z + 0.45).
     """
     if weight.ndim != 5 or weight.shape[1:3] != (3, WINDOW_FRAMES):
         raise BadInput(
