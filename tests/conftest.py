@@ -1,4 +1,4 @@
-"""What several tests share: a corpus that needs no voices and no faces, and where real recordings lie."""
+"""Fixtures that several tests share: a small corpus without faces, real recordings, a display."""
 
 from __future__ import annotations
 
@@ -15,19 +15,39 @@ from dsel.timing import samples_for
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def make_noise_corpus(path: Path, *, speakers=6, tracks=2, frames=30, size=48, split="train", test=4):
-    """Tracks of coloured noise whose loudness follows the brightness of the picture; a speaker has its own colour."""
+def make_noise_corpus(
+    path: Path, *, speakers=6, tracks=2, frames=30, size=48, split="train", test=4
+):
+    """Make a corpus of tracks whose loudness follows the brightness; each speaker has a colour.
+
+    Args:
+        path: folder of the corpus.
+        speakers: number of speakers in `split`.
+        tracks: tracks per speaker.
+        frames: length of a track.
+        size: height and width of a frame in pixels.
+        split: the split of the first `speakers` speakers.
+        test: number of further speakers, in the split "test".
+    """
     rows = []
     for s in range(speakers + test):
         for k in range(tracks):
             rng = np.random.default_rng([s, k])
             beat = rng.uniform(0, 1, frames)
             tint = np.random.default_rng([7, s]).uniform(0.3, 1, 3)
-            picture = np.clip(255 * beat[:, None, None, None] * tint + rng.normal(0, 8, (frames, size, size, 3)), 0, 255)
+            picture = np.clip(
+                255 * beat[:, None, None, None] * tint + rng.normal(0, 8, (frames, size, size, 3)),
+                0,
+                255,
+            )
             tone = np.sin(np.arange(samples_for(frames)) * 2 * np.pi * (200 + 150 * s) / 16000)
             sound = 0.3 * np.repeat(beat, 640) * tone + rng.normal(0, 0.01, samples_for(frames))
             name = f"p{s}_{k}"
-            write_clip(path / "clips" / f"p{s}" / f"{name}.mp4", picture.astype(np.uint8), sound.astype(np.float32))
+            write_clip(
+                path / "clips" / f"p{s}" / f"{name}.mp4",
+                picture.astype(np.uint8),
+                sound.astype(np.float32),
+            )
             rows.append(
                 {
                     "id": name,
@@ -49,15 +69,17 @@ def noise_corpus(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def real() -> Path:
-    """The folder of real recordings, or a skip that says why."""
+    """Return the folder of real recordings; without it, the test is skipped with the reason."""
     folder = Path(os.environ.get("DSEL_REAL", ROOT.parent / "shared" / "real"))
     if not folder.is_dir():
-        pytest.skip(f"no real recordings at {folder} (set DSEL_REAL to a folder with grid/ and librispeech/)")
+        pytest.skip(
+            f"no recordings at {folder} (set DSEL_REAL to a folder with grid/, librispeech/)"
+        )
     return folder
 
 
 class Screen:
-    """Stands for the handle of a displayed thing: what is shown now, and all that was."""
+    """Stand for the handle of a displayed object: what it shows now, and all that it has shown."""
 
     def __init__(self, thing):
         self.history = [thing]
@@ -72,13 +94,13 @@ class Screen:
 
 @pytest.fixture
 def displayed(monkeypatch):
-    """Everything that is displayed, in order, as in a notebook; what can be updated as a `Screen`."""
-    found = []
+    """Return a list that gets every displayed object in order; with an id it becomes a `Screen`."""
+    shown = []
 
     def display(thing, display_id=False, raw=False):
-        found.append(Screen(thing) if display_id else thing)
-        return found[-1] if display_id else None
+        shown.append(Screen(thing) if display_id else thing)
+        return shown[-1] if display_id else None
 
     monkeypatch.setattr("IPython.display.display", display)
     monkeypatch.setattr("plotly.io.renderers.default", "plotly_mimetype")
-    return found
+    return shown

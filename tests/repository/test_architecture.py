@@ -48,7 +48,11 @@ def imported(tree: ast.Module, names: set[str]) -> set[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found |= {a.name for a in node.names if a.name.split(".")[0] == "dsel"}
-        elif isinstance(node, ast.ImportFrom) and not node.level and (node.module or "").split(".")[0] == "dsel":
+        elif (
+            isinstance(node, ast.ImportFrom)
+            and not node.level
+            and (node.module or "").split(".")[0] == "dsel"
+        ):
             for a in node.names:
                 whole = f"{node.module}.{a.name}"
                 found.add(whole if whole in names else node.module)
@@ -69,7 +73,9 @@ def arrows(trees: dict[str, ast.Module]) -> set[tuple[str, str]]:
 def upward(pairs: set[tuple[str, str]]) -> list[tuple[str, str]]:
     """The arrows that go from a room to a later one."""
     place = {name: k for k, name in enumerate(ORDER)}
-    return sorted((a, b) for a, b in pairs if room(a) not in FRONT and place[room(b)] > place[room(a)])
+    return sorted(
+        (a, b) for a, b in pairs if room(a) not in FRONT and place[room(b)] > place[room(a)]
+    )
 
 
 def test_every_room_has_a_place_in_the_order():
@@ -95,7 +101,7 @@ def test_an_arrow_up_would_be_found(text):
 
 
 def test_no_circle_among_files():
-    """A file may be read to the end before the files it needs are: at the top level nothing runs in a circle."""
+    """The imports at the top of the files form no circle, so every file can be imported first."""
     trees = modules()
     graph = {}
     for name, tree in trees.items():

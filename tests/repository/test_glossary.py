@@ -162,7 +162,7 @@ SHAPED = (
 
 @pytest.mark.parametrize("function", SHAPED, ids=lambda f: f"{f.__module__}.{f.__qualname__}")
 def test_docstrings_give_shapes_in_the_glossary_letters(function):
-    """The letters of a shape such as (B, N, D) are defined by the glossary or by the array layout."""
+    """The glossary or the array layout defines the letters of a shape such as (B, N, D)."""
     doc = inspect.getdoc(function)
     shapes = re.findall(r"\(((?:\.\.\.|[\w ]+)(?:, ?[\w +-]+)+)\)", doc)
     assert "->" in doc

@@ -21,7 +21,9 @@ def test_a_table_holds_its_cells():
 
 
 def test_columns_of_text_are_as_wide_as_their_widest_cell():
-    lines = text_table(["", "value"], [["long name", "1.0"], ["b", "12345.0"]], align="lr", gap=2).splitlines()
+    lines = text_table(
+        ["", "value"], [["long name", "1.0"], ["b", "12345.0"]], align="lr", gap=2
+    ).splitlines()
     assert lines == ["             value", "long name      1.0", "b          12345.0"]
 
 

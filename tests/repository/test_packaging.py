@@ -1,4 +1,4 @@
-"""environment.yml, pyproject.toml, constraints.txt and Makefile agree; Colab satisfies the base requirements."""
+"""environment.yml, pyproject.toml, constraints.txt and Makefile agree; Colab has what we need."""
 
 import importlib.metadata
 import re
@@ -36,7 +36,7 @@ COLAB = {
 
 
 def required_by(name: str) -> set[str]:
-    """Return the names of the packages that an installed package needs always, so that they are there too."""
+    """Return the names of the packages that an installed package always needs."""
     lines = map(Requirement, importlib.metadata.requires(name))
     return {line.name for line in lines if not line.marker or line.marker.evaluate({"extra": ""})}
 
@@ -50,7 +50,11 @@ def test_environment_installs_this_package_with_the_extras_of_a_reader():
     extras = set(re.search(r"\[(.*)\]", package).group(1).split(","))
     assert extras == {"speech", "faces", "lab", "test"}
     assert extras <= set(PROJECT["optional-dependencies"])
-    (python,) = [line for line in environment["dependencies"] if isinstance(line, str) and line.startswith("python")]
+    (python,) = [
+        line
+        for line in environment["dependencies"]
+        if isinstance(line, str) and line.startswith("python")
+    ]
     assert python.removeprefix("python") == PROJECT["requires-python"]
 
 
@@ -58,7 +62,9 @@ def test_makefile_installs_extras_that_exist():
     makefile = (ROOT / "Makefile").read_text()
     used = set(re.findall(r"\$\(call install,(.*)\)", makefile))
     assert used
-    assert {e for line in used for e in line.split("$(COMMA)")} <= set(PROJECT["optional-dependencies"])
+    assert {e for line in used for e in line.split("$(COMMA)")} <= set(
+        PROJECT["optional-dependencies"]
+    )
 
 
 def test_every_dependency_says_what_it_is_for():
@@ -75,7 +81,13 @@ def test_base_requirements_replace_nothing_on_colab():
             assert requirement.specifier.contains(COLAB[requirement.name]), text
     names = {Requirement(text).name for text in PROJECT["dependencies"]}
     assert names - COLAB.keys() - required_by("torch") == {"av"}
-    assert not names & {"jupyterlab", "notebook", "ipykernel", "torchaudio", "opencv-python-headless"}
+    assert not names & {
+        "jupyterlab",
+        "notebook",
+        "ipykernel",
+        "torchaudio",
+        "opencv-python-headless",
+    }
 
 
 def test_constraints_pin_within_the_requirements():
@@ -110,12 +122,19 @@ def test_the_wheel_carries_every_package_and_the_data():
     setuptools = tomllib.loads(TEXT)["tool"]["setuptools"]
     assert setuptools["package-data"]["dsel"] == ["py.typed"]
     assert (ROOT / "dsel" / "py.typed").is_file()
-    found = {path.parent.relative_to(ROOT).as_posix().replace("/", ".") for path in ROOT.glob("dsel/**/__init__.py")}
+    found = {
+        path.parent.relative_to(ROOT).as_posix().replace("/", ".")
+        for path in ROOT.glob("dsel/**/__init__.py")
+    }
     assert set(setuptools["packages"]) == found | {"dsel._data"}
     assert setuptools["package-dir"] == {"dsel._data": "data"}
     data = ROOT / "data"
-    carried = {path for pattern in setuptools["package-data"]["dsel._data"] for path in data.glob(pattern)}
-    inside = [path for name in ("mini", "models") for path in (data / name).rglob("*") if path.is_file()]
+    carried = {
+        path for pattern in setuptools["package-data"]["dsel._data"] for path in data.glob(pattern)
+    }
+    inside = [
+        path for name in ("mini", "models") for path in (data / name).rglob("*") if path.is_file()
+    ]
     needed = [path for path in inside if "cache" not in path.parts]
     assert set(needed) <= carried
     assert not [path for path in carried if "cache" in path.parts]

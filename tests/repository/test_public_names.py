@@ -1,4 +1,7 @@
-"""Names that users import stay importable: public_names.json was written before the modules became packages."""
+"""Names that users import stay importable.
+
+public_names.json was written before the modules became packages.
+"""
 
 import importlib
 import json
