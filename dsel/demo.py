@@ -41,7 +41,8 @@ def demo(
     check_folder(out)
     if speakers < 1:
         raise BadInput(f"demo: speakers {speakers} must be at least 1, since training needs some")
-    TrainConfig.laptop(steps=steps, seed=seed, within=within)  # refuses bad settings before the corpus is made
+    # refuses bad settings before the corpus is made
+    TrainConfig.laptop(steps=steps, seed=seed, within=within)
     print("1/4  corpus: talking heads, drawn, with synthetic voices")
     # 40 test speakers of 12 tracks each are enough to measure, and are made in a minute
     test = max(8, min(40, speakers // 16))
@@ -51,8 +52,15 @@ def demo(
     print(f"     {corpus}")
     print("2/4  training: content, identity and disentanglement losses, no labels")
     resume = (out / "run" / "checkpoint.pt").is_file()
-    settings = {"steps": steps, "seed": seed, "within": within}
-    train(out / "corpus", out / "run", resume=resume, progress=progress, **settings)
+    train(
+        out / "corpus",
+        out / "run",
+        resume=resume,
+        progress=progress,
+        steps=steps,
+        seed=seed,
+        within=within,
+    )
     print("3/4  evaluation on speakers that were not in training")
     rows = evaluate(out / "run", out / "corpus", progress=progress)
     print(table(rows))

@@ -259,12 +259,12 @@ def emergence(
     return figure.update_layout(sliders=[bar])
 
 
-def explored(plane, labels, hover, chosen: int, near: np.ndarray, *, title: str, network: str = ""):
+def explored(plane, labels, hover, selected: int, near: np.ndarray, *, title: str, network: str = ""):
     """Draw one map with a ring around a point and lines to its nearest neighbours in the space.
 
     Args:
         plane, labels, hover: the map.
-        chosen: the number of the ringed point.
+        selected: the number of the ringed point.
         near: numbers of its nearest points by the embeddings, not by the map.
         title: of the figure.
         network: which network is shown.
@@ -272,14 +272,14 @@ def explored(plane, labels, hover, chosen: int, near: np.ndarray, *, title: str,
     import plotly.graph_objects as go
 
     gap = np.full(2, np.nan)
-    rays = [point for k in near for point in (plane[chosen], plane[k], gap)]
+    rays = [point for k in near for point in (plane[selected], plane[k], gap)]
     figure = go.Figure()
     line = {"width": 1.5, "color": GREY}
     rays = go.Scatter(**xy(rays), mode="lines", line=line, hoverinfo="skip", name="its nearest")
     figure.add_trace(rays.update(showlegend=True))
     add_points(figure, plane, labels, hover, legend="all", size=9)
     ring = {"size": 20, "symbol": "circle-open", "color": "#000", "line": {"width": 3}}
-    place = {**xy(plane[[chosen]]), "mode": "markers", "marker": ring}
+    place = {**xy(plane[[selected]]), "mode": "markers", "marker": ring}
     figure.add_trace(go.Scatter(**place, hoverinfo="skip", name="the chosen", showlegend=True))
     return _bare(figure, titled(title, network=network), height=520, width=820)
 

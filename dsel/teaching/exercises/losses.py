@@ -208,9 +208,9 @@ def _picked(x: Tensor, pick: Tensor) -> Tensor:
     return torch.stack([x[i, r] for i, r in enumerate(pick.tolist())])
 
 
-def _scores(v: Tensor, a: Tensor, sim, r: Tensor) -> Tensor:
+def _scores(v: Tensor, a: Tensor, similarity, r: Tensor) -> Tensor:
     """Compute the right logits of the identity task, (B, B)."""
-    return sim(_picked(v, r), a.mean(1))
+    return similarity(_picked(v, r), a.mean(1))
 
 
 IDENTITY_MISTAKES = [
