@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from dsel.utils.version import VERSION as __version__
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
 
     from dsel.model import TwoStream
@@ -19,17 +21,25 @@ if TYPE_CHECKING:
 __all__ = ["__version__", "embed", "load"]
 
 
-def load(name: str = "laptop") -> TwoStream:
-    """Load released networks in evaluation mode.
+def load(source: str | Path = "laptop", device: str = "cpu") -> TwoStream:
+    """Load trained networks in evaluation mode.
 
     Args:
-        name: of the file data/models/<name>.pt; the .json beside it says how good they are.
+        source: the name of released networks, a run folder, or a file of weights (.pt).
+            data/models/NAME.pt holds those of a name; the .json beside it says how good they are.
+        device: 'cpu', 'cuda', 'auto', ...
     Raises:
-        dsel.utils.errors.BadInput: there are no networks of that name.
-    """
-    from dsel.train.released import load_released
+        dsel.utils.errors.BadInput: there is nothing of the three, or it cannot be used.
 
-    return load_released(name)
+    >>> import torch
+    >>> model = load("laptop")
+    >>> sound = torch.zeros(1, 16_000)  # one second, 25 frames
+    >>> model.audio(sound)["identity"].shape  # (B, N, D)
+    torch.Size([1, 21, 128])
+    """
+    from dsel.train.released import load_model
+
+    return load_model(source, device)
 
 
 def embed(
@@ -39,7 +49,7 @@ def embed(
 
     Args:
         sound: a path of any sound or video file, an array of samples, or a list of these.
-        model: a released name, a run folder, or a `TwoStream`.
+        model: networks, or the `source` of `load`.
         head: 'identity' (who speaks) or 'content' (what is said).
         rate: samples per second of arrays.
     Returns:

@@ -256,6 +256,16 @@ def receptive_field(layers: tuple[Conv, ...], axis: int) -> tuple[int, int]:
     return field, jump
 
 
+def output_size(layers: tuple[Conv, ...], axis: int, size: int) -> int:
+    """Compute how many outputs a trunk gives for `size` inputs along axis 0 or 1; 0 or less if they are too few."""
+    for layer in layers:
+        size = (size + 2 * layer.pad[axis] - layer.kernel[axis]) // layer.stride[axis] + 1
+        if layer.pool:
+            stride = layer.pool_stride or layer.pool
+            size = (size + 2 * layer.pool_pad[axis] - layer.pool[axis]) // stride[axis] + 1
+    return size
+
+
 def _head(channels: int, config: ModelConfig) -> nn.Sequential:
     """Two fully connected layers on each window: (B, C, N) -> (B, D, N). (Source: notes, authors' code.)"""
     inner = [WindowConv1d(channels, config.hidden, 1, bias=False), nn.BatchNorm1d(config.hidden), nn.ReLU(inplace=True)]

@@ -14,19 +14,18 @@ from __future__ import annotations
 
 import argparse
 import csv
-import os
 import time
 from dataclasses import asdict, fields
 from pathlib import Path
-
-import torch
 
 from dsel import corpus
 from dsel.ablation.judge import judge
 from dsel.cli import _settings
 from dsel.model import ModelConfig
 from dsel.train.config import TrainConfig
+from dsel.train.released import halved
 from dsel.train.trainer import Trainer
+from dsel.train.weights import write_weights
 
 JUDGED = ("eer_free", "eer_hard", "eer_easy", "content_head_eer_free", "content_top1")
 COLUMNS = ("step", "score", *JUDGED, "seconds")
@@ -39,13 +38,11 @@ def score(found: dict[str, float]) -> float:
 
 def keep(trainer: Trainer, path: Path) -> None:
     """Write what `load_model`, `evaluate` and `release` need of the present networks, in half precision."""
-    state = {name: x.half() if x.is_floating_point() else x for name, x in trainer.model.state_dict().items()}
-    state, loss = ({k: x.cpu() for k, x in values.items()} for values in (state, trainer.loss.state_dict()))
+    weights = halved(trainer.model.state_dict())
+    weights, loss = ({k: x.cpu() for k, x in values.items()} for values in (weights, trainer.loss.state_dict()))
     config = {"model": trainer.model.config.to_dict(), "train": asdict(trainer.config)}
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    torch.save({"step": trainer.step, "model": state, "loss": loss, "config": config}, part)
-    os.replace(part, path)
+    write_weights(path, {"step": trainer.step, "model": weights, "loss": loss, "config": config})
 
 
 def read_progress(out: Path) -> list[dict]:

@@ -28,7 +28,7 @@ from dsel.ablation.rows import COLUMNS, SPLITS, Row, Schedule, cells, final, key
 from dsel.corpus.tracks import Corpus
 from dsel.corpus.tracks import open as open_corpus
 from dsel.model import ModelConfig
-from dsel.train.released import _keep_networks, load_networks
+from dsel.train.released import KEPT, keep_networks, load_networks
 from dsel.train.trainer import Trainer
 from dsel.utils.errors import BadInput
 from dsel.utils.files import lock, replace_text, sweep, write_csv, write_json
@@ -138,12 +138,12 @@ def confirm(out, *, progress: bool = True) -> list[dict]:
         seconds=schedule.seconds, size=schedule.size, seed=frozen["seed"],
     )  # fmt: skip
     file, trained_on = out / "confirmed.csv", _corpus(out, schedule, 0.0, None, progress)
-    finished = [found for found in final(read_results(out)) if (_run_of(out, found) / "model.pt").is_file()]
+    finished = [found for found in final(read_results(out)) if (_run_of(out, found) / KEPT).is_file()]
     for found in tqdm(finished, "judging on new speakers", disable=not progress, unit="network"):
         with lock(_run_of(out, found) / ".judged.lock") as mine:
             if not mine or key_of(found) in {key_of(known) for known in read_results(file)}:
                 continue
-            model, similarity = load_networks(_run_of(out, found) / "model.pt")
+            model, similarity = load_networks(_run_of(out, found) / KEPT)
             directions = face_directions(model, trained_on)
             figures = judge(model, corpus, "test", similarity, faces=False, directions=directions)
             known = {k: v for k, v in found.items() if not k.startswith(SPLITS)}
@@ -198,7 +198,7 @@ def _cell(out: Path, row: Row, seed: int, schedule: Schedule, corpora: dict | No
             figures = judge(trainer.model, judged, split, config.similarity, faces=mark == config.steps, directions=directions)
             found |= {f"{split}_{name}": value for name, value in figures.items()}
         if mark == config.steps:
-            _keep_networks(trainer, run)
+            keep_networks(trainer.model, trainer.config, run / KEPT)
         _append(out / "results.csv", found | {"seconds": time.monotonic() - begun})
         write_report(read_results(out), out)
         told = ", ".join(f"{n} {found[f'validation_eer_{n}']:.1f}" for n in ("free", "hard") if f"validation_eer_{n}" in found)

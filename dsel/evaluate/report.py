@@ -7,7 +7,6 @@ The parts are files of their own: `embeddings` (windows through the networks), `
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 from dsel.corpus.store import TRIALS, Track
 from dsel.corpus.tracks import Corpus, Trials
@@ -18,19 +17,20 @@ from dsel.evaluate.sync import sync_accuracy
 from dsel.evaluate.verification import all_pairs, eer_interval, equal_error_rate, min_dcf, trial_speakers, verification_scores
 from dsel.losses import inverse_distance
 from dsel.model import HEADS, TwoStream
-from dsel.train.checkpoint import read_checkpoint
-from dsel.train.released import load_model
+from dsel.train.released import load_model, load_similarity, run_folder
+from dsel.utils.files import replace_text
 
 
 def evaluate(run, data, *, split: str = "test", progress: bool = True) -> list[dict]:
     """All figures of a trained run on a split, in percent: rows as of `evaluate_model`; kept as RUN/evaluation.json.
 
+    run: a run folder, a file of weights or a released name, see `dsel.train.released`.
     See `dsel evaluate --help`. Raises BadInput for a missing run or an empty split.
     """
     model, corpus = load_model(run), open_corpus(data)
     rows = evaluate_model(model, corpus, split=split, similarity=run_similarity(run), progress=progress)
     found = {"corpus": corpus.meta, "split": split, "rows": rows}
-    (Path(run) / "evaluation.json").write_text(json.dumps(found, indent=1))
+    _keep(run, "evaluation.json", found)
     return rows
 
 
@@ -64,7 +64,7 @@ def probe(run, data, *, split: str = "test", progress: bool = True) -> dict:
 
     corpus = open_corpus(data)
     found = leakage(load_model(run), corpus, split=split, progress=progress)
-    (Path(run) / "leakage.json").write_text(json.dumps({"corpus": corpus.meta, "split": split, **found}, indent=1))
+    _keep(run, "leakage.json", {"corpus": corpus.meta, "split": split, **found})
     return found
 
 
@@ -80,8 +80,14 @@ def table(rows: list[dict]) -> str:
 
 def run_similarity(run):
     """The similarity a run was trained with, up to scale: what ranks its candidates."""
-    kind = read_checkpoint(run)["config"]["train"]["similarity"]
-    return _cosine if kind == "cosine" else inverse_distance
+    return _cosine if load_similarity(run) == "cosine" else inverse_distance
+
+
+def _keep(run, name: str, values: dict) -> None:
+    """Write RUN/name as JSON; nothing where `run` is a file or released networks, which have no folder of their own."""
+    folder = run_folder(run)
+    if folder:
+        replace_text(folder / name, json.dumps(values, indent=1))
 
 
 def _verification_rows(e: Embeddings, lists: dict[str, Trials]) -> list[dict]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -74,15 +73,14 @@ def sync_of(model) -> Sync | None:
 
 
 def networks_of(model):
-    """Load networks: a `TwoStream` as it is, a released name, or a run folder. Raises BadInput where there are none."""
+    """Load networks on the CPU: a `TwoStream` as it is, or what `dsel.train.released.load_model` takes."""
     from torch.nn import Module
 
     if isinstance(model, Module):
         return model.eval()
-    from dsel.train.released import RELEASED, load_model, load_released
+    from dsel.train.released import load_model
 
-    released = not Path(model).exists() and (RELEASED / f"{model}.pt").is_file()
-    return load_released(str(model)) if released else load_model(model, "cpu")
+    return load_model(model, "cpu")
 
 
 @dataclass(frozen=True)

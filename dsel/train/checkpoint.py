@@ -1,27 +1,28 @@
-"""Checkpoints on disk: written so that a kill at any moment leaves a good one, read so that a bad one costs a line.
+"""Checkpoints of a run on disk.
+
+They are written atomically. If the newest cannot be read, the one before it is loaded, with a warning.
 
     RUN/checkpoint.pt             the newest: a hard link to the last of
     RUN/checkpoint-0000400.pt     the last `keep` of them, by step
     RUN/checkpoint-best.pt        the one with the lowest matching loss (see `Trainer.save`)
 
-A checkpoint is written beside, brought to the disk (fsync) and renamed. Only tensors and plain values are ever read from one
-(`weights_only=True`), so a file from a stranger runs no code.
+How one file is written, read and checked: `dsel.train.weights`.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import pickle
 import shutil
 from pathlib import Path
 
-import torch
 from tqdm.auto import tqdm
 
+from dsel.train.weights import try_read, write_weights
 from dsel.utils.errors import BadInput
 
 NEWEST, BEST = "checkpoint.pt", "checkpoint-best.pt"
+NEEDED = ("step", "model", "config")  # entries of every checkpoint
 FREE = {  # fields that may differ between a run and its resumption: they leave the weights alone
     *("device", "log_every", "save_every", "keep", "compile", "tensorboard", "loader", "workers"),
 }
@@ -31,12 +32,7 @@ def write_checkpoint(run, state: dict, *, keep: int, best: bool) -> None:
     """Write RUN/checkpoint.pt and its numbered twin; drop what is older than the last `keep`; if `best`, name it so too."""
     run = Path(run)
     path = run / f"checkpoint-{state['step']:07d}.pt"
-    part = run / f".{path.name}.{os.getpid()}.part"
-    with part.open("wb") as file:
-        torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)
+    write_weights(path, state)
     for name in (NEWEST, BEST) if best else (NEWEST,):
         _link(path, run / name)
     sync_folder(run)
@@ -45,22 +41,27 @@ def write_checkpoint(run, state: dict, *, keep: int, best: bool) -> None:
 
 
 def read_checkpoint(run) -> dict:
-    """RUN/checkpoint.pt as a dict, or the newest one before it that can be read, which a line on the screen says.
+    """Read RUN/checkpoint.pt, or the newest before it that can be read, which a line on the screen then says.
 
     Raises BadInput where there is none, or none that can be read.
     """
+    return newest_checkpoint(run)[0]
+
+
+def newest_checkpoint(run) -> tuple[dict, Path]:
+    """Read as `read_checkpoint` does, and say which file it was."""
     newest = Path(run) / NEWEST
     if not newest.is_file():
         raise BadInput(f"{newest}: no checkpoint; train one with 'dsel train --data DIR --out {run}'")
-    state, why = _read(newest)
-    for earlier in [] if state else numbered(run):
-        state, _ = _read(earlier)
+    state, why = try_read(newest, NEEDED)
+    if state:
+        return state, newest
+    for earlier in numbered(run):
+        state, _ = try_read(earlier, NEEDED)
         if state:
             tqdm.write(f"{newest}: cannot be read ({why}); going back to {earlier.name}, step {state['step']}")
-            break
-    if not state:
-        raise BadInput(f"{newest}: not a dsel checkpoint ({why}); train again")
-    return state
+            return state, earlier
+    raise BadInput(f"{newest}: {why}, and no earlier checkpoint can be read; train again")
 
 
 def numbered(run) -> list[Path]:
@@ -105,16 +106,6 @@ def sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def _read(path: Path) -> tuple[dict | None, str]:
-    """A checkpoint, or None and why."""
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, ValueError, KeyError, OSError, pickle.UnpicklingError) as error:
-        return None, type(error).__name__
-    known = isinstance(state, dict) and {"step", "model", "config"} <= state.keys()
-    return (state, "") if known else (None, "its entries are missing")
 
 
 def _link(path: Path, name: Path) -> None:
