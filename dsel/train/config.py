@@ -26,7 +26,8 @@ class TrainConfig:
     keep: how many checkpoints stay. tensorboard: write the rows for it too, if it is installed.
     loader, workers: where clips are read and by how many processes, see `make_batches`. The batches are the same.
     redraw: draw the faces of a toy corpus anew at every draw: endless pictures, at 20 ms of a core for each track of a step.
-    start_from: a run whose networks and scales this one begins with (fine-tuning); None: random ones.
+    start_from: what this training begins with (fine-tuning): a run folder, a file of weights or a released name, whose networks
+        and scales are taken; None: random ones.
     """
 
     B: int = 16

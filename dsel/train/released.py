@@ -80,7 +80,7 @@ def load_loss(source) -> DisentangledLoss:
         loss = make_loss(state["config"]["train"], state["config"]["model"]["D"])
         loss.load_state_dict(state["loss"])
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-        raise BadInput(f"{path}: its loss cannot be read ({type(error).__name__}); {_remedy(path)}") from error
+        raise BadInput(f"{path}: its loss cannot be read ({type(error).__name__}); {remedy_for(path)}") from error
     return loss
 
 
@@ -90,7 +90,7 @@ def read_source(source) -> tuple[dict, Path]:
     if path.name == NEWEST and path.parent == Path(source):
         return newest_checkpoint(source)  # or the one before it
     _check_card(path)
-    return read_weights(path, _remedy(path)), path
+    return read_weights(path, remedy_for(path)), path
 
 
 def find_weights(source) -> Path:
@@ -168,7 +168,7 @@ def sha256(path) -> str:
 
 def _load(source) -> tuple[TwoStream, dict, Path]:
     state, path = read_source(source)
-    return networks_in(state, path, _remedy(path)), state, path
+    return networks_in(state, path, remedy_for(path)), state, path
 
 
 def _check_card(path: Path) -> None:
@@ -180,21 +180,23 @@ def _check_card(path: Path) -> None:
         expected = json.loads(card.read_text(encoding="utf-8"))
         expected = expected.get("sha256") if isinstance(expected, dict) else None
     except (OSError, ValueError) as error:
-        raise BadInput(f"{card}: the card cannot be read ({type(error).__name__}); {_remedy(path)}") from error
+        raise BadInput(f"{card}: the card cannot be read ({type(error).__name__}); {remedy_for(path)}") from error
     if expected is not None and sha256(path) != expected:
-        raise BadInput(f"{path}: its sha256 is not the one on its card {card.name}; {_remedy(path)}")
+        raise BadInput(f"{path}: its sha256 is not the one on its card {card.name}; {remedy_for(path)}")
 
 
 def _similarity(state: dict, path: Path) -> str:
-    settings = state["config"]["train"] if isinstance(state["config"], dict) else None
-    similarity = settings.get("similarity") if isinstance(settings, dict) else None
+    try:
+        similarity = state["config"]["train"]["similarity"]
+    except (KeyError, TypeError):
+        similarity = None
     if similarity not in SIMILARITIES:
-        raise BadInput(f"{path}: its configuration names no similarity ({' or '.join(SIMILARITIES)}); {_remedy(path)}")
+        raise BadInput(f"{path}: its configuration names no similarity ({' or '.join(SIMILARITIES)}); {remedy_for(path)}")
     return similarity
 
 
-def _remedy(path: Path) -> str:
-    """What to do about a file that cannot be used."""
+def remedy_for(path: Path) -> str:
+    """Say what to do about a file that cannot be used."""
     if path.parent == RELEASED:
         return f"get it again: 'git checkout -- {path}', or install dsel anew"
     if path.name.startswith("checkpoint"):

@@ -29,7 +29,7 @@ from dsel.corpus.tracks import Corpus
 from dsel.corpus.tracks import open as open_corpus
 from dsel.model import ModelConfig, TwoStream
 from dsel.train.batches import Batch, Batches
-from dsel.train.checkpoint import clean, read_checkpoint, same_config, write_checkpoint
+from dsel.train.checkpoint import clean, newest_checkpoint, same_config, write_checkpoint
 from dsel.train.config import TrainConfig
 from dsel.train.device import choose_compile, choose_layout, choose_precision, keep_memory, trusted
 from dsel.train.distributed import in_turn, join, leave, mean_over, parallel, synchronise
@@ -37,6 +37,8 @@ from dsel.train.loaders import make_batches
 from dsel.train.metrics import MetricSums, append_row, batch_metrics, read_metrics, tensorboard_writer, write_rows
 from dsel.train.objective import Objective, make_loss
 from dsel.train.optimiser import compile_, make_optimiser
+from dsel.train.released import load_loss, load_similarity, read_source, remedy_for
+from dsel.train.weights import check_networks
 from dsel.utils.errors import BadInput
 from dsel.utils.files import replace_text
 from dsel.utils.version import VERSION
@@ -165,29 +167,32 @@ class Trainer:
         write_checkpoint(self.out, state, keep=self.config.keep, best=best)
 
     def _load(self) -> None:
-        state = read_checkpoint(self.out)
-        self.model.load_state_dict(state["model"])
-        self.loss.load_state_dict(state["loss"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.scheduler.load_state_dict(state["scheduler"])
-        self.step, self.best = state["step"], state.get("best", math.inf)
-        self.running.load_state_dict(state.get("running"), self.device)
-        if "random" in state:
-            torch.set_rng_state(state["random"]["torch"])
-            if len(state["random"]["cuda"]) == torch.cuda.device_count():
-                torch.cuda.set_rng_state_all(state["random"]["cuda"])
+        state, path = newest_checkpoint(self.out)
+        try:
+            for name in ("model", "loss", "optimiser", "scheduler"):
+                getattr(self, name).load_state_dict(state[name])
+            self.step, self.best = int(state["step"]), float(state.get("best", math.inf))
+            self.running.load_state_dict(state.get("running"), self.device)
+            if "random" in state:
+                torch.set_rng_state(state["random"]["torch"])
+                if len(state["random"]["cuda"]) == torch.cuda.device_count():
+                    torch.cuda.set_rng_state_all(state["random"]["cuda"])
+        except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+            why = f"cannot be resumed ({type(error).__name__}: it lacks what resuming needs)"
+            raise BadInput(f"{path}: {why}; start a new run from its networks with --set start_from={self.out}") from error
         rows = read_metrics(self.out)
         if rows and self.ranks.first:  # what was logged after the checkpoint will be logged again
             write_rows(self.out / "metrics.csv", [row for row in rows if row["step"] <= self.step])
 
     def _begin_with(self, run) -> None:
-        """Take networks and scales of another run; optimiser and schedule begin anew."""
-        state = read_checkpoint(run)
-        if ModelConfig.from_dict(state["config"]["model"]) != self.model.config:
+        """Take networks and scales of another run, a file or a released name; optimiser and schedule begin anew."""
+        state, path = read_source(run)
+        if check_networks(state, path, remedy_for(path)) != self.model.config:
             raise BadInput(f"{run}: its networks have another shape than these; start from a run of the same kind")
         self.model.load_state_dict(state["model"])
-        if state["config"]["train"]["similarity"] == self.config.similarity:
-            self.loss.load_state_dict(state["loss"])
+        if "loss" in state and load_similarity(run) == self.config.similarity:
+            own = self.loss.state_dict()
+            self.loss.load_state_dict(own | {name: x for name, x in load_loss(run).state_dict().items() if name in own})
 
     def _claim(self, model: ModelConfig, resume: bool) -> None:
         """Make the run folder ours, or say why it cannot be."""
@@ -198,9 +203,9 @@ class Trainer:
             raise BadInput(f"{self.out}: nothing to resume (no checkpoint.pt); train without --resume first")
         wanted = {"model": model.to_dict(), "train": asdict(self.config)}
         if resume:
-            state = read_checkpoint(self.out)
+            state, path = newest_checkpoint(self.out)
             before = state.get("position", {}).get("processes", 1)
-            shape = ModelConfig.from_dict(state["config"]["model"]).to_dict()  # an older one in today's words
+            shape = check_networks(state, path, remedy_for(path)).to_dict()  # an older one in today's words
             same_config({**state["config"], "model": shape}, wanted, self.out, (before, self.ranks.world))
         if not self.ranks.first:
             return

@@ -84,6 +84,18 @@ def try_read(path: Path, needed: tuple[str, ...] = ("model", "config")) -> tuple
 def networks_in(state: dict, path, remedy: str = "copy or download it again") -> TwoStream:
     """Build the networks that a file of weights holds, in evaluation mode, on the CPU and in float32.
 
+    Arguments and errors are those of `check_networks`. No random number is drawn.
+    """
+    config = check_networks(state, path, remedy)
+    with torch.random.fork_rng(devices=[]):  # the first weights are random, and replaced at once
+        model = TwoStream(config)
+    model.load_state_dict(state["model"])  # into float32
+    return model.eval()
+
+
+def check_networks(state: dict, path, remedy: str = "copy or download it again") -> ModelConfig:
+    """Check the weights in a file against its configuration, which is returned.
+
     Args:
         state: what `read_weights` returned.
         path: where it was read, for the messages. remedy: what they advise.
@@ -95,9 +107,7 @@ def networks_in(state: dict, path, remedy: str = "copy or download it again") ->
         _check_tensors(state["model"], config, Path(path))
     except _Unfit as unfit:
         raise BadInput(f"{path}: {unfit}; {remedy}") from unfit
-    model = TwoStream(config)
-    model.load_state_dict(state["model"])  # into float32
-    return model.eval()
+    return config
 
 
 def _check_archive(path: Path) -> None:
@@ -137,6 +147,8 @@ def _check_names(pickles) -> None:
 def _config(state: dict) -> ModelConfig:
     """Read the configuration of the networks in a state. Raises _Unfit if there is none."""
     try:
+        if not isinstance(state["config"]["train"], dict):
+            raise _Unfit("its configuration cannot be read")
         return ModelConfig.from_dict(state["config"]["model"])
     except BadInput as error:
         raise _Unfit(str(error)) from error

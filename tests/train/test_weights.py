@@ -4,6 +4,7 @@ import io
 import json
 import os
 import pickle
+import random
 import shutil
 import struct
 import subprocess
@@ -20,7 +21,7 @@ from dsel.cli import main
 from dsel.evaluate.sync import sync_of
 from dsel.losses import DisentangledLoss
 from dsel.model import ModelConfig, TwoStream
-from dsel.train import load_loss, load_model, read_checkpoint, release, train
+from dsel.train import TrainConfig, Trainer, load_loss, load_model, read_checkpoint, release, train
 from dsel.train.released import RELEASED, keep_networks, load_networks, run_folder, sha256
 from dsel.train.weights import networks_in, read_weights, try_read, write_weights
 from dsel.utils.errors import BadInput
@@ -90,7 +91,7 @@ def test_a_run_folder_goes_before_a_released_name(trained, tmp_path, monkeypatch
 
 
 def test_the_networks_of_a_finished_cell(good, tmp_path):
-    model, settings = networks_in(read_weights(good), good), train_config()
+    model, settings = networks_in(read_weights(good), good), TrainConfig.laptop(similarity="inverse_distance")
     keep_networks(model, settings, tmp_path / "model.pt")
     for source in (tmp_path, tmp_path / "model.pt"):
         kept, similarity = load_networks(source, "cpu")
@@ -100,14 +101,8 @@ def test_the_networks_of_a_finished_cell(good, tmp_path):
         load_loss(tmp_path)
 
 
-def train_config():
-    from dsel.train import TrainConfig
-
-    return TrainConfig.laptop(similarity="inverse_distance")
-
-
 @pytest.mark.parametrize(
-    "source, words",
+    ("source", "words"),
     [("none", "no checkpoint; train one"), ("none", "laptop"), ("none.pt", "none.pt: no such file"), ("", "no checkpoint")],
 )
 def test_nothing_there(source, words, tmp_path, monkeypatch):
@@ -341,7 +336,7 @@ def test_a_released_file_that_was_changed_is_named_with_its_remedy(tmp_path, mon
     monkeypatch.setattr("dsel.train.released.RELEASED", tmp_path)
     shutil.copy(RELEASED / "laptop.json", tmp_path)
     shutil.copy(RELEASED / "notes.pt", tmp_path / "laptop.pt")
-    with pytest.raises(BadInput, match="sha256 is not the one on its card .* get it again"):
+    with pytest.raises(BadInput, match=r"sha256 is not the one on its card .* get it again"):
         load_model("laptop", "cpu")
 
 
@@ -362,6 +357,60 @@ def test_old_settings_without_a_similarity(good, tmp_path):
         load_networks(tmp_path / "a.pt")
     with pytest.raises(BadInput, match=r"a\.pt: its loss cannot be read \(KeyError\)"):
         load_loss(tmp_path / "a.pt")
+
+
+@pytest.mark.parametrize("missing", ["optimiser", "scheduler", "loss"])
+def test_a_run_without_its_optimiser_can_only_be_started_from(noise_corpus, trained, tmp_path, missing):
+    run = tmp_path / "run"
+    run.mkdir()
+    state = read_checkpoint(trained)
+    write_weights(run / "checkpoint.pt", {name: value for name, value in state.items() if name != missing})
+    settings = {**SMALL, "steps": 4, "device": "cpu"}
+    with pytest.raises(BadInput, match=r"cannot be resumed .* with --set start_from=") as caught:
+        train(noise_corpus.path, run, resume=True, progress=False, **settings)
+    one_line(caught)
+    new = train(noise_corpus.path, tmp_path / "new", progress=False, **settings, start_from=str(run))
+    assert new.step == 4
+
+
+def test_a_training_may_begin_with_released_networks(noise_corpus, tmp_path):
+    def begun(source, **changes):
+        config = TrainConfig.checked(**{**SMALL, "device": "cpu", **changes}, start_from=str(source))
+        return Trainer(noise_corpus, ModelConfig.laptop(), config, tmp_path / f"{source}{len(changes)}", progress=False)
+
+    laptop, fresh = load_model("laptop", "cpu").state_dict(), load_loss("laptop").scales()
+    for changes in ({}, {"reversal": 0.1}):  # the second has adversaries, which the first had not
+        t = begun("laptop", **changes)
+        assert all(torch.equal(value, laptop[name]) for name, value in t.model.state_dict().items())
+        assert t.loss.scales() == pytest.approx(fresh)
+    assert begun("laptop", similarity="inverse_distance", w_max=None).loss.scales() == {}
+    with pytest.raises(BadInput, match="no checkpoint; train one"):
+        begun("desktop")
+
+
+def test_loading_draws_no_random_numbers(good):
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    load_model(good, "cpu")
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_random_damage_ends_in_a_line_or_in_networks(good, tmp_path):
+    """Bytes of the pickle changed, dropped and added; the archive around it is whole."""
+    entries, draw, path, lines = entries_of(good), random.Random(4), tmp_path / "bad.pt", []
+    for _ in range(150):
+        text = bytearray(entries["archive/data.pkl"])
+        for _ in range(draw.choice((1, 1, 3))):
+            place = draw.randrange(len(text))
+            text[place : place + draw.randrange(3)] = draw.randbytes(draw.randrange(3))
+        write_raw(path, entries | {"archive/data.pkl": bytes(text)})
+        try:
+            load_model(path, "cpu")
+        except BadInput as error:
+            lines.append(str(error))
+    assert all(line.startswith(f"{path}: ") and "\n" not in line for line in lines)
+    assert len(lines) > 75
 
 
 # --- What is written --------------------------------------------------------------------------------------------------
