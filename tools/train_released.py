@@ -41,7 +41,6 @@ def keep(trainer: Trainer, path: Path) -> None:
     weights = halved(trainer.model.state_dict())
     weights, loss = ({k: x.cpu() for k, x in values.items()} for values in (weights, trainer.loss.state_dict()))
     config = {"model": trainer.model.config.to_dict(), "train": asdict(trainer.config)}
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_weights(path, {"step": trainer.step, "model": weights, "loss": loss, "config": config})
 
 

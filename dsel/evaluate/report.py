@@ -6,8 +6,6 @@ The parts are files of their own: `embeddings` (windows through the networks), `
 
 from __future__ import annotations
 
-import json
-
 from dsel.corpus.store import TRIALS, Track
 from dsel.corpus.tracks import Corpus, Trials
 from dsel.corpus.tracks import open as open_corpus
@@ -18,7 +16,7 @@ from dsel.evaluate.verification import all_pairs, eer_interval, equal_error_rate
 from dsel.losses import inverse_distance
 from dsel.model import HEADS, TwoStream
 from dsel.train.released import load_model, load_similarity, run_folder
-from dsel.utils.files import replace_text
+from dsel.utils.files import write_json
 
 
 def evaluate(run, data, *, split: str = "test", progress: bool = True) -> list[dict]:
@@ -87,7 +85,7 @@ def _keep(run, name: str, values: dict) -> None:
     """Write RUN/name as JSON; nothing where `run` is a file or released networks, which have no folder of their own."""
     folder = run_folder(run)
     if folder:
-        replace_text(folder / name, json.dumps(values, indent=1))
+        write_json(folder / name, values)
 
 
 def _verification_rows(e: Embeddings, lists: dict[str, Trials]) -> list[dict]:

@@ -20,6 +20,7 @@ from tqdm.auto import tqdm
 
 from dsel.train.weights import try_read, write_weights
 from dsel.utils.errors import BadInput
+from dsel.utils.files import atomic, sync_folder
 
 NEWEST, BEST = "checkpoint.pt", "checkpoint-best.pt"
 NEEDED = ("step", "model", "config")  # entries of every checkpoint
@@ -69,12 +70,6 @@ def numbered(run) -> list[Path]:
     return sorted(Path(run).glob("checkpoint-[0-9]*.pt"), reverse=True)
 
 
-def clean(run) -> None:
-    """Remove what a killed process left half written in a run folder."""
-    for part in Path(run).glob(".*.part"):
-        part.unlink(missing_ok=True)
-
-
 def same_config(saved: dict, wanted: dict, out: Path, worlds: tuple[int, int] = (1, 1)) -> None:
     """Raise BadInput that names every field in which two configurations differ, if it matters.
 
@@ -96,27 +91,13 @@ def same_config(saved: dict, wanted: dict, out: Path, worlds: tuple[int, int] = 
         raise BadInput(f"{out}: the checkpoint has another configuration: {what}")
 
 
-def sync_folder(folder: Path) -> None:
-    """Bring a folder's names to the disk, where the system can."""
-    try:
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def _link(path: Path, name: Path) -> None:
     """Let `name` be the same file as `path`, in one move; a copy where the file system has no hard links."""
-    part = name.with_name(f".{name.name}.{os.getpid()}.part")
-    part.unlink(missing_ok=True)
-    try:
-        os.link(path, part)
-    except OSError:
-        shutil.copyfile(path, part)
-    os.replace(part, name)
+    with atomic(name) as part:
+        try:
+            os.link(path, part)
+        except OSError:
+            shutil.copyfile(path, part)
 
 
 def _short(value) -> str:

@@ -25,7 +25,7 @@ from dsel.train.objective import make_loss
 from dsel.train.weights import networks_in, read_weights, write_weights
 from dsel.utils import package_data
 from dsel.utils.errors import BadInput
-from dsel.utils.files import replace_text
+from dsel.utils.files import write_json
 
 RELEASED = package_data.folder() / "models"
 KEPT = "model.pt"  # networks of a finished cell of the ablation
@@ -138,12 +138,11 @@ def release(run, out) -> Path:
     judged = Path(run) / "evaluation.json"
     if not judged.is_file():
         raise BadInput(f"{judged}: missing; run 'dsel evaluate {run} --data DIR' first, a released model needs its figures")
-    out.parent.mkdir(parents=True, exist_ok=True)
     entries = {name: state[name] for name in ("loss", "config", "step")}
     write_weights(out, {"model": halved(state["model"]), **entries})
     card = {"sha256": sha256(out), "train": state["config"]["train"], "step": state["step"]}
     card |= {"evaluation": json.loads(judged.read_text(encoding="utf-8"))}
-    replace_text(out.with_suffix(".json"), json.dumps(card, indent=1) + "\n")
+    write_json(out.with_suffix(".json"), card)
     return out
 
 

@@ -29,7 +29,7 @@ from dsel.corpus.tracks import Corpus
 from dsel.corpus.tracks import open as open_corpus
 from dsel.model import ModelConfig, TwoStream
 from dsel.train.batches import Batch, Batches
-from dsel.train.checkpoint import clean, newest_checkpoint, same_config, write_checkpoint
+from dsel.train.checkpoint import newest_checkpoint, same_config, write_checkpoint
 from dsel.train.config import TrainConfig
 from dsel.train.device import choose_compile, choose_layout, choose_precision, keep_memory, trusted
 from dsel.train.distributed import in_turn, join, leave, mean_over, parallel, synchronise
@@ -40,7 +40,7 @@ from dsel.train.optimiser import compile_, make_optimiser
 from dsel.train.released import load_loss, load_similarity, read_source, remedy_for
 from dsel.train.weights import check_networks
 from dsel.utils.errors import BadInput
-from dsel.utils.files import replace_text
+from dsel.utils.files import replace_text, sweep
 from dsel.utils.version import VERSION
 
 AHEAD = 2  # batches read while a step is computed
@@ -210,7 +210,7 @@ class Trainer:
         if not self.ranks.first:
             return
         self.out.mkdir(parents=True, exist_ok=True)
-        clean(self.out)
+        sweep(self.out)
         replace_text(self.out / "config.json", json.dumps(wanted, indent=1) + "\n")
         if not resume:
             (self.out / "metrics.csv").unlink(missing_ok=True)

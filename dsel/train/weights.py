@@ -11,7 +11,6 @@ dictionary. It may come from a stranger or from a broken download, so each part 
 
 from __future__ import annotations
 
-import os
 import pickletools
 import zipfile
 from pathlib import Path
@@ -23,6 +22,7 @@ from dsel.audio import N_MELS
 from dsel.model import ModelConfig, TwoStream, output_size
 from dsel.timing import WINDOW_MELS
 from dsel.utils.errors import BadInput
+from dsel.utils.files import atomic
 
 MAGIC = b"PK\x03\x04"  # the first bytes of an archive
 PLAIN = {"collections OrderedDict", "torch._utils _rebuild_tensor_v2", "torch._utils _rebuild_parameter"}
@@ -35,18 +35,13 @@ class _Unfit(Exception):
 
 
 def write_weights(path, state: dict) -> None:
-    """Write a dictionary of tensors and plain values, so that at every moment the old file or the new one is there.
+    """Write a dictionary of tensors and plain values, atomically and durably (see `dsel.utils.files.atomic`).
 
-    The bytes reach the disk before the name does. The same state gives the same bytes, whatever the file is called: torch
-    puts the name of the file into the archive, unless it is given an open file.
+    The same state gives the same bytes, whatever the file is called: torch puts the name of the file into the archive, unless
+    it is given an open file.
     """
-    path = Path(path)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with part.open("wb") as file:
+    with atomic(path, durable=True) as part, part.open("wb") as file:
         torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)
 
 
 def read_weights(path, remedy: str = "copy or download it again") -> dict:

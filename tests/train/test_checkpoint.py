@@ -16,6 +16,7 @@ from dsel.train import read_metrics
 from dsel.train import weights as files_of_weights
 from dsel.train.checkpoint import read_checkpoint, same_config, write_checkpoint
 from dsel.utils.errors import BadInput
+from dsel.utils.files import HOST
 
 
 def test_a_checkpoint_holds_all_that_a_resumption_needs(noise_corpus, tmp_path):
@@ -98,11 +99,13 @@ def test_no_code_runs_from_a_checkpoint(tmp_path):
 def test_what_a_killed_process_left_is_removed(noise_corpus, tmp_path):
     run = tmp_path / "run"
     trainer(noise_corpus, run).fit(until=2)
-    (run / ".checkpoint-0000004.pt.123.part").write_bytes(b"half")
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    (run / f".checkpoint-0000004.{HOST}-{ended.pid}-0.part.pt").write_bytes(b"half")
     with (run / "metrics.csv").open("a") as file:
         file.write("3,17")  # a row cut in two
     resumed = trainer(noise_corpus, run, resume=True)
-    assert not list(run.glob(".*.part"))
+    assert not list(run.glob(".*.part*"))
     assert [row["step"] for row in read_metrics(run)] == [1, 2]
     assert resumed.step == 2
 
