@@ -13,7 +13,6 @@ from conftest import ROOT
 from test_train import SMALL, assert_same_bits, trainer, weights
 
 from dsel.train import read_metrics
-from dsel.train import weights as files_of_weights
 from dsel.train.checkpoint import read_checkpoint, same_config, write_checkpoint
 from dsel.utils.errors import BadInput
 from dsel.utils.files import HOST
@@ -51,7 +50,7 @@ def test_bytes_reach_the_disk_before_the_name_does(tmp_path, monkeypatch):
     done = []
     for name in ("fsync", "replace"):
         real = getattr(os, name)
-        monkeypatch.setattr(files_of_weights.os, name, lambda *a, name=name, real=real: (done.append(name), real(*a))[1])
+        monkeypatch.setattr(os, name, lambda *a, name=name, real=real: (done.append(name), real(*a))[1])
     write_checkpoint(tmp_path, {"step": 1, "model": {}, "config": {}}, keep=1, best=False)
     assert done[:2] == ["fsync", "replace"]
     assert done[-1] == "fsync"  # of the folder

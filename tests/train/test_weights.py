@@ -1,5 +1,6 @@
 """Files of weights: what is read is checked, what is not usable costs one line that names the file and the remedy."""
 
+import dataclasses
 import io
 import json
 import os
@@ -365,12 +366,13 @@ def test_a_run_without_its_optimiser_can_only_be_started_from(noise_corpus, trai
     run.mkdir()
     state = read_checkpoint(trained)
     write_weights(run / "checkpoint.pt", {name: value for name, value in state.items() if name != missing})
-    settings = {**SMALL, "steps": 4, "device": "cpu"}
+    settings, networks = TrainConfig.checked(**{**SMALL, "steps": 4, "device": "cpu"}), ModelConfig.laptop()
     with pytest.raises(BadInput, match=r"cannot be resumed .* with --set start_from=") as caught:
-        train(noise_corpus.path, run, resume=True, progress=False, **settings)
+        Trainer(noise_corpus, networks, settings, run, resume=True, progress=False)
     one_line(caught)
-    new = train(noise_corpus.path, tmp_path / "new", progress=False, **settings, start_from=str(run))
-    assert new.step == 4
+    settings = dataclasses.replace(settings, start_from=str(run))
+    new = Trainer(noise_corpus, networks, settings, tmp_path / "new", progress=False)
+    assert all(torch.equal(value, state["model"][name]) for name, value in new.model.state_dict().items())
 
 
 def test_a_training_may_begin_with_released_networks(noise_corpus, tmp_path):
