@@ -266,7 +266,7 @@ class _Command:
 
     def run_and_corpus(self) -> None:
         """Add the arguments of every command that looks at a trained run."""
-        text = "run folder from 'dsel train'"
+        text = "run folder from 'dsel train', file of weights (.pt), or released networks (laptop)"
         self.parser.add_argument("run", type=Path, metavar="RUN", help=text)
         self.path("--data", "corpus from 'dsel toy' or 'dsel prepare'", "CORPUS", required=True)
         splits = ("train", "validation", "test")
@@ -348,7 +348,7 @@ def _corpus_commands(command: Callable[..., _Command]) -> None:
     prepare.choice("--split", part, splits, "test")
     size = "height and width of the cropped face in pixels"
     prepare.number("--size", size, 96, "PIXELS", type=_COUNT)
-    model = "run folder, or name of released networks, to measure how late the sound is"
+    model = "run folder, .pt file or released networks (laptop), to measure how late the sound is"
     prepare.path("--model", model, "RUN")
     prepare.number("--workers", WORKERS, type=_COUNT)
 
@@ -403,7 +403,7 @@ def _evaluation_commands(command: Callable[..., _Command]) -> None:
         "evaluate",
         _evaluate,
         "Measure how good a trained run is, and print every metric beside its chance level",
-        "The metrics are also saved in the run folder.",
+        "The metrics are also saved in the run folder, if there is one.",
     )
     evaluate.run_and_corpus()
     probes = "also measure how well each known factor can be predicted from each head (leakage)"

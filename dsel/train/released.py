@@ -140,7 +140,7 @@ def release(run, out) -> Path:
         raise BadInput(f"{judged}: missing; run 'dsel evaluate {run} --data DIR' first, a released model needs its figures")
     entries = {name: state[name] for name in ("loss", "config", "step")}
     write_weights(out, {"model": halved(state["model"]), **entries})
-    card = {"sha256": sha256(out), "train": state["config"]["train"], "step": state["step"]}
+    card = {"sha256": sha256(out), **state["config"], "step": state["step"]}
     card |= {"evaluation": json.loads(judged.read_text(encoding="utf-8"))}
     write_json(out.with_suffix(".json"), card)
     return out

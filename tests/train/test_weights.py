@@ -55,6 +55,11 @@ def trained(noise_corpus, tmp_path_factory):
     return run
 
 
+def assert_same(model, other):
+    assert model.config == other.config
+    assert all(torch.equal(value, other.state_dict()[name]) for name, value in model.state_dict().items())
+
+
 def one_line(caught) -> str:
     text = str(caught.value)
     assert "\n" not in text
@@ -85,7 +90,7 @@ def test_a_run_a_file_and_a_name_are_read_by_one_function(good, trained, tmp_pat
 def test_a_run_folder_goes_before_a_released_name(trained, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "laptop").mkdir()  # a folder of that name that is no run does not hide the released networks
-    assert load_model("laptop", "cpu").config == ModelConfig.laptop()
+    assert_same(load_model("laptop", "cpu"), load_model(RELEASED / "laptop.pt", "cpu"))
     shutil.copy(trained / "checkpoint.pt", tmp_path / "laptop")
     state = load_model("laptop", "cpu").state_dict()
     assert all(torch.equal(value, state[name]) for name, value in read_checkpoint(trained)["model"].items())
@@ -121,7 +126,7 @@ def test_every_command_takes_a_released_name(noise_corpus, tmp_path, monkeypatch
     assert main(["embed", "laptop", *data, "--out", "e.npz"]) == 0
     assert main(["plot", str(RELEASED / "notes.pt"), *data, "--out", "map.html"]) == 0
     assert {path.name for path in tmp_path.iterdir()} == {"e.npz", "map.html"}  # nothing was written beside the weights
-    assert sync_of("laptop").model.config == ModelConfig.laptop()
+    assert_same(sync_of("laptop").model, load_model(RELEASED / "laptop.pt", "cpu"))
 
 
 # --- What is refused --------------------------------------------------------------------------------------------------
@@ -378,7 +383,8 @@ def test_a_run_without_its_optimiser_can_only_be_started_from(noise_corpus, trai
 def test_a_training_may_begin_with_released_networks(noise_corpus, tmp_path):
     def begun(source, **changes):
         config = TrainConfig.checked(**{**SMALL, "device": "cpu", **changes}, start_from=str(source))
-        return Trainer(noise_corpus, ModelConfig.laptop(), config, tmp_path / f"{source}{len(changes)}", progress=False)
+        out = tmp_path / f"{source}{len(changes)}"
+        return Trainer(noise_corpus, load_model("laptop", "cpu").config, config, out, progress=False)
 
     laptop, fresh = load_model("laptop", "cpu").state_dict(), load_loss("laptop").scales()
     for changes in ({}, {"reversal": 0.1}):  # the second has adversaries, which the first had not
