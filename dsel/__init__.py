@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["__version__", "embed", "load"]
 
 
-def load(source: str | Path = "laptop", device: str = "cpu") -> TwoStream:
+def load(source: str | Path = "four_terms", device: str = "cpu") -> TwoStream:
     """Load trained networks in evaluation mode.
 
     Args:
@@ -43,7 +43,7 @@ def load(source: str | Path = "laptop", device: str = "cpu") -> TwoStream:
 
 
 def embed(
-    sound: Any, model: Any = "laptop", head: str = "identity", *, rate: int = 16_000
+    sound: Any, model: Any = "four_terms", head: str = "identity", *, rate: int = 16_000
 ) -> np.ndarray:
     """Turn a sound into its embedding. See `dsel.apply.sound.embed`.
 

@@ -443,7 +443,7 @@ def _evaluation_commands(command: Callable[..., _Command]) -> None:
     verify.parser.add_argument("trials", type=Path, metavar="TRIALS", help="the list of pairs")
     verify.path("--audio", "folder that the paths of the list start from", "FOLDER", required=True)
     model = "name of released networks, or run folder"
-    verify.option("--model", model, default="laptop", metavar="MODEL")
+    verify.option("--model", model, default="four_terms", metavar="MODEL")
     verify.number("--crops", "crops of 2 s per file; 0 embeds each file whole", 10)
     verify.number("--every", "use every n-th window of a crop", 1, type=_COUNT)
     verify.path("--scores", "csv file for the score of every pair", "FILE")

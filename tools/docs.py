@@ -22,7 +22,7 @@ if __package__ in (None, ""):  # run as a file
 from dsel.teaching.ledger import ledger, to_markdown  # noqa: E402
 from dsel.utils.files import write_text  # noqa: E402
 from dsel.utils.markdown import table  # noqa: E402
-from tools import front_page, results, stamp, verdict_page  # noqa: E402
+from tools import front_page, model_cards, results, stamp, verdict_page  # noqa: E402
 
 # benchmarks/README.md: what is measured, against what, page, pattern of the ratio, agreement.
 BENCHMARKS = (
@@ -92,6 +92,7 @@ PIECES: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/results.md", "tables"): verdict_page.tables,
     ("docs/results.md", "results"): results.render,
     ("benchmarks/README.md", "benchmarks"): benchmarks,
+    ("data/models/README.md", "networks"): model_cards.networks,
 }
 
 

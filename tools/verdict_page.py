@@ -19,6 +19,7 @@ if __package__ in (None, ""):  # run as a file
     sys.path.insert(0, str(ROOT))
 
 from dsel.ablation import verdict  # noqa: E402
+from dsel.ablation.rows import ROWS  # noqa: E402
 from dsel.ablation.verdict import CHOSEN, CHOSEN_FIVE, FIVE, FOUR, WORDS, change, one, points  # noqa: E402
 from dsel.utils.files import write_bytes  # noqa: E402
 from tools import stills  # noqa: E402
@@ -180,9 +181,9 @@ def confirmed() -> str:
     if not path.is_file():
         return f"{text} These networks have not been judged on them yet."
     rows = verdict.read_results(path)
-    there = [row for row in verdict.ROWS if verdict.by_seed(rows, row, "eer_free")]
+    there = [row for row in ROWS if verdict.by_seed(rows, row, "eer_free")]
     cells = [
-        [verdict.ROWS[row].label, len(verdict.by_seed(rows, row, "eer_free"))]
+        [ROWS[row].label, len(verdict.by_seed(rows, row, "eer_free"))]
         + [
             one(verdict.average(rows, row, m).mean)
             for m in ("eer_free", "eer_hard", "eer_easy", WORDS)

@@ -32,7 +32,7 @@ SOUNDS = (".wav", ".flac", ".mp3", ".m4a", ".aac", ".ogg", ".opus", ".wma", ".ai
           ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".3gp")  # fmt: skip
 
 
-def embed(sound, model="laptop", head: str = "identity", *, rate: int = SAMPLE_RATE) -> np.ndarray:
+def embed(sound, model="four_terms", head: str = "identity", *, rate: int = SAMPLE_RATE) -> np.ndarray:
     """Turn a sound into its embedding: the mean over its windows of 0.2 s, one every 40 ms.
 
     Args:
@@ -58,7 +58,7 @@ def embed(sound, model="laptop", head: str = "identity", *, rate: int = SAMPLE_R
 
 
 def embed_files(
-    files: Iterable[Path], model="laptop", head: str = "identity", *, progress: bool = True
+    files: Iterable[Path], model="four_terms", head: str = "identity", *, progress: bool = True
 ) -> Iterator[tuple]:
     """Embed files one after the other: yields (path, float32 (D,) or None, '' or why it was skipped).
 

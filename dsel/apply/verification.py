@@ -101,7 +101,7 @@ def read_trials(path) -> FileTrials:
 def verify(
     trials,
     audio,
-    model="laptop",
+    model="four_terms",
     *,
     crops: int = CROPS,
     every: int = 1,

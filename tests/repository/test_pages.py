@@ -16,7 +16,14 @@ ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = sorted(
     path
-    for pattern in ("*.md", "docs/*.md", "data/*.md", "benchmarks/*.md", "notebooks/*.md")
+    for pattern in (
+        "*.md",
+        "docs/*.md",
+        "data/*.md",
+        "data/models/*.md",
+        "benchmarks/*.md",
+        "notebooks/*.md",
+    )
     for path in ROOT.glob(pattern)
 )
 names = [path.relative_to(ROOT).as_posix() for path in PAGES]
