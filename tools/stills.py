@@ -1,23 +1,22 @@
-"""A still of every figure inside the notebooks, for readers that run no script: GitHub, nbviewer, PDF, a preview in a mail.
+"""Put a still of every figure into the notebooks, for readers that run no script.
 
-    python tools/stills.py                    all of notebooks/: draw what is missing or belongs to another figure
-    python tools/stills.py FILE ...           these notebooks only
-    python tools/stills.py --check            change nothing; exit code 1 and the names of those that are out of step
-    python tools/stills.py --again            draw every still anew
+    python tools/stills.py             all of notebooks/: draw what is missing or out of date
+    python tools/stills.py FILE ...    only these notebooks
+    python tools/stills.py --check     change nothing; exit code 1 and the names of what is due
+    python tools/stills.py --again     draw every still anew
 
-A figure is stored as plotly's JSON, which such readers show as nothing. The still is an `image/png` in the same output: the
-figure as it stands before anybody moves it, drawn by the plotly.js of the installed plotly in a Chromium without a network,
-with a palette of 64 colours. It carries the fingerprint of its figure inside the file, so that a still is drawn anew only when
-its figure has changed, and a picture that something else has put there is known as such. Running a notebook drops its stills.
+A figure is stored as plotly's JSON, which GitHub, nbviewer, PDF and mail do not show. The still is
+an `image/png` in the same output: the figure before anybody moves it, drawn by the plotly.js of the
+installed plotly in a Chromium without a network, in 64 colours. It carries the fingerprint of its
+figure, so that it is drawn anew only when the figure has changed, and so that a picture made by
+something else is recognised. Running a notebook removes its stills.
 
-Who shows what, if both are there:
+Which of the two is shown:
     GitHub, nbviewer, LaTeX   the still; they do not know plotly's type.
-    JupyterLab                plotly's own extension: the still first, the moving figure in its place as soon as the mouse
-                              is over it (and at once after a run). That is what it does with any notebook saved there.
-    our decks and pages       the moving figure: `tools/views.py` puts it in the place of the whole output.
-    Colab                     of a notebook as stored, the still: Colab has no renderer of plotly's type. Its figures come
-                              from plotly's renderer 'colab', which writes `text/html` with a script, when a cell is run; then
-                              the new output takes the place of the stored one, still and all. (Reasoned, not tried there.)
+    JupyterLab                the still, until the mouse is over it; after a run, the figure.
+    our decks and pages       the figure: `tools/views.py` puts it in the place of the output.
+    Colab                     of a stored notebook, the still; after a run, the figure, which
+                              plotly's renderer 'colab' writes. (Reasoned, not tried.)
 """
 
 from __future__ import annotations
@@ -48,26 +47,31 @@ PLOTLY = "application/vnd.plotly.v1+json"
 PNG = "image/png"
 WIDTH = 900  # px of a figure that takes the width of its page: about GitHub's column
 HEIGHT = 450  # px of a figure that says nothing: plotly's default
-COLOURS = 64  # a palette: a quarter of the bytes, and it looks the same (256: a third)
+COLOURS = 64  # a palette: a quarter of the bytes, and it looks the same
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 KEYWORD = b"figure"  # of the text chunk with the fingerprint
-ONCE = Fraction(1, 25)  # a picture has no time, FFmpeg wants one
-CHROMIUM = os.environ.get("DSEL_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-DRAW = """([figure, width, height]) => Plotly.toImage({data: figure.data, layout: figure.layout}, {
-  format: 'png', scale: 1, width: figure.layout.width || width, height: figure.layout.height || height})"""
+KEPT_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")  # all that a picture needs
+ONE_FRAME = Fraction(1, 25)  # a picture has no duration, FFmpeg wants one
+CHROMIUM = os.environ.get("DSEL_CHROMIUM")
+CHROMIUM = CHROMIUM or shutil.which("chromium") or shutil.which("google-chrome")
+DRAW = """([figure, width, height]) => Plotly.toImage(
+  {data: figure.data, layout: figure.layout},
+  {format: 'png', scale: 1, width: figure.layout.width || width,
+   height: figure.layout.height || height})"""
 
 
-# --- The mark inside a PNG --------------------------------------------------------------------------------------------------
+# --- The mark inside a PNG ------------------------------------------------------------------------
 
 
 def fingerprint(figure: dict) -> str:
-    """What changes when the still would: the figure and how it is drawn. Frames count too; they come with the figure."""
-    text = json.dumps([figure, WIDTH, HEIGHT, COLOURS], sort_keys=True, separators=(",", ":"))
+    """Compute a text that changes when the figure does, its frames included, or the drawing."""
+    drawn = [figure, WIDTH, HEIGHT, COLOURS]
+    text = json.dumps(drawn, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def chunks(png: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """The (kind, body) of every chunk of a PNG."""
+    """Yield the kind and the body of every chunk of a PNG."""
     at = len(SIGNATURE)
     while png.startswith(SIGNATURE) and at + 8 <= len(png):
         length, kind = struct.unpack(">I4s", png[at : at + 8])
@@ -76,45 +80,54 @@ def chunks(png: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _chunk(kind: bytes, body: bytes) -> bytes:
+    """Encode a chunk of a PNG."""
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
 
 def mark(png: bytes, text: str) -> bytes:
-    """The same picture with a fingerprint inside, and without the chunks that say how large a pixel is and the like."""
-    kept = [(kind, body) for kind, body in chunks(png) if kind in (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")]
+    """Put a fingerprint into a PNG, and drop the chunks that a picture does not need."""
+    kept = [(kind, body) for kind, body in chunks(png) if kind in KEPT_CHUNKS]
     kept.insert(1, (b"tEXt", KEYWORD + b"\0" + text.encode("ascii")))
     return SIGNATURE + b"".join(_chunk(kind, body) for kind, body in kept)
 
 
 def marked(png: bytes) -> str | None:
-    """The fingerprint inside a PNG, if it is one of ours."""
+    """Return the fingerprint inside a PNG; None if it is not one of ours."""
     for kind, body in chunks(png):
         if kind == b"tEXt" and body.startswith(KEYWORD + b"\0"):
             return body[len(KEYWORD) + 1 :].decode("ascii")
     return None
 
 
-# --- Notebooks --------------------------------------------------------------------------------------------------------------
+# --- Notebooks ------------------------------------------------------------------------------------
 
 
 def bundles(nb: dict) -> list[dict]:
-    """The data of every output that holds a plotly figure."""
+    """Return the data of every output that holds a plotly figure."""
     outputs = [output for cell in nb["cells"] for output in cell.get("outputs", [])]
     return [output["data"] for output in outputs if PLOTLY in output.get("data", {})]
 
 
 def still(bundle: dict) -> bytes:
-    """The PNG of an output; empty if there is none."""
+    """Return the PNG of an output; empty if there is none."""
     return base64.b64decode("".join(bundle.get(PNG, "")))
 
 
 def is_due(bundle: dict) -> bool:
-    """Has this output no still, or that of another figure?"""
+    """Say whether an output has no still, or that of another figure."""
     return marked(still(bundle)) != fingerprint(bundle[PLOTLY])
 
 
 def stamp(nb: dict, draw, *, again: bool = False) -> int:
-    """Put a still beside every figure that has none of its own, in place; how many were drawn."""
+    """Put a still beside every figure that has none of its own, in place.
+
+    Args:
+        nb: the notebook.
+        draw: turns a figure (plotly's JSON) into a PNG, see `drawing`.
+        again: draw those that are up to date too.
+    Returns:
+        how many were drawn.
+    """
     due = [bundle for bundle in bundles(nb) if again or is_due(bundle)]
     for bundle in due:
         png = mark(few_colours(draw(bundle[PLOTLY])), fingerprint(bundle[PLOTLY]))
@@ -122,35 +135,44 @@ def stamp(nb: dict, draw, *, again: bool = False) -> int:
     return len(due)
 
 
-# --- Pictures ---------------------------------------------------------------------------------------------------------------
+# --- Pictures -------------------------------------------------------------------------------------
 
 
 @contextmanager
 def drawing():
-    """A browser that draws: gives a function from a figure (plotly's JSON) to a PNG."""
+    """Open a browser; gives a function that turns a figure (plotly's JSON) into a PNG."""
     from playwright.sync_api import sync_playwright
     from plotly.offline import get_plotlyjs
 
-    with sync_playwright() as engine:  # without CHROMIUM: the one of `playwright install chromium`
+    # Without CHROMIUM it is the browser of `playwright install chromium`.
+    with sync_playwright() as engine:
         chromium = engine.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         page = chromium.new_context(offline=True).new_page()
         page.set_content('<meta charset="utf-8">')
         page.add_script_tag(content=get_plotlyjs())
-        yield lambda figure: base64.b64decode(page.evaluate(DRAW, [figure, WIDTH, HEIGHT]).partition(",")[2])
+
+        def draw(figure: dict) -> bytes:
+            uri = page.evaluate(DRAW, [figure, WIDTH, HEIGHT])
+            return base64.b64decode(uri.partition(",")[2])
+
+        yield draw
         chromium.close()
 
 
 def few_colours(png: bytes) -> bytes:
-    """The same picture with a palette of its own, without dithering, as small as the PNG encoder can."""
+    """Reduce a PNG to a palette of its own, without dithering, and make it as small as possible."""
     import av
 
     with av.open(io.BytesIO(png)) as container:
         frame = next(container.decode(video=0)).reformat(format="rgb24")
-    frame.pts, frame.time_base = 0, ONCE
+    frame.pts, frame.time_base = 0, ONE_FRAME
     graph = av.filter.Graph()
-    source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=ONCE)
+    source = graph.add_buffer(
+        width=frame.width, height=frame.height, format=frame.format, time_base=ONE_FRAME
+    )
     split, use = graph.add("split"), graph.add("paletteuse", "dither=none")
-    palette = graph.add("palettegen", f"max_colors={COLOURS}:reserve_transparent=0")
+    options = f"max_colors={COLOURS}:reserve_transparent=0"
+    palette = graph.add("palettegen", options)
     sink = graph.add("buffersink")
     source.link_to(split)
     split.link_to(palette, 0, 0)
@@ -159,25 +181,35 @@ def few_colours(png: bytes) -> bytes:
     use.link_to(sink)
     graph.configure()
     source.push(frame)
-    source.push(None)  # the palette is known at the end
+    source.push(None)  # only now the palette is known
     few = sink.pull()
     encoder = av.CodecContext.create("png", "w")
-    encoder.width, encoder.height, encoder.pix_fmt, encoder.time_base = few.width, few.height, "pal8", ONCE
-    encoder.options = {"compression_level": "9", "pred": "none"}  # filters help photographs, not palettes
+    encoder.width, encoder.height = few.width, few.height
+    encoder.pix_fmt, encoder.time_base = "pal8", ONE_FRAME
+    # Filters ("pred") make photographs smaller, but not pictures with a palette.
+    encoder.options = {"compression_level": "9", "pred": "none"}
     return b"".join(bytes(packet) for packet in [*encoder.encode(few), *encoder.encode(None)])
 
 
 def main(argv=None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Draw the stills that are due, or with --check only name the notebooks that need them."""
+    plain = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=plain)
     parser.add_argument("notebooks", nargs="*", type=Path, help="all of notebooks/ unless named")
-    parser.add_argument("--check", action="store_true", help="change nothing; exit code 1 if a still is due")
+    check = "change nothing; exit code 1 if a still is due"
+    parser.add_argument("--check", action="store_true", help=check)
     parser.add_argument("--again", action="store_true", help="draw every still anew")
     options = parser.parse_args(argv)
     paths = options.notebooks or sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
     notebooks = {path: json.loads(path.read_text(encoding="utf-8")) for path in paths}
-    due = [path for path, nb in notebooks.items() if any(options.again or is_due(bundle) for bundle in bundles(nb))]
+    due = [
+        path
+        for path, nb in notebooks.items()
+        if any(options.again or is_due(bundle) for bundle in bundles(nb))
+    ]
     if options.check:
-        print("stills are due: " + ", ".join(path.name for path in due) if due else "every figure has its still")
+        names = ", ".join(path.name for path in due)
+        print(f"stills are due: {names}" if due else "every figure has its still")
         return 1 if due else 0
     if due:
         with drawing() as draw:
@@ -185,7 +217,8 @@ def main(argv=None) -> int:
                 before = path.stat().st_size
                 count = stamp(notebooks[path], draw, again=options.again)
                 write_text(path, as_text(notebooks[path]))
-                print(f"{path.name}: {count} stills drawn, {before:,} -> {path.stat().st_size:,} bytes")
+                size = f"{before:,} -> {path.stat().st_size:,} bytes"
+                print(f"{path.name}: {count} stills drawn, {size}")
     return 0
 
 

@@ -1,11 +1,12 @@
-"""One source, three views of the notebooks, made by nbconvert. None needs a network, neither to be made nor to be shown.
+"""Make three views of the notebooks with nbconvert; none needs a network to be made or shown.
 
-    python tools/views.py student    build/student/   notebooks without solutions; stubs, hints and self-checks stay
-    python tools/views.py slides     build/slides/    reveal.js decks from the slide types that tools/slides.py stamps
+    python tools/views.py student    build/student/   notebooks without solutions
+    python tools/views.py slides     build/slides/    reveal.js decks, as tools/slides.py chose
     python tools/views.py site       build/site/      the executed notebooks as pages, with an index
 
-Figures move in slides and pages as far as they move without a kernel; sound and video are inside the file.
-plotly.js, MathJax and reveal.js are taken from installed packages (plotly, jupyter-server-mathjax, sphinx-revealjs).
+Figures move in slides and pages as far as they do so without a kernel. Sound and video are inside
+the files. plotly.js, MathJax and reveal.js are taken from installed packages (plotly,
+jupyter-server-mathjax, sphinx-revealjs).
 """
 
 from __future__ import annotations
@@ -34,18 +35,22 @@ from tools.stills import PLOTLY  # noqa: E402
 TEMPLATES = ROOT / "tools" / "templates"
 WIDGET = "application/vnd.jupyter.widget-view+json"
 ANSWERS = ("solution", "law")  # tags of cells that give an answer away
-FOLDED_ANSWER = re.compile(r"<details[^>]*>\s*<summary>[^<]*\b(?:solution|answer)\b.*?</details>\n*", re.S | re.I)
-# Where the three scripts lie: (package, folder or file inside it, name under assets/).
+FOLDED_ANSWER = re.compile(
+    r"<details[^>]*>\s*<summary>[^<]*\b(?:solution|answer)\b.*?</details>\n*", re.S | re.I
+)
+# Where the scripts come from: (package, folder or file inside it, name under assets/).
 ASSETS = {
     "plotly": ("plotly", "package_data/plotly.min.js", "plotly.min.js"),
     "mathjax": ("jupyter_server_mathjax", "static", "mathjax"),
     "reveal": ("sphinx_revealjs", "_static/revealjs", "reveal"),
 }
-UNUSED = shutil.ignore_patterns("*.map", "*.esm.js", "localization", "highlight", "search", "math", "zoom", "markdown")
+UNUSED = shutil.ignore_patterns(
+    *("*.map", "*.esm.js", "localization", "highlight", "search", "math", "zoom", "markdown")
+)
 
 
 class FoldedAnswers(Preprocessor):
-    """Takes the <details> out of the text whose summary says solution or answer; hints and comparisons stay."""
+    """Remove every <details> whose summary says solution or answer; hints stay."""
 
     def preprocess(self, nb, resources):
         nb, resources = super().preprocess(nb, resources)
@@ -59,20 +64,21 @@ class FoldedAnswers(Preprocessor):
 
 
 class Figures(Preprocessor):
-    """Turns plotly's JSON into html that moves without a kernel, named for a screen reader; drops dead widgets."""
+    """Turn plotly's JSON into html that screen readers can name; remove widgets, which are dead."""
 
     def preprocess_cell(self, cell, resources, index):
-        outputs = [output for output in cell.get("outputs", []) if WIDGET not in output.get("data", {})]
+        outputs = [out for out in cell.get("outputs", []) if WIDGET not in out.get("data", {})]
         for number, output in enumerate(outputs):
             if PLOTLY in output.get("data", {}):
-                output.data = {"text/html": figure_html(output.data[PLOTLY], f"figure-{cell.id}-{number}")}
+                html = figure_html(output.data[PLOTLY], f"figure-{cell.id}-{number}")
+                output.data = {"text/html": html}
         if cell.cell_type == "code":
             cell.outputs = outputs
         return cell, resources
 
 
 class Links(Preprocessor):
-    """Points links at the views: other notebooks to their pages, files of the repository to its address."""
+    """Point links to other notebooks at their pages, and links to files at the repository."""
 
     suffix = Unicode(".html").tag(config=True)
 
@@ -81,37 +87,40 @@ class Links(Preprocessor):
             cell.source = self.point(cell.source)
         for output in cell.get("outputs", []):
             if "text/markdown" in output.get("data", {}):
-                output.data["text/markdown"] = self.point(output.data["text/markdown"])
+                text = output.data["text/markdown"]
+                output.data["text/markdown"] = self.point(text)
         return cell, resources
 
     def point(self, text: str) -> str:
+        """Rewrite the links of a text."""
         text = re.sub(r"\]\((\d\d_\w+)\.ipynb\)", rf"](\1{self.suffix})", text)
         return re.sub(r"\]\(\.\./([^)]+)\)", rf"]({address()}/blob/{BRANCH}/\1)", text)
 
 
 def figure_html(figure: dict, div_id: str) -> str:
-    """A plotly figure as a <div> and its call; the page has loaded plotly.js already."""
+    """Write a figure (plotly's JSON) as a <div> and its call; the page loads plotly.js itself."""
     import plotly.io as pio
 
     title = figure.get("layout", {}).get("title", {})
     title = title.get("text", "") if isinstance(title, dict) else title
-    label = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", title or "")).replace('"', "'").strip() or "figure"
+    words = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", title or ""))  # without tags
+    label = words.replace('"', "'").strip() or "figure"
     drawn = {key: figure[key] for key in ("data", "layout", "frames") if key in figure}
-    html = pio.to_html(
-        drawn, full_html=False, include_plotlyjs=False, include_mathjax=False, auto_play=False, div_id=div_id, validate=False,
-        config={"responsive": True, "displaylogo": False},
-    )  # fmt: skip
+    bare = {"full_html": False, "include_plotlyjs": False, "include_mathjax": False}
+    config = {"responsive": True, "displaylogo": False}
+    options = {"auto_play": False, "div_id": div_id, "validate": False, "config": config}
+    html = pio.to_html(drawn, **bare, **options)
     return f'<div class="figure" role="figure" aria-label="{label}">{html}</div>'
 
 
 def resources(name: str) -> dict:
-    """What the templates need: the title of the page and the scripts that every page loads."""
+    """Return what the templates need: the title of a page, and the scripts that it loads."""
     head = (TEMPLATES / "local.html").read_text(encoding="utf-8")
     return {"metadata": {"name": name}, "local_head": head}
 
 
 def exporter(view: str):
-    """The nbconvert exporter of a view."""
+    """Make the nbconvert exporter of a view."""
     config = Config()
     if view == "student":
         config.TagRemovePreprocessor.enabled = True
@@ -135,36 +144,50 @@ def exporter(view: str):
 
 
 def copy_assets(folder: Path, names) -> None:
-    """Copy the scripts out of their packages, or say which package is missing."""
+    """Copy scripts out of their packages.
+
+    Args:
+        folder: they go to its assets/.
+        names: those of ASSETS.
+    Raises:
+        SystemExit: a package is missing; the message names it.
+    """
     for name in names:
         package, inside, target = ASSETS[name]
         spec = importlib.util.find_spec(package)
         if spec is None:
-            raise SystemExit(
-                f"{name} comes from the package {package.replace('_', '-')}, which is not installed: run `make slides`"
-            )
-        found, to = Path(spec.origin).parent / inside, folder / "assets" / target
+            missing = f"the package {package.replace('_', '-')}, which is not installed"
+            raise SystemExit(f"{name} comes from {missing}: run `make slides`")
+        script, to = Path(spec.origin).parent / inside, folder / "assets" / target
         to.parent.mkdir(parents=True, exist_ok=True)
-        if found.is_dir():
-            shutil.copytree(found, to, dirs_exist_ok=True, ignore=UNUSED)
+        if script.is_dir():
+            shutil.copytree(script, to, dirs_exist_ok=True, ignore=UNUSED)
         else:
-            shutil.copy(found, to)
+            shutil.copy(script, to)
 
 
 def page(view: str, nb, name: str) -> str:
-    """One notebook in one view, as text."""
+    """Return a notebook in one view as text; name: the title of its page."""
     text, _ = exporter(view).from_notebook_node(nb, resources(name))
     return text
 
 
 def index():
-    """notebooks/README.md, the map of the course, as a notebook of one cell: the page that the others hang on."""
+    """Make the first page: a notebook of one cell, notebooks/README.md, the map of the course."""
     text = (NOTEBOOKS / "README.md").read_text(encoding="utf-8")
     return nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text)])
 
 
 def make(view: str, out: Path, paths=None) -> list[Path]:
-    """Write a view of the notebooks into a folder; the files written."""
+    """Write a view of the notebooks into a folder.
+
+    Args:
+        view: student, slides or site.
+        out: the folder.
+        paths: the notebooks; None: all.
+    Returns:
+        the files written.
+    """
     out.mkdir(parents=True, exist_ok=True)
     suffix = {"student": ".ipynb", "slides": ".slides.html", "site": ".html"}[view]
     made = []
@@ -173,18 +196,21 @@ def make(view: str, out: Path, paths=None) -> list[Path]:
         made.append(out / f"{path.stem}{suffix}")
         made[-1].write_text(page(view, nb, path.stem), encoding="utf-8")
     if view != "student":
-        copy_assets(out, ("plotly", "mathjax", "reveal") if view == "slides" else ("plotly", "mathjax"))
+        copy_assets(out, ("plotly", "mathjax", *(("reveal",) if view == "slides" else ())))
         made.append(out / "index.html")
         html, _ = exporter("site").from_notebook_node(index(), resources("dsel"))
-        made[-1].write_text(html.replace('.html">', f'{suffix}">') if view == "slides" else html, encoding="utf-8")
+        html = html.replace('.html">', f'{suffix}">') if view == "slides" else html
+        made[-1].write_text(html, encoding="utf-8")
     return made
 
 
 def main(argv=None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Write one view, and print the files written."""
+    plain = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=plain)
     parser.add_argument("view", choices=("student", "slides", "site"))
     parser.add_argument("notebooks", nargs="*", type=Path, help="all of notebooks/ unless named")
-    parser.add_argument("--out", type=Path, help="build/VIEW unless told otherwise")
+    parser.add_argument("--out", type=Path, help="the folder; default: build/VIEW")
     options = parser.parse_args(argv)
     out = options.out or ROOT / "build" / options.view
     for path in make(options.view, out, options.notebooks):

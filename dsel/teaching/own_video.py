@@ -1,6 +1,12 @@
-"""A video of one's own among known people: take the upload, then look for the nearest speakers and the nearest sounds.
+"""An uploaded video among known people (notebook 10).
 
-Everything that notebook 10 needs besides `dsel.prepare` and `dsel.evaluate`. (Source: ours.)
+    received            write what was uploaded to a file
+    phone_video         a film as a phone might have made it, where nothing was uploaded
+    nearest_speakers    who sounds like the video, see `dsel.evaluate.vectors`
+    nearest_sounds      which windows sound like one of it
+    excerpt, montage    these sounds, to be played one after the other
+
+(Source: ours.)
 """
 
 from __future__ import annotations
@@ -12,64 +18,88 @@ import numpy as np
 
 from dsel.corpus.tracks import Corpus
 from dsel.evaluate.embeddings import Embeddings
-from dsel.evaluate.vectors import nearest_sounds, nearest_speakers  # noqa: F401  (notebook 10)
+from dsel.evaluate.vectors import nearest_sounds, nearest_speakers
 from dsel.timing import FPS, SAMPLE_RATE, WINDOW_FRAMES, samples_for
 from dsel.utils.errors import BadInput
 
+__all__ = [
+    "GAP",
+    "excerpt",
+    "montage",
+    "nearest_sounds",
+    "nearest_speakers",
+    "phone_video",
+    "received",
+]
+
 GAP = 0.15  # s of silence between the sounds of a montage
+WIDTH, HEIGHT, FACE = 360, 288, 216  # pixels of a phone's film, and of the face in its middle
+LOUDNESS = 0.1  # root mean square of each sound of a montage
+FADE = 0.01  # s at either end of each sound of a montage
 
 
 def received(value, folder) -> Path | None:
-    """Write what an ipywidgets.FileUpload holds to a folder; the path of the file, or None if nothing was uploaded.
+    """Write what an ipywidgets.FileUpload holds into a folder.
 
-    value: what `upload.value` is, a tuple of {"name", "content", ...} in ipywidgets 8, {name: {"content", ...}} in 7.
-
+    Args:
+        value: `upload.value`: a tuple of {"name", "content", ...} in ipywidgets 8,
+            {name: {"content", ...}} in ipywidgets 7.
+        folder: where to write it.
+    Returns:
+        the file, or None if nothing was uploaded.
     Raises:
         BadInput: the file arrived empty.
     """
-    named = [(name, entry["content"]) for name, entry in value.items()] if isinstance(value, dict) else None
-    named = [(entry["name"], entry["content"]) for entry in value] if named is None else named
-    if not named:
+    if isinstance(value, dict):
+        files = [(name, entry["content"]) for name, entry in value.items()]
+    else:
+        files = [(entry["name"], entry["content"]) for entry in value]
+    if not files:
         return None
-    name, content = named[-1]
-    plain = PurePosixPath(name.replace("\\", "/")).name or "video"  # some browsers send a path
+    name, content = files[-1]
+    name = PurePosixPath(name.replace("\\", "/")).name or "video"  # some browsers send a path
     if not len(content):
-        raise BadInput(f"{plain}: arrived with 0 bytes; upload it again")
-    path = Path(folder) / plain
+        raise BadInput(f"{name}: arrived with 0 bytes; upload it again")
+    path = Path(folder) / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(bytes(content))
     return path
 
 
-def phone_video(path, clips: list[tuple[np.ndarray, np.ndarray]], *, late: int = 0, fps: int = 30, rate: int = 44_100) -> Path:
-    """Clips as a phone might have filmed them, one after the other: 360x288, another frame rate, 44.1 kHz stereo.
+def phone_video(path, clips: list, *, late: int = 0, fps: int = 30, rate: int = 44_100) -> Path:
+    """Write clips as a phone might have filmed them: 360 x 288 pixels, another frame rate, stereo.
 
     Args:
-        clips: (frames uint8 (T, H, W, 3), waveform float32 (640 T,)) each; the face takes the middle of the picture.
-        late: 25ths of a second by which the sound comes too late (early if negative).
-        fps, rate: of the file.
+        path: the file to write.
+        clips: (frames uint8 (T, H, W, 3), waveform float32 (640 T,)) each, shown one after the
+            other; the face takes the middle of the picture.
+        late: 25ths of a second by which the sound is late (early if negative).
+        fps, rate: frames and samples per second of the file.
     """
     import av
 
     from dsel.corpus.cache import resize
     from dsel.corpus.clips import shift_sound
 
-    faces = np.concatenate([resize(np.asarray(frames), 216) for frames, _ in clips])  # (T, 216, 216, 3)
+    faces = np.concatenate([resize(np.asarray(frames), FACE) for frames, _ in clips])
     sound = shift_sound(np.concatenate([waveform for _, waveform in clips]), late)
+    top, left = (HEIGHT - FACE) // 2, (WIDTH - FACE) // 2
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:
-        video = container.add_stream("libx264", rate=fps, options={"crf": "18", "preset": "veryfast", "threads": "1"})
-        video.width, video.height, video.pix_fmt = 360, 288, "yuv420p"
+        options = {"crf": "18", "preset": "veryfast", "threads": "1"}
+        video = container.add_stream("libx264", rate=fps, options=options)
+        video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         audio = container.add_stream("aac", rate=rate, layout="stereo")
         for n in range(len(faces) * fps // FPS):
-            image = np.full((288, 360, 3), 96, np.uint8)
-            image[36:252, 72:288] = faces[n * FPS // fps]
+            image = np.full((HEIGHT, WIDTH, 3), 96, np.uint8)  # a grey wall
+            image[top : top + FACE, left : left + FACE] = faces[n * FPS // fps]
             frame = av.VideoFrame.from_ndarray(image, format="rgb24")
             frame.pts, frame.time_base = n, Fraction(1, fps)
             container.mux(video.encode(frame))
         container.mux(video.encode())
-        block = av.AudioFrame.from_ndarray(np.ascontiguousarray(sound[None], np.float32), "fltp", "mono")
+        samples = np.ascontiguousarray(sound[None], np.float32)
+        block = av.AudioFrame.from_ndarray(samples, "fltp", "mono")
         block.sample_rate = SAMPLE_RATE
         resampler = av.AudioResampler(format="fltp", layout="stereo", rate=rate)
         for part in [*resampler.resample(block), *resampler.resample(None)]:
@@ -79,17 +109,25 @@ def phone_video(path, clips: list[tuple[np.ndarray, np.ndarray]], *, late: int =
 
 
 def excerpt(corpus: Corpus, e: Embeddings, k: int, margin: int = 2) -> np.ndarray:
-    """The sound of window number k with `margin` frames on either side, as far as the clip has them: float32 (S,)."""
+    """Return the sound of window number k and of some frames on either side, float32 (S,).
+
+    Args:
+        corpus: the corpus that `e` was computed from.
+        e: the embeddings.
+        k: the number of the window in `e`.
+        margin: frames on either side, as far as the clip has them.
+    """
     sound = corpus.clip(e.tracks[e.track[k]])[1]
     first = max(0, int(e.window[k]) - margin)
-    return sound[samples_for(first) : samples_for(int(e.window[k]) + WINDOW_FRAMES + margin)]
+    stop = int(e.window[k]) + WINDOW_FRAMES + margin
+    return sound[samples_for(first) : samples_for(stop)]
 
 
 def montage(sounds: list[np.ndarray]) -> np.ndarray:
-    """Sounds one after the other, equally loud, faded in and out, with a gap between them: float32 (S,)."""
+    """Join sounds, equally loud, faded in and out, with a gap between them: float32 (S,)."""
     gap, parts = np.zeros(round(GAP * SAMPLE_RATE), np.float32), []
     for sound in sounds:
-        ramp = np.minimum(1, np.arange(len(sound)) / (0.01 * SAMPLE_RATE))
-        level = np.sqrt(np.mean(np.square(sound))) or 1.0
-        parts += [(0.1 / level * sound * ramp * ramp[::-1]).astype(np.float32), gap]
+        ramp = np.minimum(1, np.arange(len(sound)) / (FADE * SAMPLE_RATE))
+        level = np.sqrt(np.mean(np.square(sound))) or 1.0  # silence stays silence
+        parts += [(LOUDNESS / level * sound * ramp * ramp[::-1]).astype(np.float32), gap]
     return np.clip(np.concatenate(parts[:-1]), -1, 1)

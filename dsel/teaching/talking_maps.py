@@ -1,9 +1,11 @@
-"""Maps that show a face and speak: one film for all points, and a few lines of script that any plotly figure of a page obeys.
+"""Maps that show a face and speak (notebook 07): a film of all points, a script for the page.
 
-The film is all points' moments one after the other. While the mouse is over a point, a small screen in the corner of the page
-shows its face; a click lets it speak. No kernel and no network is needed, so it works in JupyterLab, on the pages of
-`make site` and on slides alike. Colab shows every output in a frame of its own, out of reach of any other: there the menus of
-`dsel.teaching.widgets.EmbeddingExplorer` play the clips, and they do so by keyboard everywhere. (Source: ours.)
+The film holds the moment of every point, one after the other. While the mouse is over a point, a
+small screen in the corner of the page shows its face; a click lets it speak. Neither a kernel nor a
+network is needed, so this works in JupyterLab, on the pages of `make site` and on slides. Colab
+shows every output in a frame of its own, which the script cannot leave; there the menus of
+`dsel.teaching.widgets.EmbeddingExplorer` play the clips, and everywhere they do so by keyboard.
+(Source: ours.)
 """
 
 from __future__ import annotations
@@ -16,42 +18,66 @@ import numpy as np
 from dsel.teaching.notebook import as_source
 from dsel.timing import FPS, samples_for
 
-SIZE = 64  # pixels of a face on the small screen, before it is enlarged
-CRF, AUDIO_RATE = 34, 16_000  # coarser than a clip's: a film of a hundred moments has to fit in a notebook
+__all__ = ["SIZE", "film", "moment", "talk"]
+
+SIZE = 64  # pixels of a face in the film; the small screen enlarges it
+CRF, AUDIO_RATE = (
+    34,
+    16_000,
+)  # coarser than clips: a film of a hundred moments must fit in a notebook
 
 
-def moment(frames: np.ndarray, waveform: np.ndarray, middle: float, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """`count` frames about a time in seconds, and their sound; moved inwards at the ends of the track.
+def moment(
+    frames: np.ndarray, waveform: np.ndarray, middle: float, count: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Cut `count` frames around a time, and their sound; at the ends of a track, moved inwards.
 
-    frames uint8 (T, H, W, 3), waveform (640 T,), count <= T -> (count, H, W, 3), (640 count,).
+    Args:
+        frames: uint8 (T, H, W, 3).
+        waveform: (640 T,).
+        middle: in seconds.
+        count: at most T.
+    Returns:
+        (count, H, W, 3) and (640 count,).
     """
     first = int(np.clip(round(middle * FPS - count / 2), 0, len(frames) - count))
-    return frames[first : first + count], waveform[samples_for(first) : samples_for(first + count)]
+    stop = first + count
+    return frames[first:stop], waveform[samples_for(first) : samples_for(stop)]
 
 
 def film(moments: Iterable[tuple[np.ndarray, np.ndarray]], size: int = SIZE) -> str:
-    """Moments of the same length, uint8 (F, H, W, 3) and (640 F,), one after the other: an mp4 as a data URI."""
+    """Join moments of the same length to an mp4, as a data URI.
+
+    Args:
+        moments: (frames uint8 (F, H, W, 3), sound (640 F,)) of each.
+        size: pixels of a face.
+    """
     from dsel.corpus.cache import resize
 
-    pictures, sounds = zip(*((resize(np.ascontiguousarray(frames), size), sound) for frames, sound in moments), strict=True)
-    return as_source(np.concatenate(pictures), np.concatenate(sounds), crf=CRF, audio_rate=AUDIO_RATE)
+    small = ((resize(np.ascontiguousarray(frames), size), sound) for frames, sound in moments)
+    frames, sounds = zip(*small, strict=True)
+    quality = {"crf": CRF, "audio_rate": AUDIO_RATE}
+    return as_source(np.concatenate(frames), np.concatenate(sounds), **quality)
 
 
 def talk(source: str, texts: Iterable[str], moments: Iterable[int], count: int):
-    """What makes the page's maps talk: display it once.
+    """Make the script that lets the maps of a page talk; display it once.
 
-    source: of `film`. texts: what points show under the mouse, the `hover` of `dsel.plots.maps`; moments: for each, which
-    moment of the film is its; count: frames a moment.
+    Args:
+        source: the film, see `film`.
+        texts: what the points show under the mouse, the `hover` of `dsel.plots.maps`.
+        moments: the number of each point's moment in the film.
+        count: frames of a moment.
     """
     from IPython.display import HTML
 
     places = {str(text): int(k) for text, k in zip(texts, moments, strict=True)}
-    values = {"SOURCE": source, "PLACES": places, "SECONDS": count / FPS}
     script = SCRIPT
-    for name, value in values.items():
-        script = script.replace(name, json.dumps(value, ensure_ascii=False).replace("</", "<\\/"))
-    told = "Maps on this page: move over a point to see the face, click to hear it."
-    return HTML(f'<p class="dsel-talks">{told}</p><script>{script}</script>')
+    for name, value in {"SOURCE": source, "PLACES": places, "SECONDS": count / FPS}.items():
+        text = json.dumps(value, ensure_ascii=False)
+        script = script.replace(name, text.replace("</", "<\\/"))  # a text must not end the script
+    hint = "Maps on this page: move over a point to see the face, click to hear it."
+    return HTML(f'<p class="dsel-talks">{hint}</p><script>{script}</script>')
 
 
 SCRIPT = """
@@ -60,8 +86,9 @@ SCRIPT = """
   document.querySelectorAll('.dsel-screen').forEach(old => old.remove());
   const screen = document.createElement('figure');
   screen.className = 'dsel-screen';
-  screen.style.cssText = 'position:fixed;right:16px;bottom:16px;z-index:9999;margin:0;padding:8px;width:176px;display:none;'
-    + 'background:#fff;color:#222;border:1px solid #7f7f7f;border-radius:6px;font:13px sans-serif';
+  screen.style.cssText = 'position:fixed;right:16px;bottom:16px;z-index:9999;margin:0;padding:8px;'
+    + 'width:176px;display:none;background:#fff;color:#222;border:1px solid #7f7f7f;'
+    + 'border-radius:6px;font:13px sans-serif';
   screen.innerHTML = '<video width="176" height="176" preload="auto" playsinline></video>'
     + '<figcaption aria-live="polite"></figcaption>';
   const [video, caption] = screen.children;
@@ -79,7 +106,8 @@ SCRIPT = """
     screen.style.display = 'block';
     caption.textContent = text;
     video.currentTime = (k + (speak ? 0 : 0.5)) * seconds + 0.005;
-    if (speak) video.play().then(() => { end = setTimeout(() => video.pause(), 1000 * seconds); });
+    if (!speak) return;
+    video.play().then(() => { end = setTimeout(() => video.pause(), 1000 * seconds); });
   };
   const listen = () => document.querySelectorAll('.js-plotly-plot').forEach(plot => {
     if (plot.talksTo === screen || !plot.on) return;

@@ -1,9 +1,10 @@
-"""A world of two factors, learnt in seconds: what the losses do when truth is known and nothing else is in the way.
+"""A small world of two factors (notebook 05): what the losses do where the truth is known.
 
-A track has a speaker s (8 numbers) and in each of its windows a content c_t (8 numbers). A camera and a microphone each see
-their own random mixture of the two, squashed, with noise of their own. Two small streams learn from that with the very losses
-of `dsel.losses`. The world is entangled: a training speaker has words of its own, so that words help to tell speakers apart.
-Notebook 05 uses it to show what the scale w and the weight lambda do. (Source: ours.)
+A track has a speaker s (8 numbers) and in each of its windows a content c_t (8 numbers). A face
+sensor and an audio sensor each see their own random mixture of the two, squashed, with noise of
+their own. Two small streams learn from that in seconds, with the losses of `dsel.losses`. The
+world is entangled: a training speaker has words of its own, so words help to tell speakers apart.
+Notebook 05 shows in it what the scale w and the weight lambda do. (Source: ours.)
 """
 
 from __future__ import annotations
@@ -17,39 +18,75 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dsel.losses import BeyondLoss, ScaledCosine, content_logits, draw_pick, identity_logits, top1
+from dsel.evaluate.embeddings import STREAMS
+from dsel.losses import (
+    BeyondLoss,
+    ScaledCosine,
+    content_logits,
+    draw_pick,
+    identity_logits,
+    top1,
+)
+from dsel.model import HEADS
 
-HEADS = ("content", "identity")
-STREAMS = ("face", "audio")
-FACTOR, SENSOR, D, N = 8, 32, 16, 8  # numbers of a factor, of a sensor, of an embedding; windows of a track
+__all__ = [
+    *("B", "FACTOR", "MIXTURE", "N", "SENSOR", "SPEAKERS", "TRACKS", "D"),
+    *("Run", "Stream", "embed", "fooled", "judge", "readable", "say", "sense", "train"),
+]
+
+FACTOR, SENSOR, D = 8, 32, 16  # numbers of a factor, of a sensor, of an embedding
+N = 8  # windows of a track
 SPEAKERS, TRACKS, B = 64, 4, 16  # training speakers, tracks of each, speakers in a batch
+HIDDEN = 64  # numbers between the trunk and the heads
+WORDS, REST = 0.8, 0.6  # content: what a track is about, and what a window adds; 0.64 + 0.36 = 1
+NOISE = 0.35
 _WORLD = torch.Generator().manual_seed(0)  # there is one world; seeds draw who lives in it
-MIXTURE = {stream: torch.randn(2 * FACTOR, SENSOR, generator=_WORLD) / math.sqrt(2 * FACTOR) for stream in STREAMS}
+MIXTURE = {
+    stream: torch.randn(2 * FACTOR, SENSOR, generator=_WORLD) / math.sqrt(2 * FACTOR)
+    for stream in STREAMS
+}
 
 
 def say(words: Tensor, g: torch.Generator) -> Tensor:
-    """Content of N windows, scattered around what a track is about: words (T, 8) -> (T, N, 8), of unit variance."""
-    return 0.8 * words[:, None] + 0.6 * torch.randn(len(words), N, FACTOR, generator=g)
+    """Draw the content of N windows around what each track is about, of unit variance.
+
+    Args:
+        words: (T, 8).
+        g: the generator.
+    Returns:
+        (T, N, 8).
+    """
+    return WORDS * words[:, None] + REST * torch.randn(len(words), N, FACTOR, generator=g)
 
 
 def sense(speaker: Tensor, content: Tensor, stream: str, g: torch.Generator) -> Tensor:
-    """What a sensor makes of both factors: speaker (T, 8), content (T, N, 8) -> (T, N, 32).
+    """Compute what a sensor sees of both factors.
 
-    The noise has a part that stays over the track and a part of each window, drawn anew for each stream.
+    The noise has a part that stays over the track and a part per window, drawn for each stream.
+
+    Args:
+        speaker: (T, 8).
+        content: (T, N, 8).
+        stream: "face" or "audio".
+        g: the generator.
+    Returns:
+        (T, N, 32).
     """
     both = torch.cat([speaker[:, None].expand(-1, N, -1), content], dim=-1)  # (T, N, 16)
-    noise = torch.randn(len(speaker), 1, SENSOR, generator=g) + torch.randn(len(speaker), N, SENSOR, generator=g)
-    return torch.tanh(both @ MIXTURE[stream]) + 0.35 * noise
+    of_track = torch.randn(len(speaker), 1, SENSOR, generator=g)
+    noise = of_track + torch.randn(len(speaker), N, SENSOR, generator=g)
+    return torch.tanh(both @ MIXTURE[stream]) + NOISE * noise
 
 
 class Stream(nn.Module):
-    """A trunk shared by both tasks, and two heads: (..., 32) -> {"content": (..., 16), "identity": (..., 16)}."""
+    """A trunk shared by two heads: (..., 32) -> {"content": (..., 16), "identity": (..., 16)}."""
 
     def __init__(self, g: torch.Generator):
         super().__init__()
-        linear = partial(nn.utils.skip_init, nn.Linear)  # its own start would draw from the global generator
-        self.trunk = nn.Sequential(linear(SENSOR, 64), nn.ReLU())
-        self.heads = nn.ModuleDict({head: linear(64, D) for head in HEADS})
+        # nn.Linear's own initialisation would draw from the global generator.
+        linear = partial(nn.utils.skip_init, nn.Linear)
+        self.trunk = nn.Sequential(linear(SENSOR, HIDDEN), nn.ReLU())
+        self.heads = nn.ModuleDict({head: linear(HIDDEN, D) for head in HEADS})
         for layer in (self.trunk[0], *self.heads.values()):
             nn.init.kaiming_uniform_(layer.weight, a=math.sqrt(5), generator=g)
             nn.init.zeros_(layer.bias)
@@ -61,7 +98,10 @@ class Stream(nn.Module):
 
 @dataclass(frozen=True)
 class Run:
-    """A training: both streams, the loss with its scales, and what each step measured ({name: (steps,)})."""
+    """A training: both streams, the loss with its scales, what each step measured.
+
+    trace: {name: (steps,)}.
+    """
 
     streams: dict
     loss: BeyondLoss
@@ -69,9 +109,17 @@ class Run:
 
 
 def train(seed: int, steps: int, **options) -> Run:
-    """Learn from 64 speakers with 4 tracks each. options: those of `BeyondLoss`; without its own weights, the notes' loss."""
+    """Train both streams on 64 speakers with 4 tracks each.
+
+    Args:
+        seed: of speakers, words, initial weights and batches.
+        steps: of Adam.
+        options: of `dsel.losses.BeyondLoss`; without any, the loss is that of the notes.
+    """
     g = torch.Generator().manual_seed(seed)
-    speaker, words = (torch.randn(SPEAKERS, FACTOR, generator=g).repeat_interleave(TRACKS, 0) for _ in range(2))
+    speaker, words = (
+        torch.randn(SPEAKERS, FACTOR, generator=g).repeat_interleave(TRACKS, 0) for _ in range(2)
+    )
     content = say(words, g)  # a speaker's words are its own: entangled
     x = {stream: sense(speaker, content, stream, g) for stream in STREAMS}
     streams, loss = {stream: Stream(g) for stream in STREAMS}, BeyondLoss(D=D, **options)
@@ -79,7 +127,8 @@ def train(seed: int, steps: int, **options) -> Run:
     optimiser = torch.optim.Adam(parameters, lr=5e-3)
     trace = []
     for _ in range(steps):
-        tracks = TRACKS * torch.randperm(SPEAKERS, generator=g)[:B] + torch.randint(TRACKS, (B,), generator=g)
+        of_speaker = torch.randperm(SPEAKERS, generator=g)[:B]
+        tracks = TRACKS * of_speaker + torch.randint(TRACKS, (B,), generator=g)
         face, audio = (streams[stream](x[stream][tracks]) for stream in STREAMS)
         total, parts = loss(face, audio, draw_pick(B, N, g))
         optimiser.zero_grad()
@@ -92,27 +141,44 @@ def train(seed: int, steps: int, **options) -> Run:
 
 @torch.no_grad()
 def embed(run: Run, seed: int, tracks: int = 256) -> tuple[dict, dict, Tensor]:
-    """Unseen speakers saying anything: embeddings {head: (T, N, 16)} of face and audio, and the content (T, N, 8)."""
+    """Embed unseen speakers who say anything.
+
+    Args:
+        run: the training.
+        seed: of speakers and content.
+        tracks: T, one per speaker.
+    Returns:
+        the embeddings {head: (T, N, 16)} of face and of audio, and the content (T, N, 8).
+    """
     g = torch.Generator().manual_seed(10_000 + seed)
-    speaker, content = torch.randn(tracks, FACTOR, generator=g), torch.randn(tracks, N, FACTOR, generator=g)
-    face, audio = (run.streams[stream](sense(speaker, content, stream, g)) for stream in STREAMS)
+    speaker = torch.randn(tracks, FACTOR, generator=g)
+    content = torch.randn(tracks, N, FACTOR, generator=g)
+    face, audio = (run.streams[s](sense(speaker, content, s, g)) for s in STREAMS)
     return face, audio, content
 
 
 def judge(run: Run, seed: int) -> dict[str, float]:
-    """What a run is worth, on unseen speakers.
+    """Judge a training on unseen speakers.
 
-    'content right', 'identity right': the true answer ranked first in the head's own task, in per cent of 8 and of 64 answers.
-    'width': one minus the mean cosine between identity embeddings of sounds; near 0 for a cone.
-    'words left', 'fooled': see `readable` and `fooled`, both for the identity head.
+    Args:
+        run: the training.
+        seed: of the speakers.
+    Returns:
+        "content right", "identity right": how often the true answer is ranked first in the head's
+            own task, in percent, of 8 and of 64 answers.
+        "width": one minus the mean cosine between identity embeddings of sounds; near 0 if all
+            point in one direction.
+        "words left", "fooled": see `readable` and `fooled`, of the identity head.
     """
     face, audio, content = embed(run, seed)
     g = torch.Generator().manual_seed(20_000 + seed)
-    plain, few = ScaledCosine(1.0, 0.0), slice(0, 64)
-    who = identity_logits(face["identity"][few], audio["identity"][few], plain, draw_pick(64, N, g))
+    cosine, few = ScaledCosine(1.0, 0.0), slice(0, 64)
+    pick = draw_pick(64, N, g)
+    who = identity_logits(face["identity"][few], audio["identity"][few], cosine, pick)
     z = F.normalize(audio["identity"][few].flatten(0, 1), dim=-1)
+    what = content_logits(face["content"], audio["content"], cosine)
     return {
-        "content right": 100 * top1(content_logits(face["content"], audio["content"], plain)).item(),
+        "content right": 100 * top1(what).item(),
         "identity right": 100 * top1(who).item(),
         "width": 1 - (z @ z.T).mean().item(),
         "words left": readable(audio["identity"], content),
@@ -121,9 +187,18 @@ def judge(run: Run, seed: int) -> dict[str, float]:
 
 
 def readable(x: Tensor, y: Tensor) -> float:
-    """How much of y (T, N, E) ridge regression reads off x (T, N, D): R² in per cent, fitted on half of the tracks, judged on
-    the rest. 100: all. 0 or less: nothing."""
-    (x1, x2), (y1, y2) = ((z.double() - z.double().mean((0, 1))).flatten(0, 1).chunk(2) for z in (x, y))
+    """Compute how much of y ridge regression reads off x, as R² in percent.
+
+    It is fitted on half of the tracks and judged on the others. 100 is everything, 0 or less
+    nothing.
+
+    Args:
+        x: (T, N, D).
+        y: (T, N, E).
+    """
+    (x1, x2), (y1, y2) = (
+        (z.double() - z.double().mean((0, 1))).flatten(0, 1).chunk(2) for z in (x, y)
+    )
     scale = x1.std(0).clamp(min=1e-9)
     x1, x2 = x1 / scale, x2 / scale
     fit = torch.linalg.solve(x1.T @ x1 + torch.eye(x1.shape[1], dtype=x1.dtype), x1.T @ y1)
@@ -132,16 +207,24 @@ def readable(x: Tensor, y: Tensor) -> float:
 
 @torch.no_grad()
 def fooled(head, g: torch.Generator, tracks: int = 256) -> float:
-    """How often, in per cent, another speaker with the same words looks more alike than the same speaker with other words.
+    """Compute how often a head takes the same words for the same speaker, in percent.
 
-    head: audio (T, N, 32) -> embeddings (T, N, D), averaged over a track and compared by cosine. 0: it hears identity alone;
-    50: a coin (ties count half); 100: it hears words alone.
+    It is asked which is more alike: another speaker with the same words, or the same speaker with
+    other words. 0: it hears identity only. 50: it guesses (ties count half). 100: words only.
+
+    Args:
+        head: audio (T, N, 32) -> embeddings (T, N, D); their means over a track are compared.
+        g: the generator.
+        tracks: T.
     """
     speaker, words, others = (torch.randn(tracks, FACTOR, generator=g) for _ in range(3))
 
-    def voice(speaker, words):
-        return F.normalize(head(sense(speaker, say(words, g), "audio", g)), dim=-1).mean(dim=1)
+    def voice(speaker: Tensor, words: Tensor) -> Tensor:
+        heard = sense(speaker, say(words, g), "audio", g)
+        return F.normalize(head(heard), dim=-1).mean(dim=1)
 
-    one, target, impostor = voice(speaker, words), voice(speaker, others), voice(speaker.roll(1, 0), words)
-    lead = F.cosine_similarity(one, impostor)[None] - F.cosine_similarity(one, target)[:, None]  # (T, T)
+    one, target = voice(speaker, words), voice(speaker, others)
+    impostor = voice(speaker.roll(1, 0), words)
+    of_impostor = F.cosine_similarity(one, impostor)[None]
+    lead = of_impostor - F.cosine_similarity(one, target)[:, None]  # (T, T)
     return 50 * (1 + lead.sign().mean().item())

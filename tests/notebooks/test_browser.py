@@ -29,11 +29,14 @@ SCREENS = ROOT / "build" / "screens"
 NOTEBOOKS = sorted(path.stem for path in (ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
 EVERY = os.environ.get("DSEL_BROWSER") == "all"
 RUN = NOTEBOOKS if EVERY else ["03_content_loss"]
-DECKS = NOTEBOOKS if EVERY else ["00_start_here", "05_disentanglement_loss"]  # a clip to play; figures that move
+DECKS = (
+    NOTEBOOKS if EVERY else ["00_start_here", "05_disentanglement_loss"]
+)  # a clip to play; figures that move
 PAGES = NOTEBOOKS if EVERY else ["00_start_here"]
 # Of JupyterLab itself, not of a notebook: what it logs when a server is started without a terminal, translations or git.
 LAB_ITSELF = re.compile(
-    r"favicon|/api/(?:me|terminals|translations)|/lab/api/|service ?worker|Viewport argument|language server", re.I
+    r"favicon|/api/(?:me|terminals|translations)|/lab/api/|service ?worker|Viewport argument|language server",
+    re.I,
 )
 pytestmark = pytest.mark.browser
 
@@ -45,7 +48,8 @@ def browser():
         pytest.skip("no Chromium here (Debian: apt-get install chromium)")
     with playwright.sync_playwright() as engine:
         chromium = engine.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--autoplay-policy=no-user-gesture-required"]
+            executable_path=CHROMIUM,
+            args=["--no-sandbox", "--autoplay-policy=no-user-gesture-required"],
         )
         yield chromium
         chromium.close()
@@ -59,7 +63,9 @@ def tidy(request):
         Watch.opened.pop().close()
     lab = request.node.funcargs.get("lab")
     for kernel in json.load(urllib.request.urlopen(f"{lab}/api/kernels")) if lab else ():
-        urllib.request.urlopen(urllib.request.Request(f"{lab}/api/kernels/{kernel['id']}", method="DELETE"))
+        urllib.request.urlopen(
+            urllib.request.Request(f"{lab}/api/kernels/{kernel['id']}", method="DELETE")
+        )
 
 
 class Watch:
@@ -68,7 +74,9 @@ class Watch:
     opened: ClassVar[list] = []  # contexts, closed by `tidy`
 
     def __init__(self, browser, *, offline=False, width=1280, height=900):
-        self.context = browser.new_context(viewport={"width": width, "height": height}, offline=offline)
+        self.context = browser.new_context(
+            viewport={"width": width, "height": height}, offline=offline
+        )
         self.opened.append(self.context)
         self.page = self.context.new_page()
         self.page.set_default_timeout(240_000)  # a busy machine is slow, not wrong
@@ -174,7 +182,10 @@ def move_widgets(page, area) -> dict[str, bool]:
         options = choice.locator("option").all_inner_texts()
         other = [o for o in options if o != choice.evaluate("s => s.selectedOptions[0]?.innerText")]
         if other:
-            try_it(f"dropdown {number}", lambda choice=choice, other=other: choice.select_option(label=other[0]))
+            try_it(
+                f"dropdown {number}",
+                lambda choice=choice, other=other: choice.select_option(label=other[0]),
+            )
     for number in range(area.locator("button.jupyter-button:not([disabled])").count()):
         button = area.locator("button.jupyter-button:not([disabled])").nth(number)
         upload = "widget-upload" in button.get_attribute("class")
@@ -192,23 +203,48 @@ def lab(tmp_path_factory):
     settings = home / "settings" / "@jupyterlab" / "notebook-extension"
     settings.mkdir(parents=True)
     (settings.parent / "apputils-extension").mkdir()
-    (settings.parent / "apputils-extension" / "notification.jupyterlab-settings").write_text(json.dumps({"fetchNews": "false"}))
-    (settings / "tracker.jupyterlab-settings").write_text(json.dumps({"windowingMode": "none"}))  # every cell is on the page
+    (settings.parent / "apputils-extension" / "notification.jupyterlab-settings").write_text(
+        json.dumps({"fetchNews": "false"})
+    )
+    (settings / "tracker.jupyterlab-settings").write_text(
+        json.dumps({"windowingMode": "none"})
+    )  # every cell is on the page
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "jupyterlab", "--no-browser", f"--port={port}", "--port-retries=0", "--allow-root"]
-    command += ["--IdentityProvider.token=", "--LabApp.expose_app_in_browser=True", "--LabApp.extension_manager=readonly"]
+    command = [
+        sys.executable,
+        "-m",
+        "jupyterlab",
+        "--no-browser",
+        f"--port={port}",
+        "--port-retries=0",
+        "--allow-root",
+    ]
+    command += [
+        "--IdentityProvider.token=",
+        "--LabApp.expose_app_in_browser=True",
+        "--LabApp.extension_manager=readonly",
+    ]
     command += ["--ServerApp.disable_check_xsrf=True"]  # so that a test may end its kernels
-    command += ["--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate", "--LabApp.news_url=None"]
+    command += [
+        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+        "--LabApp.news_url=None",
+    ]
     paths = {
         "JUPYTERLAB_SETTINGS_DIR": home / "settings",
         "JUPYTER_CONFIG_DIR": home / "config",
         "JUPYTER_RUNTIME_DIR": home / "run",
     }
-    more = {"DSEL_TIER": "fast", "PYTHONPATH": str(ROOT), **{name: str(path) for name, path in paths.items()}}
+    more = {
+        "DSEL_TIER": "fast",
+        "PYTHONPATH": str(ROOT),
+        **{name: str(path) for name, path in paths.items()},
+    }
     with (home / "log.txt").open("w") as log:
-        server = subprocess.Popen(command, cwd=home, env={**os.environ, **more}, stdout=log, stderr=log)
+        server = subprocess.Popen(
+            command, cwd=home, env={**os.environ, **more}, stdout=log, stderr=log
+        )
     address = f"http://localhost:{port}"
     try:
         for _ in range(300):
@@ -242,7 +278,8 @@ def open_notebook(page, lab, name) -> None:
     page.goto(f"{lab}/doc/tree/notebooks/{name}.ipynb?reset")
     page.wait_for_selector(".jp-Notebook .jp-Cell")
     page.wait_for_function(
-        "window.jupyterapp && jupyterapp.shell.currentWidget && jupyterapp.shell.currentWidget.sessionContext"
+        "window.jupyterapp && jupyterapp.shell.currentWidget && "
+        "jupyterapp.shell.currentWidget.sessionContext"
     )
 
 
@@ -257,13 +294,17 @@ def test_a_stored_figure_in_jupyterlab_is_a_still_and_moves_under_the_mouse(brow
     for number in range(figures.count()):
         figure = figures.nth(number)
         picture = figure.locator("img.plot-img")
-        assert picture.evaluate("img => img.complete && img.naturalWidth > 300"), "no still: run `make stills`"
+        assert picture.evaluate("img => img.complete && img.naturalWidth > 300"), (
+            "no still: run `make stills`"
+        )
         figure.scroll_into_view_if_needed()
         box = picture.bounding_box() if picture.is_visible() else None
         if box:  # else it has come to lie under the mouse already, and moves
             page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
         figure.locator(".main-svg").first.wait_for(timeout=60_000)
-        moved |= {f"figure {number} {handle}": fine for handle, fine in move_plotly(page, figure).items()}
+        moved |= {
+            f"figure {number} {handle}": fine for handle, fine in move_plotly(page, figure).items()
+        }
     print(name, moved)
     assert figures.count()
     assert all(moved.values()), {handle for handle, fine in moved.items() if not fine}
@@ -306,7 +347,10 @@ def test_everything_can_be_read_in_the_dark_theme(browser, lab, name):
     page.wait_for_function("document.body.dataset.jpThemeLight === 'false'")
     page.wait_for_timeout(500)
     watch.photo(f"{name}_dark")
-    read, faint = page.evaluate(FAINT, 22), page.evaluate(FAINT, 4)  # nothing has 22; JupyterLab's own comments have 4.15
+    read, faint = (
+        page.evaluate(FAINT, 22),
+        page.evaluate(FAINT, 4),
+    )  # nothing has 22; JupyterLab's own comments have 4.15
     page.evaluate(THEME, "JupyterLab Light")  # it is a setting of the server, which others use
     assert len(read) > 50, "the probe finds no letters"
     assert not faint
@@ -325,16 +369,24 @@ def test_a_notebook_in_jupyterlab_runs_and_everything_moves(browser, lab, name):
     moved = {}
     plots = page.locator(".jp-OutputArea .js-plotly-plot")
     for number in range(plots.count()):
-        moved |= {f"figure {number} {handle}": fine for handle, fine in move_plotly(page, plots.nth(number)).items()}
+        moved |= {
+            f"figure {number} {handle}": fine
+            for handle, fine in move_plotly(page, plots.nth(number)).items()
+        }
         if number == 0 or any(key.startswith(f"figure {number} ") for key in moved):
             watch.photo(f"{name}_figure{number}")
     areas = page.locator(".jp-Cell-outputArea:has(.jupyter-widgets)")
     for number in range(areas.count()):
-        moved |= {f"widgets {number} {control}": fine for control, fine in move_widgets(page, areas.nth(number)).items()}
+        moved |= {
+            f"widgets {number} {control}": fine
+            for control, fine in move_widgets(page, areas.nth(number)).items()
+        }
         watch.photo(f"{name}_widgets{number}")
     print(name, moved)
     assert plots.count()
-    over = areas.count() and not areas.locator("button.jupyter-button:not([disabled])").count()  # a training: see below
+    over = (
+        areas.count() and not areas.locator("button.jupyter-button:not([disabled])").count()
+    )  # a training: see below
     assert moved or over, "nothing to move in this notebook"
     assert all(moved.values()), {handle for handle, fine in moved.items() if not fine}
     assert not watch.away
@@ -362,7 +414,9 @@ def test_a_training_in_jupyterlab_is_started_paused_and_resumed(browser, lab):
     open_notebook(page, lab, "06_training")
     assert page.evaluate(RUN_TO, "monitor.show()") > 0
     area = page.locator(".jp-Cell-outputArea:has(.jupyter-widgets)").first
-    start, pause, few = (area.locator("button.jupyter-button", has_text=text) for text in ("Start", "Pause", "A few"))
+    start, pause, few = (
+        area.locator("button.jupyter-button", has_text=text) for text in ("Start", "Pause", "A few")
+    )
     plot = area.locator(".js-plotly-plot")
 
     def title():
@@ -404,7 +458,9 @@ def views_or_skip(*scripts):
 def clips_play(page, place: str = "body") -> list:
     """Every film and sound of a part of the page: those that a browser cannot play, within 20 seconds."""
     media = f"[...document.querySelectorAll('{place} video, {place} audio')]"
-    page.evaluate(f"{media}.filter(e => !(e.duration > 0)).forEach(e => {{ e.preload = 'auto'; e.load(); }})")
+    page.evaluate(
+        f"{media}.filter(e => !(e.duration > 0)).forEach(e => {{ e.preload = 'auto'; e.load(); }})"
+    )
     broken = "e => e.error || !(e.duration > 0)"
     until = time.monotonic() + 20
     while time.monotonic() < until and page.evaluate(f"{media}.some({broken})"):
@@ -431,7 +487,9 @@ def test_a_deck_works_offline(browser, name, tmp_path):
         if place not in seen:
             seen.add(place)
             page.wait_for_timeout(60)
-            silent += clips_play(page, "section.present:not(.stack)")  # a slide far away is not loaded
+            silent += clips_play(
+                page, "section.present:not(.stack)"
+            )  # a slide far away is not loaded
             plots = page.locator("section.present:not(.stack) .js-plotly-plot")
             assert plots.count() <= 1
             if plots.count():
@@ -468,8 +526,15 @@ def test_a_page_of_the_site_works_offline(browser, name, tmp_path):
     moved = {}
     plots = page.locator(".js-plotly-plot")
     for number in range(plots.count()):
-        moved |= {f"figure {number} {handle}": fine for handle, fine in move_plotly(page, plots.nth(number)).items()}
-    assert all(page.locator("[role=figure]").evaluate_all("all => all.map(f => f.getAttribute('aria-label').length > 3)"))
+        moved |= {
+            f"figure {number} {handle}": fine
+            for handle, fine in move_plotly(page, plots.nth(number)).items()
+        }
+    assert all(
+        page.locator("[role=figure]").evaluate_all(
+            "all => all.map(f => f.getAttribute('aria-label').length > 3)"
+        )
+    )
     assert all(moved.values()), {handle for handle, fine in moved.items() if not fine}
     assert not clips_play(page)
     assert not watch.away

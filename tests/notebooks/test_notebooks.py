@@ -15,13 +15,20 @@ FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("[0-9][0-9]_*.ipynb"))
 LINES = 25  # a cell; the one cell of imports not counted
 CELLS = 50  # Colab's not counted
-LONGER = {"05_disentanglement_loss": 60, "09_ablation": 60}  # two formulas, experiments on the scale; every group of rows
+LONGER = {
+    "05_disentanglement_loss": 60,
+    "09_ablation": 60,
+}  # two formulas, experiments on the scale; every group of rows
 BYTES = 1_500_000
-EXERCISES = tuple(f"{number:02d}" for number in range(1, 12))  # the notebooks with exercises: all but 00
+EXERCISES = tuple(
+    f"{number:02d}" for number in range(1, 12)
+)  # the notebooks with exercises: all but 00
 PLOTLY = "application/vnd.plotly.v1+json"
 HANGUL = re.compile("[가-힣]")
 # Whatever leaves the page: shells, pip, downloads, remote pictures and scripts. (Links are for reading and are fine.)
-NETWORK_CODE = re.compile(r"\b(?:urllib|requests|httpx|wget|curl|gdown|hf_hub|snapshot_download)\b|^\s*[!%]\s*\w", re.M)
+NETWORK_CODE = re.compile(
+    r"\b(?:urllib|requests|httpx|wget|curl|gdown|hf_hub|snapshot_download)\b|^\s*[!%]\s*\w", re.M
+)
 NETWORK_PICTURE = re.compile(
     r"!\[[^\]]*\]\(\s*(?:https?:)?//|<(?:img|script|video|audio|iframe|link)\b[^>]*(?:src|href)=\"?(?:https?:)?//"
 )
@@ -83,7 +90,9 @@ def small_cells(nb, name):
         yield f"{len(cells)} cells; at most {LONGER.get(name, CELLS)}"
     for number, cell in enumerate(cells_of(nb, "code")):
         lines = source(cell).splitlines()
-        if len(lines) > LINES and not (number <= 1 and re.search(r"notebook\.start\(\)", source(cell))):
+        if len(lines) > LINES and not (
+            number <= 1 and re.search(r"notebook\.start\(\)", source(cell))
+        ):
             yield f"a cell of {len(lines)} lines: {lines[0]!r}"
 
 
@@ -92,7 +101,9 @@ def asserts_something(nb, name):
     code = "\n".join(source(cell) for cell in cells_of(nb, "code"))
     if not re.search(r"^\s*assert ", code, re.M):
         yield "no assert"
-    if name[:2] in ("02", "03", "04", "05") and not (re.search("assert_close", code) and re.search("grad", code)):
+    if name[:2] in ("02", "03", "04", "05") and not (
+        re.search("assert_close", code) and re.search("grad", code)
+    ):
         yield "no assert_close on a gradient"
 
 
@@ -127,7 +138,9 @@ def solutions_are_folded(nb, name):
     if name[:2] in EXERCISES and not re.search(r"<summary>[^<]*hint", text, re.I):
         yield "no hint that unfolds"
     for cell in cells_of(nb, "code"):
-        if "solution" in tags(cell) and not cell["metadata"].get("jupyter", {}).get("source_hidden"):
+        if "solution" in tags(cell) and not cell["metadata"].get("jupyter", {}).get(
+            "source_hidden"
+        ):
             yield "a code cell tagged 'solution' whose source is not hidden"
 
 
@@ -152,7 +165,9 @@ def clean_file(nb, name):
     if "widgets" in nb["metadata"]:
         yield "widget state is stored"
     for cell in nb["cells"]:
-        wrong = {"execution", "ExecuteTime", "vscode", "colab", "collapsed", "pycharm"} & cell["metadata"].keys()
+        wrong = {"execution", "ExecuteTime", "vscode", "colab", "collapsed", "pycharm"} & cell[
+            "metadata"
+        ].keys()
         if wrong:
             yield f"metadata {sorted(wrong)}"
     text = json.dumps(nb)
@@ -174,7 +189,9 @@ def readable_on_dark_pages(nb, name):
     for output in (output for cell in nb["cells"] for output in cell.get("outputs", [])):
         data = output.get("data", {})
         layout = data.get(PLOTLY, {}).get("layout", {})
-        paper = layout.get("paper_bgcolor") or layout.get("template", {}).get("layout", {}).get("paper_bgcolor")
+        paper = layout.get("paper_bgcolor") or layout.get("template", {}).get("layout", {}).get(
+            "paper_bgcolor"
+        )
         if PLOTLY in data and paper not in ("white", "#fff", "#ffffff"):
             yield f"a figure on {paper or 'no paper'}: does notebook.start() set the template?"
         for style in re.findall(r'style="([^"]*)"', "".join(data.get("text/html", ""))):
@@ -212,8 +229,12 @@ def test_names_are_numbered_without_gaps_or_twins():
 def test_readme_lists_every_notebook_in_order_with_minutes():
     text = (FOLDER / "README.md").read_text(encoding="utf-8")
     listed = re.findall(r"^\| \[(\d\d)[^\]]*\]\(([^)]+)\) \|.*\| *(\d+) *\|$", text, re.M)
-    assert [link for _, link, _ in listed] == [path.name for path in NOTEBOOKS]  # no row without a notebook, none without a row
-    assert all(link.startswith(number) and 0 < int(minutes) <= 90 for number, link, minutes in listed)
+    assert [link for _, link, _ in listed] == [
+        path.name for path in NOTEBOOKS
+    ]  # no row without a notebook, none without a row
+    assert all(
+        link.startswith(number) and 0 < int(minutes) <= 90 for number, link, minutes in listed
+    )
 
 
 GOOD = {
@@ -236,9 +257,18 @@ GOOD = {
         {
             "cell_type": "markdown",
             "metadata": {},
-            "source": "An exercise\n" + "".join(f"<details><summary>{s}</summary>x</details>\n" for s in ("Hint", "Solution")),
+            "source": "An exercise\n"
+            + "".join(
+                f"<details><summary>{s}</summary>x</details>\n" for s in ("Hint", "Solution")
+            ),
         },
-        {"cell_type": "code", "metadata": {"tags": ["exercise"]}, "execution_count": 2, "outputs": [], "source": "x = 1"},
+        {
+            "cell_type": "code",
+            "metadata": {"tags": ["exercise"]},
+            "execution_count": 2,
+            "outputs": [],
+            "source": "x = 1",
+        },
     ],
 }
 BREAK = {

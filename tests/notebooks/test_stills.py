@@ -55,17 +55,31 @@ def encode(picture):
 def picture():
     """Bars of five colours on white."""
     picture = np.full((60, 90, 3), 255, np.uint8)
-    for k, colour in enumerate(((0, 114, 178), (213, 94, 0), (0, 158, 115), (34, 34, 34), (204, 121, 167))):
+    for k, colour in enumerate(
+        ((0, 114, 178), (213, 94, 0), (0, 158, 115), (34, 34, 34), (204, 121, 167))
+    ):
         picture[10 * k + 5 : 10 * k + 12, 10 : 30 + 10 * k] = colour
     return picture
 
 
 @pytest.fixture
 def notebook():
-    figures = [{"data": [{"type": "bar", "y": [1, k]}], "layout": {"title": {"text": "a"}}} for k in (2, 3)]
-    outputs = [{"output_type": "display_data", "data": {stills.PLOTLY: figure}, "metadata": {}} for figure in figures]
+    figures = [
+        {"data": [{"type": "bar", "y": [1, k]}], "layout": {"title": {"text": "a"}}} for k in (2, 3)
+    ]
+    outputs = [
+        {"output_type": "display_data", "data": {stills.PLOTLY: figure}, "metadata": {}}
+        for figure in figures
+    ]
     outputs.append({"output_type": "display_data", "data": {"image/png": "AAAA"}, "metadata": {}})
-    code = {"cell_type": "code", "id": "b", "execution_count": 1, "metadata": {}, "source": ["f()"], "outputs": outputs}
+    code = {
+        "cell_type": "code",
+        "id": "b",
+        "execution_count": 1,
+        "metadata": {},
+        "source": ["f()"],
+        "outputs": outputs,
+    }
     head = {"cell_type": "markdown", "id": "a", "metadata": {}, "source": ["# 00 · A\n", "\n", "b"]}
     return {"cells": [head, code], "metadata": {}}
 
@@ -81,7 +95,9 @@ def test_a_still_is_drawn_where_there_is_none_and_once(notebook, picture):
     assert drawn == [bundle[stills.PLOTLY] for bundle in stills.bundles(notebook)]
     assert not any(map(stills.is_due, stills.bundles(notebook)))
     assert stills.stamp(notebook, draw) == 0
-    assert notebook["cells"][1]["outputs"][2]["data"] == {"image/png": "AAAA"}  # a picture that is no still
+    assert notebook["cells"][1]["outputs"][2]["data"] == {
+        "image/png": "AAAA"
+    }  # a picture that is no still
     assert stills.stamp(notebook, draw, again=True) == 2
 
 
@@ -89,15 +105,21 @@ def test_a_still_is_due_when_the_figure_or_the_picture_is_another(notebook, pict
     stills.stamp(notebook, lambda figure: encode(picture))
     first, second = stills.bundles(notebook)
     first[stills.PLOTLY]["data"][0]["y"][0] = 1.5
-    second["image/png"] = base64.b64encode(encode(picture)).decode()  # as JupyterLab writes it when it saves
+    second["image/png"] = base64.b64encode(
+        encode(picture)
+    ).decode()  # as JupyterLab writes it when it saves
     assert stills.is_due(first)
     assert stills.is_due(second)
     assert stills.stamp(notebook, lambda figure: encode(picture)) == 2
 
 
 def test_the_order_of_keys_changes_no_fingerprint():
-    assert stills.fingerprint({"data": [], "layout": {}}) == stills.fingerprint({"layout": {}, "data": []})
-    assert stills.fingerprint({"data": [], "layout": {}}) != stills.fingerprint({"data": [], "layout": {}, "frames": []})
+    assert stills.fingerprint({"data": [], "layout": {}}) == stills.fingerprint(
+        {"layout": {}, "data": []}
+    )
+    assert stills.fingerprint({"data": [], "layout": {}}) != stills.fingerprint(
+        {"data": [], "layout": {}, "frames": []}
+    )
 
 
 def test_stamping_keeps_stills(notebook, picture):
@@ -122,7 +144,9 @@ def test_a_palette_keeps_a_few_colours_as_they_are(picture):
 
 
 def test_many_colours_become_a_palette_that_looks_the_same():
-    ramp = np.stack(np.broadcast_arrays(np.arange(256)[:, None], np.arange(256)[None], 128), axis=-1).astype(np.uint8)
+    ramp = np.stack(
+        np.broadcast_arrays(np.arange(256)[:, None], np.arange(256)[None], 128), axis=-1
+    ).astype(np.uint8)
     few = decode(stills.few_colours(encode(ramp)))
     assert len(np.unique(few.reshape(-1, 3), axis=0)) <= stills.COLOURS
     assert np.abs(few.astype(int) - ramp).mean() < 12

@@ -34,14 +34,23 @@ def test_every_slide_keeps_the_rules(path):
     figures = 0
     for cell, kind in zip(nb["cells"], kinds, strict=True):
         text = slides.source(cell)
-        if cell["cell_type"] == "markdown" and slides.DETAILS.sub("", text).lstrip().startswith("## "):
+        if cell["cell_type"] == "markdown" and slides.DETAILS.sub("", text).lstrip().startswith(
+            "## "
+        ):
             assert kind == "slide", text[:60]
-        if slides.tags(cell) & {"solution", "exercise", "law"} or "google.colab" in text or "notebook.start()" in text:
+        if (
+            slides.tags(cell) & {"solution", "exercise", "law"}
+            or "google.colab" in text
+            or "notebook.start()" in text
+        ):
             assert kind == "skip", text[:60]
         if kind in ("slide", "subslide"):
             figures = 0
         if kind != "skip" and cell["cell_type"] == "code":
-            figures += sum("application/vnd.plotly.v1+json" in output.get("data", {}) for output in cell["outputs"])
+            figures += sum(
+                "application/vnd.plotly.v1+json" in output.get("data", {})
+                for output in cell["outputs"]
+            )
             assert figures <= 2, "more than two figures on a slide"
             hidden = slides.HIDE in slides.tags(cell)
             assert hidden or len(text.splitlines()) <= 25, "more code on a slide than can be read"
@@ -49,7 +58,12 @@ def test_every_slide_keeps_the_rules(path):
 
 def cell(kind, text, shown=(), **metadata):
     outputs = [{"output_type": "display_data", "data": dict.fromkeys(shown, "x")}] if shown else []
-    return {"cell_type": kind, "metadata": metadata, "source": text, **({"outputs": outputs} if kind == "code" else {})}
+    return {
+        "cell_type": kind,
+        "metadata": metadata,
+        "source": text,
+        **({"outputs": outputs} if kind == "code" else {}),
+    }
 
 
 FIGURE = ("application/vnd.plotly.v1+json",)
@@ -90,8 +104,18 @@ def test_students_get_stubs_and_checks_but_no_solution(student):
         text = "\n".join(map(slides.source, after["cells"]))
         assert not re.search(r"<summary>[^<]*\b(?:solution|answer)", text, re.I), made.name
         assert not [cell for cell in after["cells"] if slides.tags(cell) & {"solution", "law"}]
-        assert not [cell for cell in after["cells"] if cell.get("outputs") or not slides.source(cell).strip()]
-        for kept in (r"raise NotImplementedError", r"^exercises\.\w+\(my_", r"<summary>Hint", r"^def check", r"google\.colab"):
+        assert not [
+            cell
+            for cell in after["cells"]
+            if cell.get("outputs") or not slides.source(cell).strip()
+        ]
+        for kept in (
+            r"raise NotImplementedError",
+            r"^exercises\.\w+\(my_",
+            r"<summary>Hint",
+            r"^def check",
+            r"google\.colab",
+        ):
             count = len(re.findall(kept, "\n".join(map(slides.source, before["cells"])), re.M))
             assert len(re.findall(kept, text, re.M)) == count, (made.name, kept)
         if "<summary>Solution" in "\n".join(map(slides.source, before["cells"])):
@@ -128,11 +152,20 @@ def test_a_solution_is_taken_out_and_a_hint_is_not():
 
 def figure_notebook():
     plotly = pytest.importorskip("plotly.graph_objects")
-    drawn = json.loads(plotly.Figure(plotly.Bar(y=[1, 2]), layout={"title": "A <b>name</b>"}).to_json())
+    drawn = json.loads(
+        plotly.Figure(plotly.Bar(y=[1, 2]), layout={"title": "A <b>name</b>"}).to_json()
+    )
     output = nbformat.v4.new_output("display_data", {views.PLOTLY: drawn, "image/png": "c3RpbGw="})
-    widget = nbformat.v4.new_output("display_data", {views.WIDGET: {"model_id": "x"}, "text/plain": "VBox()"})
-    text = nbformat.v4.new_markdown_cell("## S\n[next](05_disentanglement_loss.ipynb), [code](../dsel/losses.py#L3)")
-    head, code = nbformat.v4.new_markdown_cell("# 00"), nbformat.v4.new_code_cell("f", outputs=[output, widget])
+    widget = nbformat.v4.new_output(
+        "display_data", {views.WIDGET: {"model_id": "x"}, "text/plain": "VBox()"}
+    )
+    text = nbformat.v4.new_markdown_cell(
+        "## S\n[next](05_disentanglement_loss.ipynb), [code](../dsel/losses.py#L3)"
+    )
+    head, code = (
+        nbformat.v4.new_markdown_cell("# 00"),
+        nbformat.v4.new_code_cell("f", outputs=[output, widget]),
+    )
     nb = nbformat.v4.new_notebook(cells=[head, text, code])
     slides.stamp(nb)
     return nb
@@ -168,8 +201,16 @@ def test_results_are_those_of_the_files(tmp_path):
         "evaluation": {
             "corpus": {"recipe": {"test": 5}},
             "rows": [
-                {"figure": "content task, content head: top-1 of 30 windows", "value": 12.34, "chance": 3.3},
-                {"figure": "EER, identity head, hard trials, same sex", "value": 45.67, "chance": 50},
+                {
+                    "figure": "content task, content head: top-1 of 30 windows",
+                    "value": 12.34,
+                    "chance": 3.3,
+                },
+                {
+                    "figure": "EER, identity head, hard trials, same sex",
+                    "value": 45.67,
+                    "chance": 50,
+                },
                 {"figure": "EER, content head, hard trials, same sex", "value": 1.23, "chance": 50},
             ],
         },
@@ -182,7 +223,12 @@ def test_results_are_those_of_the_files(tmp_path):
     assert "an abacus" in text
     assert "not measured yet" in text
     columns = ["row", "seed", "step", "steps", *(f"test_{name}" for name in results.SHOWN)]
-    lines = [",".join(columns), "both,0,9,9,20,21,22,23,24", "both,1,9,9,22,21,22,23,24", "full,0,4,9,1,1,1,1,1"]
+    lines = [
+        ",".join(columns),
+        "both,0,9,9,20,21,22,23,24",
+        "both,1,9,9,22,21,22,23,24",
+        "full,0,4,9,1,1,1,1,1",
+    ]
     (tmp_path / "results.csv").write_text("\n".join(lines) + "\n")
     text = results.render(tmp_path / "card.json", tmp_path)
     (row,) = [line for line in text.splitlines() if line.startswith("| content + identity")]

@@ -31,21 +31,40 @@ def test_neighbour_purity_of_cases_known_by_hand():
     clustered = np.stack([centres[x] for x in labels]) + 0.05 * rng.normal(size=(120, 3))
     assert plots.neighbour_purity(clustered, labels, groups) == 1
     chance = plots.purity_chance(labels, groups)
-    assert chance == pytest.approx(30 / 110)  # of the 110 points of other groups, 30 carry one's label
-    assert plots.neighbour_purity(rng.normal(size=(120, 8)), labels, groups) == pytest.approx(chance, abs=0.06)
-    by_group = np.eye(12)[groups] + 0.01 * rng.normal(size=(120, 12))  # knows the group and nothing else
+    assert chance == pytest.approx(
+        30 / 110
+    )  # of the 110 points of other groups, 30 carry one's label
+    assert plots.neighbour_purity(rng.normal(size=(120, 8)), labels, groups) == pytest.approx(
+        chance, abs=0.06
+    )
+    by_group = np.eye(12)[groups] + 0.01 * rng.normal(
+        size=(120, 12)
+    )  # knows the group and nothing else
     assert plots.neighbour_purity(by_group, labels, groups) == pytest.approx(chance, abs=0.12)
 
 
 def test_the_map_shows_every_window_once_a_panel_and_colouring(tmp_path):
     corpus = make_noise_corpus(tmp_path / "corpus")
     for speaker in corpus.speakers("test"):
-        spoken = [{"start": k / 5, "end": k / 5 + 0.2, "phoneme": "ps_"[k % 3], "viseme": "", "word": "w"} for k in range(6)]
-        rows = [{"track": track.id, **label} for track in corpus.split("test") if track.speaker == speaker for label in spoken]
+        spoken = [
+            {"start": k / 5, "end": k / 5 + 0.2, "phoneme": "ps_"[k % 3], "viseme": "", "word": "w"}
+            for k in range(6)
+        ]
+        rows = [
+            {"track": track.id, **label}
+            for track in corpus.split("test")
+            if track.speaker == speaker
+            for label in spoken
+        ]
         write_csv(corpus.path / "labels" / f"{speaker}.csv", rows, LABELS)
     tracks = few_speakers(corpus, "test", 3)
     assert len({t.speaker for t in tracks}) == 3
-    e = embed_tracks(TwoStream(ModelConfig.laptop()), corpus.cache(48, tracks=tracks, progress=False), tracks, progress=False)
+    e = embed_tracks(
+        TwoStream(ModelConfig.laptop()),
+        corpus.cache(48, tracks=tracks, progress=False),
+        tracks,
+        progress=False,
+    )
     figure, purity = identity_against_content(corpus, e)
     assert set(purity) == {"speaker", "sound"}
     shown = {}
@@ -63,11 +82,22 @@ def test_the_map_shows_every_window_once_a_panel_and_colouring(tmp_path):
     assert "chance" in figure.layout.title.text
     for kind, found in purity.items():
         assert all(0 <= value <= 1 for value in found.values())
-        assert f"{100 * found['identity']:.0f} %" in str(figure.to_dict()["layout"]["updatemenus"]), kind
+        assert f"{100 * found['identity']:.0f} %" in str(
+            figure.to_dict()["layout"]["updatemenus"]
+        ), kind
 
 
 def test_plot_writes_a_page_that_works_offline(noise_corpus, tmp_path):
-    train(noise_corpus.path, tmp_path / "run", progress=False, B=3, N=6, extra=2, steps=1, device="cpu")
+    train(
+        noise_corpus.path,
+        tmp_path / "run",
+        progress=False,
+        B=3,
+        N=6,
+        extra=2,
+        steps=1,
+        device="cpu",
+    )
     purity = plot(tmp_path / "run", noise_corpus.path, tmp_path / "map.html", progress=False)
     assert "speaker" in purity
     page = (tmp_path / "map.html").read_text(encoding="utf-8")

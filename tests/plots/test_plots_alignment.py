@@ -86,7 +86,9 @@ def test_the_magnifier_centres_four_windows_in_the_frame(track):
 
 def test_the_slider_moves_the_sound_and_leaves_the_mouth(track):
     frames, _, mel = track
-    figure = alignplots.mouth_against_sound(frames, np.linspace(0.2, 0.6, T), mel, reach=3, active=-1)
+    figure = alignplots.mouth_against_sound(
+        frames, np.linspace(0.2, 0.6, T), mel, reach=3, active=-1
+    )
     assert figure.data[3].x0 == pytest.approx(-0.04 + 0.005)
     steps = figure.layout.sliders[0].steps
     assert [step.label for step in steps] == ["-3", "-2", "-1", "0", "+1", "+2", "+3"]
@@ -123,7 +125,9 @@ def test_each_shift_shows_its_matrix_its_row_and_its_loss():
 
 
 def test_offsets_are_shares_of_clips():
-    figure = alignplots.offsets({"a": np.array([0, 0, 1, -5]), "b": np.array([5])}, reach=5, title="x")
+    figure = alignplots.offsets(
+        {"a": np.array([0, 0, 1, -5]), "b": np.array([5])}, reach=5, title="x"
+    )
     a, b = ({x: y for x, y in zip(bar.x, bar.y, strict=True) if y} for bar in figure.data)
     assert a == {0: 0.5, 1: 0.25, -5: 0.25}
     assert b == {5: 1.0}
@@ -134,7 +138,12 @@ def test_frames_are_marked_by_their_cell_and_empty_cells_ringed():
     figure = alignplots.on_the_grid({"25": (times, cells)}, seconds=0.16)
     marks, held = figure.data
     assert marks.x == (0.0, 0.02, 0.05, 0.13)
-    assert [colour == marks.marker.color[0] for colour in marks.marker.color] == [True, True, False, False]
+    assert [colour == marks.marker.color[0] for colour in marks.marker.color] == [
+        True,
+        True,
+        False,
+        False,
+    ]
     assert held.x == (0.1,)
     assert figure.layout.yaxis.type == "category"  # a film called 25 is no number
 

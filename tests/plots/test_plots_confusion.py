@@ -20,17 +20,28 @@ def test_tables_show_each_array_under_its_heading_with_the_mean_of_its_diagonal(
         np.testing.assert_allclose(trace.z, array, atol=1e-4)
         assert trace.coloraxis == "coloraxis"  # one colour scale, or the tables cannot be compared
     assert (figure.layout.coloraxis.cmin, figure.layout.coloraxis.cmax) == (0, 1)
-    heads = [f"{head}<br>match: {np.mean([table[k, k] for k in range(4)]):.2f}" for head, table in named.items()]
+    heads = [
+        f"{head}<br>match: {np.mean([table[k, k] for k in range(4)]):.2f}"
+        for head, table in named.items()
+    ]
     assert [note.text for note in figure.layout.annotations] == heads
     assert {axis.autorange for axis in figure.select_yaxes()} == {"reversed"}  # row 1 on top
-    assert {axis.ticks for axis in [*figure.select_xaxes(), *figure.select_yaxes()]} == {""}  # no marks without numbers
+    assert {axis.ticks for axis in [*figure.select_xaxes(), *figure.select_yaxes()]} == {
+        ""
+    }  # no marks without numbers
 
 
 def test_beside_gives_a_name_one_colour_and_one_legend_entry():
     x, colours = [0, 1, 2], {"a": "#111111", "b": "#222222"}
     panels = {"one": {"a": [1.0, 2, 3], "b": [3.0, 2, 1]}, "two": {"a": [0.5, 0.5, 0.5]}}
-    figure = confusionplots.beside(panels, x, x_name="x", y_names=["u", "v"], colours=colours, log_y=True, dashed=["b"])
-    expected = [("a", "x", [1, 2, 3], True), ("b", "x", [3, 2, 1], True), ("a", "x2", [0.5, 0.5, 0.5], False)]
+    figure = confusionplots.beside(
+        panels, x, x_name="x", y_names=["u", "v"], colours=colours, log_y=True, dashed=["b"]
+    )
+    expected = [
+        ("a", "x", [1, 2, 3], True),
+        ("b", "x", [3, 2, 1], True),
+        ("a", "x2", [0.5, 0.5, 0.5], False),
+    ]
     assert [(t.name, t.xaxis, list(t.y), t.showlegend) for t in figure.data] == expected
     assert all(t.line.color == colours[t.name] and list(t.x) == x for t in figure.data)
     assert [t.line.dash for t in figure.data] == ["solid", "dash", "solid"]
@@ -42,13 +53,18 @@ def test_beside_gives_a_name_one_colour_and_one_legend_entry():
 def descents():
     """{setting: {head: (S, 2, B, N) angles}}"""
     rng = np.random.default_rng(2)
-    return {name: {head: rng.uniform(-np.pi, np.pi, (3, 2, 2, 4)) for head in ("content", "identity")} for name in ("p", "q")}
+    return {
+        name: {head: rng.uniform(-np.pi, np.pi, (3, 2, 2, 4)) for head in ("content", "identity")}
+        for name in ("p", "q")
+    }
 
 
 def test_directions_show_every_recorded_step_by_angle_alone(descents):
     figure = confusionplots.directions(descents, steps=[0, 10, 20])
     assert [frame.name for frame in figure.frames] == ["0", "10", "20"]
-    panels = [descents[name][head] for head in ("content", "identity") for name in ("p", "q")]  # row by row
+    panels = [
+        descents[name][head] for head in ("content", "identity") for name in ("p", "q")
+    ]  # row by row
     for k, frame in enumerate(figure.frames):
         assert list(frame.traces) == [0, 1, 2, 3]
         for trace, angles in zip(frame.data, panels, strict=True):
@@ -66,7 +82,10 @@ def test_directions_show_every_recorded_step_by_angle_alone(descents):
 def test_directions_colour_the_track_and_number_the_window(descents):
     trace = confusionplots.directions(descents, steps=[0, 10, 20]).data[0]
     assert list(trace.text) == ["1", "2", "3", "4"] * 4
-    colours, symbols = np.reshape(trace.marker.color, (2, 2, 4)), np.reshape(trace.marker.symbol, (2, 8))
+    colours, symbols = (
+        np.reshape(trace.marker.color, (2, 2, 4)),
+        np.reshape(trace.marker.symbol, (2, 8)),
+    )
     assert (colours == colours[:, :, :1]).all()  # one colour a track, in both streams
     assert (colours[0] == colours[1]).all()
     assert colours[0, 0, 0] != colours[0, 1, 0]
@@ -82,13 +101,22 @@ def test_row_under_scale_agrees_with_the_losses_of_the_package():
         (changes, layout) = step.args
         logits = float(w) * cosines
         np.testing.assert_allclose(changes["y"][0], logits.softmax(dim=-1), atol=1e-4)
-        rows = torch.stack([logits.roll(k - 1) for k in range(4)])  # (K, K): the match of row k in column k
+        rows = torch.stack(
+            [logits.roll(k - 1) for k in range(4)]
+        )  # (K, K): the match of row k in column k
         matching, confusion = matching_loss(rows), confusion_loss(rows) - np.log(4)
         text = f"w = {w:g}: matching loss {matching:.2f}, confusion loss − log K = {confusion:.2f}"
         assert layout["title.text"] == text
-    assert list(figure.data[0].y) == list(figure.layout.sliders[0].steps[1].args[0]["y"][0])  # at rest: w = 3
+    assert list(figure.data[0].y) == list(
+        figure.layout.sliders[0].steps[1].args[0]["y"][0]
+    )  # at rest: w = 3
     colours = figure.data[0].marker.color
-    assert [colour != colours[0] for colour in colours] == [False, True, False, False]  # only the match stands out
+    assert [colour != colours[0] for colour in colours] == [
+        False,
+        True,
+        False,
+        False,
+    ]  # only the match stands out
     assert figure.layout.shapes[0].y0 == 1 / 4
 
 
@@ -103,7 +131,9 @@ def test_losses_under_show_each_run_as_multiples_of_chance():
         changes, layout = step.args
         assert layout["title.text"] == titles[lam]
         for trace, y, (key, level) in zip(figure.data, changes["y"], chance.items(), strict=True):
-            by_hand = [run[key][x - 10 : x].mean() / level for x in trace.x]  # the ten steps up to x
+            by_hand = [
+                run[key][x - 10 : x].mean() / level for x in trace.x
+            ]  # the ten steps up to x
             np.testing.assert_allclose(y, by_hand, atol=1e-3)
     for trace, y in zip(figure.data, figure.layout.sliders[0].steps[1].args[0]["y"], strict=True):
         assert list(trace.y) == list(y)  # at rest: the active run
@@ -116,11 +146,15 @@ def test_figures_are_plain_lists_that_any_plotly_reads(descents):
     runs = {0.0: {key: np.ones(20) for key in chance}}
     figures = (
         confusionplots.tables({"a": np.eye(3)}, title=""),
-        confusionplots.beside({"a": {"b": np.ones(3)}}, range(3), x_name="", y_names=[""], colours={"b": "#000"}),
+        confusionplots.beside(
+            {"a": {"b": np.ones(3)}}, range(3), x_name="", y_names=[""], colours={"b": "#000"}
+        ),
         confusionplots.directions(descents, steps=[0, 1, 2]),
         confusionplots.row_under_scale([0.1, 0.2], 0, ws=[1], w=1),
         confusionplots.losses_under(runs, {0.0: ""}, every=1, chance=chance),
     )
     for figure in figures:
         assert isinstance(figure, go.Figure)
-        assert "bdata" not in json.dumps(figure.to_plotly_json(), default=lambda x: x.to_plotly_json())
+        assert "bdata" not in json.dumps(
+            figure.to_plotly_json(), default=lambda x: x.to_plotly_json()
+        )

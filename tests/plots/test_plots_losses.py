@@ -26,7 +26,9 @@ def test_content_pairs_join_the_anchor_with_its_own_track_only():
         t = int(label) - 1
         others, match, anchor = zip(changes["x"], changes["y"], strict=True)
         assert list(traces) == [0, 1, 2]
-        assert {(a[0], b[0]) for a, b in ends(*others)} == {(t, tau) for tau in range(N) if tau != t}
+        assert {(a[0], b[0]) for a, b in ends(*others)} == {
+            (t, tau) for tau in range(N) if tau != t
+        }
         assert ends(*match) == [((t, 1), (t, 0))]
         assert anchor[0] == [t]
 
@@ -42,7 +44,9 @@ def test_identity_pairs_join_the_picked_face_with_every_mean():
         ((start, end),) = ends(*match)
         assert (start[0], end[0]) == (i * (N + 1) + pick[i], means[i])
         assert {a[0] for a, _ in ends(*others)} == {start[0]}
-    assert [o == 1.0 for o in figure.data[3].marker.opacity] == [t == pick[i] for i in range(3) for t in range(N)]
+    assert [o == 1.0 for o in figure.data[3].marker.opacity] == [
+        t == pick[i] for i in range(3) for t in range(N)
+    ]
 
 
 def test_worked_example_prints_weights_shares_and_costs():
@@ -50,7 +54,11 @@ def test_worked_example_prints_weights_shares_and_costs():
     figure = lossplots.worked_example(np.log(weights), rows="t", columns="tau")
     one, two, three = ([list(row) for row in trace.text] for trace in figure.data)
     assert one[0] == ["4", "1", "1"]
-    assert two == [["0.667", "0.167", "0.167"], ["0.250", "0.500", "0.250"], ["0.400", "0.400", "0.200"]]
+    assert two == [
+        ["0.667", "0.167", "0.167"],
+        ["0.250", "0.500", "0.250"],
+        ["0.400", "0.400", "0.200"],
+    ]
     assert three == [["0.405", "", ""], ["", "0.693", ""], ["", "", "1.609"]]
     assert "0.903" in figure.layout.title.text
 
@@ -68,12 +76,20 @@ def test_moving_points_show_each_recorded_step(walk):
     face, audio, loss, p, picks, steps = walk
     names = {"steps": steps, "chance": 0.7, "title": "", "rows": "i", "columns": "j"}
     figure = lossplots.moving_points(face, audio, loss, p, picks=picks, **names)
-    assert [frame.name for frame in figure.frames] == [step.args[0][0] for step in figure.layout.sliders[0].steps]
+    assert [frame.name for frame in figure.frames] == [
+        step.args[0][0] for step in figure.layout.sliders[0].steps
+    ]
     for s, frame in enumerate(figure.frames):
         lines, faces, sounds, stars, table, now = frame.data
-        np.testing.assert_allclose(np.stack([faces.x, faces.y], -1), face[s].reshape(-1, 2), atol=6e-4)
-        np.testing.assert_allclose(np.stack([sounds.x, sounds.y], -1), audio[s].reshape(-1, 2), atol=6e-4)
-        np.testing.assert_allclose(np.stack([stars.x, stars.y], -1), audio[s].mean(axis=1), atol=6e-4)
+        np.testing.assert_allclose(
+            np.stack([faces.x, faces.y], -1), face[s].reshape(-1, 2), atol=6e-4
+        )
+        np.testing.assert_allclose(
+            np.stack([sounds.x, sounds.y], -1), audio[s].reshape(-1, 2), atol=6e-4
+        )
+        np.testing.assert_allclose(
+            np.stack([stars.x, stars.y], -1), audio[s].mean(axis=1), atol=6e-4
+        )
         np.testing.assert_allclose(table.z, p[s], atol=6e-4)
         assert (now.x[0], pytest.approx(now.y[0], abs=1e-4)) == (steps[s], loss[s])
         for i, (start, end) in enumerate(ends(lines.x, lines.y)):
@@ -91,7 +107,9 @@ def test_moving_points_show_each_recorded_step(walk):
 
 def test_every_point_stays_inside_the_plane_that_is_drawn(walk):
     face, audio, loss, p, _, steps = walk
-    figure = lossplots.moving_points(face, audio, loss, p, steps=steps, chance=0.7, title="", rows="i", columns="j")
+    figure = lossplots.moving_points(
+        face, audio, loss, p, steps=steps, chance=0.7, title="", rows="i", columns="j"
+    )
     for axis, k in ((figure.layout.xaxis, 0), (figure.layout.yaxis, 1)):
         points = np.concatenate([face[..., k].ravel(), audio[..., k].ravel()])
         assert axis.range[0] < points.min()
@@ -108,7 +126,10 @@ def test_softmax_row_moves_bars_with_w_and_their_foot_with_b():
         np.testing.assert_allclose(bars, w * np.array(cosines), atol=1e-4)
         np.testing.assert_allclose(p, want, atol=1e-4)
     for b, (_, changes, traces) in zip(bs, states(figure, 1), strict=True):
-        assert (changes, list(traces)) == ({"base": [float(b)]}, [0])  # the softmax, trace 1, is left alone
+        assert (changes, list(traces)) == (
+            {"base": [float(b)]},
+            [0],
+        )  # the softmax, trace 1, is left alone
     np.testing.assert_allclose(figure.data[1].y, changes_at(figure, "10"), atol=1e-4)
 
 
@@ -134,11 +155,19 @@ def test_arrows_point_to_the_picked_face_and_the_mean_sound():
 
 
 def test_table_and_lines_hold_their_arrays():
-    figure = lossplots.table([[1.0, -2.0], [0.5, 0.0]], title="", rows="t", columns="tau", signed=True)
+    figure = lossplots.table(
+        [[1.0, -2.0], [0.5, 0.0]], title="", rows="t", columns="tau", signed=True
+    )
     assert [list(row) for row in figure.data[0].z] == [[1.0, -2.0], [0.5, 0.0]]
     assert figure.data[0].zmin == -figure.data[0].zmax  # white is zero
     curves = lossplots.lines(
-        [1, 2, 4], {"a": [3.0, 2, 1], "b": [1.0, 1, 1]}, title="", x_name="x", y_name="y", level=2.0, log_x=True
+        [1, 2, 4],
+        {"a": [3.0, 2, 1], "b": [1.0, 1, 1]},
+        title="",
+        x_name="x",
+        y_name="y",
+        level=2.0,
+        log_x=True,
     )
     assert [list(trace.y) for trace in curves.data] == [[3, 2, 1], [1, 1, 1]]
     assert curves.layout.shapes[0].y0 == 2.0
@@ -151,11 +180,24 @@ def test_figures_are_plain_lists_that_any_plotly_reads(walk):
         lossplots.content_pairs(6),
         lossplots.identity_pairs([0, 1], 2),
         lossplots.worked_example(np.zeros((3, 3)), rows="", columns=""),
-        lossplots.moving_points(face, audio, loss, p, steps=steps, chance=1.0, title="", rows="", columns="", picks=picks),
+        lossplots.moving_points(
+            face,
+            audio,
+            loss,
+            p,
+            steps=steps,
+            chance=1.0,
+            title="",
+            rows="",
+            columns="",
+            picks=picks,
+        ),
         lossplots.softmax_row([0.1, 0.2], 0, ws=[10], bs=[-5]),
         lossplots.table(np.eye(4), title="", rows="", columns="", digits=None),
         lossplots.arrows(face[0], audio[0], picks[0], title=""),
     )
     for figure in figures:
         assert isinstance(figure, go.Figure)
-        assert "bdata" not in json.dumps(figure.to_plotly_json(), default=lambda x: x.to_plotly_json())
+        assert "bdata" not in json.dumps(
+            figure.to_plotly_json(), default=lambda x: x.to_plotly_json()
+        )

@@ -47,8 +47,14 @@ def test_threshold_figure_tells_the_rates_of_each_position(trials):
     for k in (0, 17, 60):
         moved, layout, traces = steps[k].args
         miss = sum(s <= places[k] for s, t in zip(scores, target, strict=True) if t) / target.sum()
-        alarm = sum(s > places[k] for s, t in zip(scores, target, strict=True) if not t) / (~target).sum()
-        assert f"{100 * miss:.1f} % of the targets missed, {100 * alarm:.1f} % false alarms" in layout["title.text"]
+        alarm = (
+            sum(s > places[k] for s, t in zip(scores, target, strict=True) if not t)
+            / (~target).sum()
+        )
+        assert (
+            f"{100 * miss:.1f} % of the targets missed, {100 * alarm:.1f} % false alarms"
+            in layout["title.text"]
+        )
         assert list(traces) == [2, 4]
         assert moved["x"][0] == pytest.approx([places[k]] * 2, abs=1e-4)
         assert moved["x"][1] == pytest.approx(figures.probit([alarm]), abs=1e-3)
@@ -67,7 +73,15 @@ def test_det_figure_marks_the_eer_on_the_diagonal(trials):
     assert f"one: EER {100 * equal_error_rate(scores, target):.1f} %" in names
     dots = [trace for trace in figure.data if trace.mode == "markers"]
     for dot, sign in zip(dots, (1, -1), strict=True):
-        assert dot.x == dot.y == (pytest.approx(figures.probit([equal_error_rate(sign * scores, target)])[0], abs=1e-3),)
+        assert (
+            dot.x
+            == dot.y
+            == (
+                pytest.approx(
+                    figures.probit([equal_error_rate(sign * scores, target)])[0], abs=1e-3
+                ),
+            )
+        )
     curve = figure.data[names.index(next(name for name in names if name.startswith("one")))]
     assert (np.diff(curve.x) <= 0).all()
     assert (np.diff(curve.y) >= 0).all()
@@ -83,7 +97,9 @@ def test_thin_keeps_the_ends_and_leaves_no_gap():
 
 
 def test_intervals_are_drawn_in_percent():
-    figure = figures.intervals({"a": {"x": (0.2, 0.15, 0.3), "y": (0.4, 0.4, 0.5)}, "b": {"x": (0.1, 0.0, 0.2)}}, title="")
+    figure = figures.intervals(
+        {"a": {"x": (0.2, 0.15, 0.3), "y": (0.4, 0.4, 0.5)}, "b": {"x": (0.1, 0.0, 0.2)}}, title=""
+    )
     first = figure.data[0]
     assert list(first.x) == [20, 40]
     assert list(first.error_x.array) == pytest.approx([10, 10])
@@ -111,7 +127,9 @@ def test_figures_are_plain_lists_that_any_plotly_reads(trials):
         figures.costs(*trials, title=""),
     ):
         assert isinstance(figure, go.Figure)
-        assert "bdata" not in json.dumps(figure.to_plotly_json(), default=lambda x: x.to_plotly_json())
+        assert "bdata" not in json.dumps(
+            figure.to_plotly_json(), default=lambda x: x.to_plotly_json()
+        )
 
 
 @pytest.mark.parametrize(("low", "high", "digits"), [(-1, 1, 2), (0.5, 0.9, 3), (0.994, 0.9999, 5)])

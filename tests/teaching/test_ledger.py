@@ -27,7 +27,9 @@ def test_every_formula_equals_its_loops(entries):
         assert e.verdict == "equal", e
         assert 0 <= e.value_error <= book.VALUE_TOLERANCE, e
         assert 0 <= e.gradient_error <= book.GRADIENT_TOLERANCE, e
-        assert e.gradient_error > 0, e  # two ways of computing never agree to the last bit everywhere: they are two ways
+        assert e.gradient_error > 0, (
+            e
+        )  # two ways of computing never agree to the last bit everywhere: they are two ways
 
 
 def wrong(**functions):
@@ -37,21 +39,45 @@ def wrong(**functions):
 
 WRONG = {
     "sign": ("content", {"matching_loss": lambda logits: -losses.matching_loss(logits)}),
-    "sum instead of mean": ("identity", {"matching_loss": lambda z: losses.matching_loss(z) * z.shape[-1]}),
-    "no mean at all": ("content", {"matching_loss": lambda z: -z.log_softmax(-1).diagonal(dim1=-2, dim2=-1)}),
+    "sum instead of mean": (
+        "identity",
+        {"matching_loss": lambda z: losses.matching_loss(z) * z.shape[-1]},
+    ),
+    "no mean at all": (
+        "content",
+        {"matching_loss": lambda z: -z.log_softmax(-1).diagonal(dim1=-2, dim2=-1)},
+    ),
     "columns instead of rows": ("content", {"matching_loss": lambda z: losses.matching_loss(z.mT)}),
     "match instead of uniform": ("confusion_cs", {"confusion_loss": losses.matching_loss}),
     "entropy instead of cross-entropy": (
         "confusion_sc",
         {"confusion_loss": lambda z: -(z.softmax(-1) * z.log_softmax(-1)).mean()},
     ),
-    "right value, no gradient": ("confusion_sc", {"confusion_loss": lambda z: losses.confusion_loss(z).detach()}),
-    "right value, half the gradient": ("content", {"matching_loss": lambda z: losses.matching_loss((z + z.detach()) / 2)}),
+    "right value, no gradient": (
+        "confusion_sc",
+        {"confusion_loss": lambda z: losses.confusion_loss(z).detach()},
+    ),
+    "right value, half the gradient": (
+        "content",
+        {"matching_loss": lambda z: losses.matching_loss((z + z.detach()) / 2)},
+    ),
     "audio as the anchor": ("content_logits", {"content_logits": lambda v, a, sim: sim(a, v)}),
-    "picked audio": ("identity_logits", {"identity_logits": lambda v, a, sim, r: sim(v[torch.arange(len(v)), r], a[:, 0])}),
-    "squared distance": ("inverse_distance", {"inverse_distance": lambda x, y, eps: losses.inverse_distance(x, y, eps) ** 2}),
-    "no floor": ("inverse_distance", {"inverse_distance": lambda x, y, eps: losses.inverse_distance(x, y, 1e-9)}),
-    "no b": ("scaled_cosine", {"scaled_cosine": lambda x, y, w, b: losses.scaled_cosine(x, y, w, 0 * b)}),
+    "picked audio": (
+        "identity_logits",
+        {"identity_logits": lambda v, a, sim, r: sim(v[torch.arange(len(v)), r], a[:, 0])},
+    ),
+    "squared distance": (
+        "inverse_distance",
+        {"inverse_distance": lambda x, y, eps: losses.inverse_distance(x, y, eps) ** 2},
+    ),
+    "no floor": (
+        "inverse_distance",
+        {"inverse_distance": lambda x, y, eps: losses.inverse_distance(x, y, 1e-9)},
+    ),
+    "no b": (
+        "scaled_cosine",
+        {"scaled_cosine": lambda x, y, w, b: losses.scaled_cosine(x, y, w, 0 * b)},
+    ),
     "a nan": ("content", {"matching_loss": lambda z: losses.matching_loss(z) * math.nan}),
 }
 
@@ -67,7 +93,9 @@ class Forgetful(losses.DisentangledLoss):
     """A scale that the confusion terms should train or not, got wrong in each variant."""
 
     def _confuse(self, similarity):
-        return {"detached": similarity, "trained": losses.frozen(similarity), "fixed": self._fixed}[self.confusion_scale]
+        return {"detached": similarity, "trained": losses.frozen(similarity), "fixed": self._fixed}[
+            self.confusion_scale
+        ]
 
 
 def test_a_wrong_gradient_of_the_scale_alone_is_seen_in_the_total():
@@ -85,7 +113,9 @@ def test_cases_cover_both_similarities_all_scales_and_unequal_sizes():
     assert any(B != N for B, N, _ in shapes)
     assert any(B == 1 for B, _, _ in shapes)
     assert any(N == 1 for _, N, _ in shapes)
-    np.testing.assert_array_equal(book.draw_case(3, 4).face["identity"], book.draw_case(3, 4).face["identity"])
+    np.testing.assert_array_equal(
+        book.draw_case(3, 4).face["identity"], book.draw_case(3, 4).face["identity"]
+    )
 
 
 def test_error_is_relative_above_one_absolute_below_and_infinite_for_another_shape():

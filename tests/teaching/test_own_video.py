@@ -14,9 +14,9 @@ from dsel.utils.errors import BadInput
 
 def uploads(name, content):
     """What FileUpload.value is after one upload, in ipywidgets 8 and 7."""
-    return ({"name": name, "type": "video/mp4", "size": len(content), "content": memoryview(content)},), {
-        name: {"metadata": {"name": name, "type": "video/mp4"}, "content": content}
-    }
+    return (
+        {"name": name, "type": "video/mp4", "size": len(content), "content": memoryview(content)},
+    ), {name: {"metadata": {"name": name, "type": "video/mp4"}, "content": content}}
 
 
 @pytest.mark.parametrize("version", [0, 1], ids=["ipywidgets 8", "ipywidgets 7"])
@@ -44,7 +44,10 @@ def test_an_upload_stays_in_its_folder(name, tmp_path):
 
 def test_the_widget_itself_gives_one_of_the_two_formats(tmp_path):
     widgets = pytest.importorskip("ipywidgets")
-    assert yourvideo.received(widgets.FileUpload(accept="video/*", multiple=False).value, tmp_path) is None
+    assert (
+        yourvideo.received(widgets.FileUpload(accept="video/*", multiple=False).value, tmp_path)
+        is None
+    )
 
 
 @pytest.mark.parametrize("late", [-3, 0, 5])
@@ -54,15 +57,25 @@ def test_a_phone_video_has_another_rate_and_its_sound_so_late(late, tmp_path):
     frames[20:23] = 250
     waveform = np.zeros(50 * 640, np.float32)
     waveform[20 * 640 + 100 : 20 * 640 + 164] = 0.9
-    path = yourvideo.phone_video(tmp_path / "p.mp4", [(frames, waveform), (frames, waveform)], late=late)
+    path = yourvideo.phone_video(
+        tmp_path / "p.mp4", [(frames, waveform), (frames, waveform)], late=late
+    )
     with av.open(str(path)) as film:
         video, audio = film.streams.video[0], film.streams.audio[0]
-        assert (video.average_rate, video.width, video.height, audio.sample_rate, audio.channels) == (30, 360, 288, 44_100, 2)
+        assert (
+            video.average_rate,
+            video.width,
+            video.height,
+            audio.sample_rate,
+            audio.channels,
+        ) == (30, 360, 288, 44_100, 2)
         light = [(f.time, f.to_ndarray(format="gray")[144, 180]) for f in film.decode(video=0)]
     flashes = [b[0] for a, b in pairwise(light) if b[1] > 150 >= a[1]]
     sound = decode_sound(path, tmp_path / "s.f32")
     heard = sound.read(0, 64_000)
-    clicks = [np.abs(heard[k * 32_000 : (k + 1) * 32_000]).argmax() / 16_000 + 2 * k for k in range(2)]
+    clicks = [
+        np.abs(heard[k * 32_000 : (k + 1) * 32_000]).argmax() / 16_000 + 2 * k for k in range(2)
+    ]
     for flash, click in zip(flashes, clicks, strict=True):
         assert flash == pytest.approx(click - late / 25, abs=0.042)
 
@@ -70,12 +83,17 @@ def test_a_phone_video_has_another_rate_and_its_sound_so_late(late, tmp_path):
 def some_embeddings(rng):
     """Three speakers of two tracks of four windows; every vector is drawn."""
     tracks = [SimpleNamespace(speaker=f"p{k // 2}", id=f"t{k}") for k in range(6)]
-    vectors = {s: {h: rng.normal(size=(24, 5)) for h in ("content", "identity")} for s in ("face", "audio")}
+    vectors = {
+        s: {h: rng.normal(size=(24, 5)) for h in ("content", "identity")} for s in ("face", "audio")
+    }
     return Embeddings(tracks, np.repeat(np.arange(6), 4), np.tile(np.arange(4), 6), vectors)
 
 
 def cosine(a, b):
-    return sum(x * y for x, y in zip(a, b, strict=True)) / (sum(x * x for x in a) * sum(y * y for y in b)) ** 0.5
+    return (
+        sum(x * y for x, y in zip(a, b, strict=True))
+        / (sum(x * x for x in a) * sum(y * y for y in b)) ** 0.5
+    )
 
 
 def test_nearest_speakers_are_those_of_the_largest_cosine():
@@ -84,7 +102,11 @@ def test_nearest_speakers_are_those_of_the_largest_cosine():
     found = yourvideo.nearest_speakers(query, e)
     for name, value, track in found:
         tracks = [e.of(k, "audio", "identity").mean(0) for k in range(6)]
-        own = [m / np.sqrt((m * m).sum()) for m, t in zip(tracks, e.tracks, strict=True) if t.speaker == name]
+        own = [
+            m / np.sqrt((m * m).sum())
+            for m, t in zip(tracks, e.tracks, strict=True)
+            if t.speaker == name
+        ]
         assert value == pytest.approx(cosine(query, sum(own)))
         assert e.tracks[track].speaker == name
     assert [v for _, v, _ in found] == sorted((v for _, v, _ in found), reverse=True)
@@ -111,4 +133,6 @@ def test_a_montage_plays_everything_equally_loud():
     first, second = whole[:3200], whole[3200 + gap :]
     assert np.abs(whole[3200 : 3200 + gap]).max() == 0
     assert np.std(first) == pytest.approx(np.std(second), rel=0.1)
-    assert np.abs(yourvideo.montage([np.zeros(3200, np.float32)])).max() == 0  # silence stays silence
+    assert (
+        np.abs(yourvideo.montage([np.zeros(3200, np.float32)])).max() == 0
+    )  # silence stays silence

@@ -32,7 +32,9 @@ def test_a_moment_lies_about_its_time_and_within_the_track():
 
 def test_the_film_shows_and_sounds_each_moment_in_its_place(tmp_path):
     shades, pitches = (40, 200, 120), (300, 900, 2000)
-    moments = [talking.moment(*track(*one), 0.6, COUNT) for one in zip(shades, pitches, strict=True)]
+    moments = [
+        talking.moment(*track(*one), 0.6, COUNT) for one in zip(shades, pitches, strict=True)
+    ]
     source = talking.film(moments)
     path = tmp_path / "film.mp4"
     path.write_bytes(base64.b64decode(source.removeprefix("data:video/mp4;base64,")))
@@ -49,7 +51,11 @@ def test_the_script_knows_every_point_and_nothing_breaks_out_of_it():
     texts = ["te0, “a b”, 0.5 s", "te1, </script>", 'te2, "quoted"']
     html = talking.talk("data:video/mp4;base64,AAAA", texts, [0, 1, 1], COUNT).data
     assert html.count("</script>") == 1
-    places = json.loads(re.search(r"const places = (\{.*?\}), seconds = ([\d.]+);", html, re.S)[1].replace("<\\/", "</"))
+    places = json.loads(
+        re.search(r"const places = (\{.*?\}), seconds = ([\d.]+);", html, re.S)[1].replace(
+            "<\\/", "</"
+        )
+    )
     assert places == dict(zip(texts, [0, 1, 1], strict=True))
     assert f"seconds = {COUNT / FPS}" in html
     assert not re.search(r"(?:src|href)=[\"']?https?:", html)

@@ -20,9 +20,14 @@ def test_content_has_unit_variance_and_its_words_in_common():
 def test_the_noises_of_the_two_sensors_are_independent():
     """Nothing but the factors may tell which face belongs to which sound."""
     g = generator()
-    nobody, nothing = torch.zeros(2000, factors.FACTOR), torch.zeros(2000, factors.N, factors.FACTOR)
+    nobody, nothing = (
+        torch.zeros(2000, factors.FACTOR),
+        torch.zeros(2000, factors.N, factors.FACTOR),
+    )
     face, audio = (factors.sense(nobody, nothing, stream, g) for stream in factors.STREAMS)
-    together = torch.corrcoef(torch.cat([face[:, 0].T, audio[:, 0].T]))[: factors.SENSOR, factors.SENSOR :]
+    together = torch.corrcoef(torch.cat([face[:, 0].T, audio[:, 0].T]))[
+        : factors.SENSOR, factors.SENSOR :
+    ]
     assert together.abs().max() < 5 / 2000**0.5
 
 
@@ -30,7 +35,9 @@ def test_readable_is_100_for_a_copy_0_for_noise_and_for_a_constant():
     g = generator()
     y = torch.randn(400, factors.N, 8, generator=g)
     noise = torch.randn(400, factors.N, 16, generator=g)
-    assert factors.readable(torch.cat([noise, 3 * y @ torch.randn(8, 8, generator=g)], dim=-1), y) > 99
+    assert (
+        factors.readable(torch.cat([noise, 3 * y @ torch.randn(8, 8, generator=g)], dim=-1), y) > 99
+    )
     assert -5 < factors.readable(noise, y) < 2
     assert factors.readable(torch.ones(400, factors.N, 16), y) == pytest.approx(0.0, abs=1.0)
 

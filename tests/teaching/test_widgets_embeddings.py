@@ -16,18 +16,30 @@ def cosine(x, y):
 def explorer():
     rng = np.random.default_rng(0)
     planes, vectors = (
-        {head: {m: rng.normal(size=(24, n)) for m in ("random", "trained")} for head in ("identity", "trunk")} for n in (2, 6)
+        {
+            head: {m: rng.normal(size=(24, n)) for m in ("random", "trained")}
+            for head in ("identity", "trunk")
+        }
+        for n in (2, 6)
     )
     labels = {"speaker": np.repeat(["a", "b", "c"], 8), "pitch": rng.uniform(100, 200, 24)}
     return EmbeddingExplorer(
-        planes, vectors, labels, [f"point {k}" for k in range(24)], np.arange(24) // 2, clip=lambda k: f"clip of {k}"
+        planes,
+        vectors,
+        labels,
+        [f"point {k}" for k in range(24)],
+        np.arange(24) // 2,
+        clip=lambda k: f"clip of {k}",
     )
 
 
 def points_of(figure):
     """(x, y, text) of all points of a figure that have a text."""
     return {
-        text: (x, y) for trace in figure.data if trace.text for x, y, text in zip(trace.x, trace.y, trace.text, strict=True)
+        text: (x, y)
+        for trace in figure.data
+        if trace.text
+        for x, y, text in zip(trace.x, trace.y, trace.text, strict=True)
     }
 
 
@@ -39,7 +51,9 @@ def test_the_map_is_that_of_head_and_moment(explorer):
             shown = points_of(explorer.figure())
             assert len(shown) == 24
             for k in range(24):
-                np.testing.assert_allclose(shown[f"point {k}"], explorer.planes[head][moment][k], atol=1e-3)
+                np.testing.assert_allclose(
+                    shown[f"point {k}"], explorer.planes[head][moment][k], atol=1e-3
+                )
             assert head in explorer.figure().layout.title.text
             assert moment in explorer.figure().layout.title.text
 
@@ -54,7 +68,9 @@ def test_neighbours_are_of_the_embedding_and_of_other_tracks(explorer):
     plane = explorer.planes["identity"]["trained"]
     ends = [(rays.x[3 * n + 1], rays.y[3 * n + 1]) for n in range(explorer.NEAR)]
     np.testing.assert_allclose(ends, plane[expected], atol=1e-3)
-    assert {(rays.x[3 * n], rays.y[3 * n]) for n in range(explorer.NEAR)} == {tuple(np.round(plane[5], 3).tolist())}
+    assert {(rays.x[3 * n], rays.y[3 * n]) for n in range(explorer.NEAR)} == {
+        tuple(np.round(plane[5], 3).tolist())
+    }
 
 
 def test_colours_by_class_and_by_number(explorer):
@@ -83,26 +99,40 @@ def retrieval():
     person, content = rng.normal(size=(6, 5)), rng.normal(size=(24, 5))
     hover = np.array([f"window {w}" for w in range(24)])
     speaker, sound = np.repeat(["ann", "bob", "cy"], 2), np.tile(["stop", "vowel"], 12)
-    return RetrievalExplorer(person, content, track, hover, speaker, sound, clips=lambda windows: tuple(windows), count=4)
+    return RetrievalExplorer(
+        person, content, track, hover, speaker, sound, clips=lambda windows: tuple(windows), count=4
+    )
 
 
 def test_both_answers_by_loops(retrieval):
     for query in (0, 9, 23):
         retrieval.set_query(query)
         mine = query // 4
-        who = sorted((k for k in range(6) if k != mine), key=lambda k: -cosine(retrieval.person[k], retrieval.person[mine]))[:4]
+        who = sorted(
+            (k for k in range(6) if k != mine),
+            key=lambda k: -cosine(retrieval.person[k], retrieval.person[mine]),
+        )[:4]
         found, scores = retrieval.who()
         assert [w // 4 for w in found] == who
-        np.testing.assert_allclose(scores, [cosine(retrieval.person[k], retrieval.person[mine]) for k in who])
+        np.testing.assert_allclose(
+            scores, [cosine(retrieval.person[k], retrieval.person[mine]) for k in who]
+        )
         best = [
-            max(range(4 * k, 4 * k + 4), key=lambda w: cosine(retrieval.content[w], retrieval.content[query]))
+            max(
+                range(4 * k, 4 * k + 4),
+                key=lambda w: cosine(retrieval.content[w], retrieval.content[query]),
+            )
             for k in range(6)
             if k != mine
         ]
         found, scores = retrieval.what()
-        expected = sorted(best, key=lambda w: -cosine(retrieval.content[w], retrieval.content[query]))[:4]
+        expected = sorted(
+            best, key=lambda w: -cosine(retrieval.content[w], retrieval.content[query])
+        )[:4]
         assert found.tolist() == expected
-        np.testing.assert_allclose(scores, [cosine(retrieval.content[w], retrieval.content[query]) for w in expected])
+        np.testing.assert_allclose(
+            scores, [cosine(retrieval.content[w], retrieval.content[query]) for w in expected]
+        )
 
 
 def test_right_answers_are_marked_right(retrieval):
@@ -114,7 +144,9 @@ def test_right_answers_are_marked_right(retrieval):
         (what, [retrieval.sound[w] == retrieval.sound[9] for w in retrieval.what()[0]]),
     ):
         assert [text.startswith("✓") for text in bars.text] == right
-        assert len({colour for colour, yes in zip(bars.marker.color, right, strict=True) if yes}) <= 1
+        assert (
+            len({colour for colour, yes in zip(bars.marker.color, right, strict=True) if yes}) <= 1
+        )
     assert "window 9" in figure.layout.title.text
 
 

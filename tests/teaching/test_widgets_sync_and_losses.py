@@ -23,7 +23,12 @@ def clip_of(seed):
     """Mouths, opening, log-mel, losses with their minimum in step."""
     rng = np.random.default_rng(seed)
     losses = 3 - 2 * np.exp(-(np.arange(-REACH, REACH + 1.0) ** 2) / 4)
-    return rng.integers(0, 255, (T, 12, 12, 3), np.uint8), rng.uniform(0, 0.7, T), rng.normal(size=(8, 4 * T)), losses
+    return (
+        rng.integers(0, 255, (T, 12, 12, 3), np.uint8),
+        rng.uniform(0, 0.7, T),
+        rng.normal(size=(8, 4 * T)),
+        losses,
+    )
 
 
 WAVEFORM = np.random.default_rng(9).uniform(-1, 1, 640 * T).astype(np.float32)
@@ -32,7 +37,9 @@ WAVEFORM = np.random.default_rng(9).uniform(-1, 1, 640 * T).astype(np.float32)
 @pytest.fixture
 def sync():
     clips = {f"stranger {k}": clip_of(k) for k in range(4)}
-    return SyncExplorer(clips, chance=math.log(16), clip=lambda name, k: (name, shift_sound(WAVEFORM, k)), seed=1)
+    return SyncExplorer(
+        clips, chance=math.log(16), clip=lambda name, k: (name, shift_sound(WAVEFORM, k)), seed=1
+    )
 
 
 def test_every_clip_comes_with_an_offset_worth_finding_and_within_reach(sync):
@@ -56,18 +63,27 @@ def test_the_sound_that_is_heard_moves_by_exactly_640_samples_a_frame(sync, disp
                 expected[s] = WAVEFORM[s - 640 * (planted + k)]
         assert name == "stranger 0"
         np.testing.assert_array_equal(heard, expected)
-    np.testing.assert_array_equal(heard, WAVEFORM)  # pushed back by what was planted: the clip itself
+    np.testing.assert_array_equal(
+        heard, WAVEFORM
+    )  # pushed back by what was planted: the clip itself
     assert sync.late() == 0
 
 
 def test_the_loudness_stands_where_the_sound_is_and_the_mouth_stays(sync):
-    mouth, loudness = (next(t for t in sync.figure().data if t.name == name) for name in ("mouth opening", "loudness"))
+    mouth, loudness = (
+        next(t for t in sync.figure().data if t.name == name)
+        for name in ("mouth opening", "loudness")
+    )
     first = T // 4  # the middle half of the clip is drawn
-    np.testing.assert_allclose(mouth.y, sync.clips["stranger 0"][1][first : first + T // 2], atol=1e-3)
+    np.testing.assert_allclose(
+        mouth.y, sync.clips["stranger 0"][1][first : first + T // 2], atol=1e-3
+    )
     for k in (0, 3, -9):
         sync.set_shift(k)
         moved = {trace.name: trace for trace in sync.figure().data}
-        assert moved["loudness"].x0 == pytest.approx(0.005 + 0.04 * (sync.planted["stranger 0"] + k - first))
+        assert moved["loudness"].x0 == pytest.approx(
+            0.005 + 0.04 * (sync.planted["stranger 0"] + k - first)
+        )
         assert moved["loudness"].y == loudness.y
         assert (moved["mouth opening"].x, moved["mouth opening"].y) == (mouth.x, mouth.y)
 
@@ -81,14 +97,23 @@ def test_nothing_gives_the_answer_away_until_it_is_uncovered(sync):
     assert not any(trace.xaxis == "x3" for trace in hidden.data)  # no curve of the network
     sync.set_answer("shown")
     curve, dot = (trace for trace in sync.figure().data if trace.xaxis == "x3")
-    assert curve.x[int(np.argmin(curve.y))] == -planted  # the valley: push it back by what was planted
-    assert (dot.x, dot.y) == ((2,), (pytest.approx(sync.clips["stranger 0"][3][REACH + planted + 2], abs=1e-3),))
-    assert [s.x0 for s in sync.figure().layout.shapes if (s.xref, s.x0) == ("x3", s.x1)] == [-planted]
+    assert (
+        curve.x[int(np.argmin(curve.y))] == -planted
+    )  # the valley: push it back by what was planted
+    assert (dot.x, dot.y) == (
+        (2,),
+        (pytest.approx(sync.clips["stranger 0"][3][REACH + planted + 2], abs=1e-3),),
+    )
+    assert [s.x0 for s in sync.figure().layout.shapes if (s.xref, s.x0) == ("x3", s.x1)] == [
+        -planted
+    ]
     side = "late" if planted > 0 else "early"
     assert f"came {abs(planted)} frames ({40 * abs(planted)} ms) {side}" in title_of(sync)
     sync.set_shift(-planted)
     assert title_of(sync).endswith("it is in step")
-    sync.set_shift(15 if planted > 0 else -15)  # beyond what the network was asked: no dot, and none in a wrong place
+    sync.set_shift(
+        15 if planted > 0 else -15
+    )  # beyond what the network was asked: no dot, and none in a wrong place
     _, dot = (trace for trace in sync.figure().data if trace.xaxis == "x3")
     assert dot.x == ()
 
@@ -122,11 +147,18 @@ def by_reference(explorer) -> dict:
     face, audio = np.zeros((2, B, N, 2))
     for i in range(B):
         for t in range(N):
-            angle = math.radians(explorer.who * 360 * i / B + explorer.what * 360 * (t - (N - 1) / 2) / N)
+            angle = math.radians(
+                explorer.who * 360 * i / B + explorer.what * 360 * (t - (N - 1) / 2) / N
+            )
             off = angle + math.radians(explorer.noise * explorer._off[i, t].item())
-            face[i, t], audio[i, t] = (math.cos(angle), math.sin(angle)), (math.cos(off), math.sin(off))
+            face[i, t], audio[i, t] = (
+                (math.cos(angle), math.sin(angle)),
+                (math.cos(off), math.sin(off)),
+            )
     cosine = explorer.similarity == "scaled cosine"
-    similarity = reference.scaled_cosine(explorer.w, 0.0) if cosine else reference.inverse_distance()
+    similarity = (
+        reference.scaled_cosine(explorer.w, 0.0) if cosine else reference.inverse_distance()
+    )
     content = reference.content_logits(face, audio, similarity)
     identity = reference.identity_logits(face, audio, similarity, explorer.pick.numpy())
     return {
@@ -159,18 +191,28 @@ def test_the_figure_shows_the_task_of_the_term():
         shown = explorer.logits(term)[0] if K == 4 else explorer.logits(term)
         np.testing.assert_allclose(logits, shown, atol=1e-4)
         for row, shares in zip(shown.tolist(), p, strict=True):
-            assert shares == pytest.approx([math.exp(x) / sum(math.exp(y) for y in row) for x in row], abs=1e-4)
+            assert shares == pytest.approx(
+                [math.exp(x) / sum(math.exp(y) for y in row) for x in row], abs=1e-4
+            )
         frames = [s for s in figure.layout.shapes if s.type == "rect"]
-        assert sorted((s.x0 + 0.5, s.y0 + 0.5) for s in frames) == sorted([(k, k) for k in range(1, K + 1)] * 2)
+        assert sorted((s.x0 + 0.5, s.y0 + 0.5) for s in frames) == sorted(
+            [(k, k) for k in range(1, K + 1)] * 2
+        )
         (bars,) = (trace for trace in figure.data if trace.type == "bar")
         assert bars.y == pytest.approx(tuple(explorer.losses().values()), abs=1e-4)
-        strong = [name for name, opacity in zip(explorer.terms, bars.marker.opacity, strict=True) if opacity == 1]
+        strong = [
+            name
+            for name, opacity in zip(explorer.terms, bars.marker.opacity, strict=True)
+            if opacity == 1
+        ]
         assert strong == [term]
         dotted = [s.y0 for s in figure.layout.shapes if s.type == "line"]
         assert dotted == pytest.approx([math.log(4), math.log(3), math.log(3), math.log(4)])
         assert f"log {K} = {math.log(K):.3f}" in title_of(explorer)
         face = next(trace for trace in figure.data if trace.name == "face")
-        np.testing.assert_allclose(np.stack([face.x, face.y], -1), explorer.points()[0].reshape(-1, 2), atol=1e-3)
+        np.testing.assert_allclose(
+            np.stack([face.x, face.y], -1), explorer.points()[0].reshape(-1, 2), atol=1e-3
+        )
 
 
 def test_what_a_class_is_to_find():
@@ -191,7 +233,9 @@ def test_what_a_class_is_to_find():
     assert identity["confusion_sc"] == pytest.approx(math.log(N))
     assert identity["confusion_cs"] > 2 * chance["confusion_cs"]
     explorer.set_who(0.0)
-    assert explorer.losses() == pytest.approx(chance)  # all distances equal: log K, whatever the question
+    assert explorer.losses() == pytest.approx(
+        chance
+    )  # all distances equal: log K, whatever the question
     explorer.set_who(0.7), explorer.set_what(0.6), explorer.set_noise(30), explorer.set_w(0)
     assert explorer.losses() == pytest.approx(chance)  # and so with w = 0
 

@@ -24,7 +24,9 @@ def explorer():
     scores = rng.normal(size=300) + 2 * target
     names = np.array([f"s{k}" for k in range(8)])
     systems = {"good": scores, "turned": -scores}
-    return VerificationExplorer(systems, target, (a % 2) == (b % 2), names[a], names[b], pair=lambda k: f"clips of {k}")
+    return VerificationExplorer(
+        systems, target, (a % 2) == (b % 2), names[a], names[b], pair=lambda k: f"clips of {k}"
+    )
 
 
 def title_of(screen) -> str:
@@ -57,7 +59,8 @@ def test_worst_pairs_by_loops(explorer):
             explorer.set_error(error)
             scores = explorer.systems["good"]
             ranked = sorted(
-                (k for k in range(300) if keep[k] and explorer.target[k] == wanted), key=lambda k: -sign * scores[k]
+                (k for k in range(300) if keep[k] and explorer.target[k] == wanted),
+                key=lambda k: -sign * scores[k],
             )
             assert explorer.worst()[0][1] == ranked[0]
             people = [{explorer.a[k], explorer.b[k]} for _, k in explorer.worst()]
@@ -90,7 +93,9 @@ def test_controls_are_reached_by_keyboard_and_say_what_they_are(explorer, shown)
 
 
 def test_an_explorer_without_clips_names_the_pairs(explorer):
-    plain = VerificationExplorer(explorer.systems, explorer.target, explorer.same_sex, explorer.a, explorer.b)
+    plain = VerificationExplorer(
+        explorer.systems, explorer.target, explorer.same_sex, explorer.a, explorer.b
+    )
     plain.set_pair(3)  # nothing on display: nothing happens
     assert plain.worst()
 
@@ -108,7 +113,9 @@ class Steps:
     """Stands for a trainer: `fit` as its docstring says, a step a millisecond."""
 
     def __init__(self, steps=40, log_every=2, breaks_at=None):
-        self.config = SimpleNamespace(steps=steps, N=6, B=4, extra=2, w_max=20.0, log_every=log_every)
+        self.config = SimpleNamespace(
+            steps=steps, N=6, B=4, extra=2, w_max=20.0, log_every=log_every
+        )
         self.step, self.saved, self.breaks_at = 0, [], breaks_at
 
     def fit(self, callback=None, until=None):
@@ -120,7 +127,13 @@ class Steps:
                 raise BadInput("run: loss is nan")
             if self.step % self.config.log_every == 0:
                 row = dict.fromkeys(("content", "identity", "confusion_cs", "confusion_sc"), 1.0)
-                row |= {"step": self.step, "content_top1": 0.2, "identity_top1": 0.3, "w_content": 10.0, "w_identity": 11.0}
+                row |= {
+                    "step": self.step,
+                    "content_top1": 0.2,
+                    "identity_top1": 0.3,
+                    "w_content": 10.0,
+                    "w_identity": 11.0,
+                }
                 if callback(self, row) is False:
                     break
         self.saved.append(self.step)
@@ -182,7 +195,12 @@ def test_what_stops_a_training_is_said_and_raised(monitor):
 
 def test_curves_are_measured_from_their_chance_levels():
     assert chance_levels(30, 16, 64) == pytest.approx(
-        {"content": np.log(30), "identity": np.log(80), "confusion_cs": np.log(16), "confusion_sc": np.log(30)}
+        {
+            "content": np.log(30),
+            "identity": np.log(80),
+            "confusion_cs": np.log(16),
+            "confusion_sc": np.log(30),
+        }
     )
     trainer = Steps(4)
     rows = TrainingMonitor(trainer).finish()
@@ -199,7 +217,9 @@ def test_the_parts_of_a_step_are_timed_and_the_step_is_taken(noise_corpus, tmp_p
     before = trainer.model.face_trunk.layers[0].weight.detach().clone()
     parts = step_parts(trainer, steps=2)
     assert trainer.step == 2
-    assert not np.array_equal(before.numpy(), trainer.model.face_trunk.layers[0].weight.detach().numpy())
+    assert not np.array_equal(
+        before.numpy(), trainer.model.face_trunk.layers[0].weight.detach().numpy()
+    )
     assert all(ms >= 0 for ms in parts.values())
     assert {"backward", "read a batch", "optimiser"} <= parts.keys()
     assert f"{sum(parts.values()):.0f} ms" in bars(parts).layout.title.text
