@@ -373,11 +373,11 @@ def out_of_step(
     return figure.update_xaxes(title="audio τ", row=1, col=2)
 
 
-def offsets(found: dict, *, reach: int, title: str, network: str = ""):
+def offsets(systems: dict, *, reach: int, title: str, network: str = ""):
     """Draw how often each offset was found.
 
     Args:
-        found: {name: offsets in frames, (clips,)}; the true offset is 0.
+        systems: {name: the offsets found, in frames, (clips,)}; the true offset is 0.
         reach: offsets from -reach to reach are drawn.
         title: of the figure.
         network: which network found them.
@@ -386,7 +386,7 @@ def offsets(found: dict, *, reach: int, title: str, network: str = ""):
 
     shifts = np.arange(-reach, reach + 1)
     figure = go.Figure()
-    for name, values in found.items():
+    for name, values in systems.items():
         share = (np.asarray(values)[:, None] == shifts).mean(axis=0)
         figure.add_bar(x=shifts.tolist(), y=short(share), name=name)
     axes = {"xaxis_title": "offset found, frames", "yaxis_title": "share of clips"}

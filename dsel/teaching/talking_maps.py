@@ -21,10 +21,11 @@ from dsel.timing import FPS, samples_for
 __all__ = ["SIZE", "film", "moment", "talk"]
 
 SIZE = 64  # pixels of a face in the film; the small screen enlarges it
+# Coarser than clips: a film of a hundred moments must fit in a notebook
 CRF, AUDIO_RATE = (
     34,
     16_000,
-)  # coarser than clips: a film of a hundred moments must fit in a notebook
+)
 
 
 def moment(

@@ -1,8 +1,8 @@
-"""What a reader sees, in a real browser: JupyterLab with a notebook run and every control moved; decks and pages offline.
+"""Check in a real browser what a reader sees: JupyterLab with every control moved, decks, pages.
 
-Chromium is driven by playwright. Nothing may be asked of any host but localhost, no error may reach the console, and whatever
-has a handle must change the figure it belongs to. Screenshots go to build/screens/. A few of these run in `make test`; all,
-with every notebook, by `make browser` (DSEL_BROWSER=all).
+playwright drives Chromium. No request may go to any host but localhost, no error may reach the
+console, and every handle must change the figure it belongs to. Screenshots go to build/screens/.
+A few of these run in `make test`; `make browser` (DSEL_BROWSER=all) runs all, on every notebook.
 """
 
 import importlib.util
@@ -29,13 +29,13 @@ SCREENS = ROOT / "build" / "screens"
 NOTEBOOKS = sorted(path.stem for path in (ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
 EVERY = os.environ.get("DSEL_BROWSER") == "all"
 RUN = NOTEBOOKS if EVERY else ["03_content_loss"]
-DECKS = (
-    NOTEBOOKS if EVERY else ["00_start_here", "05_disentanglement_loss"]
-)  # a clip to play; figures that move
+# A deck with a clip to play, and one with figures that move.
+DECKS = NOTEBOOKS if EVERY else ["00_start_here", "05_disentanglement_loss"]
 PAGES = NOTEBOOKS if EVERY else ["00_start_here"]
-# Of JupyterLab itself, not of a notebook: what it logs when a server is started without a terminal, translations or git.
+# What JupyterLab itself logs where there is no terminal, no translations and no git.
 LAB_ITSELF = re.compile(
-    r"favicon|/api/(?:me|terminals|translations)|/lab/api/|service ?worker|Viewport argument|language server",
+    r"favicon|/api/(?:me|terminals|translations)|/lab/api/|service ?worker|Viewport argument"
+    r"|language server",
     re.I,
 )
 pytestmark = pytest.mark.browser
@@ -57,7 +57,7 @@ def browser():
 
 @pytest.fixture(autouse=True)
 def tidy(request):
-    """Pages and kernels end with their test: a dozen left open slow everything that follows."""
+    """Close pages and kernels with their test: open ones slow everything that follows."""
     yield
     while Watch.opened:
         Watch.opened.pop().close()
@@ -69,7 +69,7 @@ def tidy(request):
 
 
 class Watch:
-    """A page, and what went wrong in it: requests that left the machine, errors in the console."""
+    """A page, with the requests that left the machine and the errors in its console."""
 
     opened: ClassVar[list] = []  # contexts, closed by `tidy`
 
@@ -107,13 +107,14 @@ class Watch:
 # What a plotly figure shows, its handles left out: they move by themselves and prove nothing.
 DRAWN = """plot => [...plot.querySelectorAll('.main-svg')].map(svg => {
   const copy = svg.cloneNode(true);
-  copy.querySelectorAll('.slider-container, .updatemenu-container').forEach(handle => handle.remove());
+  const handles = copy.querySelectorAll('.slider-container, .updatemenu-container');
+  handles.forEach(handle => handle.remove());
   return copy.innerHTML;
 }).join('')"""
 
 
 def changed(plot, before, seconds=20.0) -> bool:
-    """Does the figure come to show something else?"""
+    """Say whether the figure comes to show something else."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         if plot.evaluate(DRAWN) != before:
@@ -123,7 +124,7 @@ def changed(plot, before, seconds=20.0) -> bool:
 
 
 def move_plotly(page, plot) -> dict[str, bool]:
-    """Move every slider and press every button of one figure: {handle: did the figure change?}"""
+    """Move every slider and press every button of a figure: {handle: did the figure change?}"""
     moved = {}
     plot.scroll_into_view_if_needed()
     for number in range(plot.locator(".slider-rail-touch-rect").count()):
@@ -137,15 +138,13 @@ def move_plotly(page, plot) -> dict[str, bool]:
     for number in range(plot.locator(".updatemenu-button").count()):
         button = plot.locator(".updatemenu-button").nth(number)
         label = (button.text_content() or "").strip()
-        if label in ("❚❚", "pause", "Pause", "⏸"):  # shows nothing but that nothing moves
+        if label in ("❚❚", "pause", "Pause", "⏸"):  # nothing moves, so it changes nothing
             continue
         before = plot.evaluate(DRAWN)
         button.click(force=True)
         moved[f"button {label}"] = changed(plot, before, 5)
-    if any("button" in name for name in moved) and sum("button" in name for name in moved) > 1:
-        moved = {
-            name: fine for name, fine in moved.items() if fine or "button" not in name
-        }  # one of a choice is already chosen
+    if sum("button" in name for name in moved) > 1:  # one of a choice is already chosen
+        moved = {name: fine for name, fine in moved.items() if fine or "button" not in name}
     return moved
 
 
@@ -157,13 +156,23 @@ def choose_file(page, button) -> None:
 
 
 def move_widgets(page, area) -> dict[str, bool]:
-    """Move every ipywidgets slider, dropdown, checkbox and button of one output area: {control: did the area change?}"""
+    """Move every control of an output area: {control: did the area change?}"""
     moved = {}
 
     def shown():
-        text = area.evaluate("a => { const c = a.cloneNode(true); c.querySelectorAll('.widget-inline-hbox, .widget-dropdown')"
-                             ".forEach(w => w.remove()); return c.innerHTML.replace(/clip[0-9a-f]+/g, '') }")  # fmt: skip
-        return text
+        return area.evaluate("""area => {
+          const copy = area.cloneNode(true);
+          const controls = copy.querySelectorAll('.widget-inline-hbox, .widget-dropdown');
+          controls.forEach(control => control.remove());
+          return copy.innerHTML.replace(/clip[0-9a-f]+/g, '');
+        }""")
+
+    def push(handle):
+        handle.focus()
+        handle.press("ArrowRight")
+        value, highest = (handle.get_attribute(f"aria-value{name}") for name in ("now", "max"))
+        if value == highest:
+            handle.press("ArrowLeft")
 
     def try_it(name, act):
         before = shown()
@@ -175,17 +184,13 @@ def move_widgets(page, area) -> dict[str, bool]:
 
     for number in range(area.locator(".widget-slider .noUi-handle").count()):
         handle = area.locator(".widget-slider .noUi-handle").nth(number)
-        try_it(f"slider {number}", lambda handle=handle: (handle.focus(), handle.press("ArrowRight"), handle.press("ArrowLeft")
-               if handle.get_attribute("aria-valuenow") == handle.get_attribute("aria-valuemax") else None))  # fmt: skip
+        try_it(f"slider {number}", partial(push, handle))
     for number in range(area.locator(".widget-dropdown select").count()):
         choice = area.locator(".widget-dropdown select").nth(number)
         options = choice.locator("option").all_inner_texts()
         other = [o for o in options if o != choice.evaluate("s => s.selectedOptions[0]?.innerText")]
         if other:
-            try_it(
-                f"dropdown {number}",
-                lambda choice=choice, other=other: choice.select_option(label=other[0]),
-            )
+            try_it(f"dropdown {number}", partial(choice.select_option, label=other[0]))
     for number in range(area.locator("button.jupyter-button:not([disabled])").count()):
         button = area.locator("button.jupyter-button:not([disabled])").nth(number)
         upload = "widget-upload" in button.get_attribute("class")
@@ -196,7 +201,7 @@ def move_widgets(page, area) -> dict[str, bool]:
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
-    """A JupyterLab on copies of the notebooks: its address."""
+    """Start a JupyterLab on copies of the notebooks, and return its address."""
     pytest.importorskip("jupyterlab", reason="jupyterlab is not installed (extra `lab`)")
     home = tmp_path_factory.mktemp("lab")
     shutil.copytree(ROOT / "notebooks", home / "notebooks")
@@ -206,9 +211,8 @@ def lab(tmp_path_factory):
     (settings.parent / "apputils-extension" / "notification.jupyterlab-settings").write_text(
         json.dumps({"fetchNews": "false"})
     )
-    (settings / "tracker.jupyterlab-settings").write_text(
-        json.dumps({"windowingMode": "none"})
-    )  # every cell is on the page
+    every_cell = json.dumps({"windowingMode": "none"})  # all cells are on the page
+    (settings / "tracker.jupyterlab-settings").write_text(every_cell)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -268,13 +272,15 @@ RUN_ALL = """async () => {
   await panel.context.ready;
   await panel.sessionContext.ready;
   await app.commands.execute('notebook:run-all-cells');
-  const cells = [...panel.content.model.cells].filter(cell => cell.type === 'code' && cell.sharedModel.source.trim());
-  return cells.map(cell => [cell.executionCount, cell.sharedModel.outputs.filter(o => o.output_type === 'error').length]);
+  const written = cell => cell.type === 'code' && cell.sharedModel.source.trim();
+  const cells = [...panel.content.model.cells].filter(written);
+  const errors = cell => cell.sharedModel.outputs.filter(o => o.output_type === 'error').length;
+  return cells.map(cell => [cell.executionCount, errors(cell)]);
 }"""
 
 
 def open_notebook(page, lab, name) -> None:
-    """Open a notebook as it is stored, and wait until it is all there."""
+    """Open a notebook as it is stored, and wait until it has loaded."""
     page.goto(f"{lab}/doc/tree/notebooks/{name}.ipynb?reset")
     page.wait_for_selector(".jp-Notebook .jp-Cell")
     page.wait_for_function(
@@ -312,7 +318,8 @@ def test_a_stored_figure_in_jupyterlab_is_a_still_and_moves_under_the_mouse(brow
     assert not watch.errors
 
 
-# Letters outside figures (which bring their paper along) with little contrast to what is behind them: [[contrast, text]].
+# Letters with little contrast to what is behind them: [[contrast, text]]. Figures bring their own
+# paper, so they are left out.
 FAINT = """least => {
   const rgba = text => (text.match(/[\\d.]+/g) || []).map(Number);
   const linear = v => v / 255 <= 0.04045 ? v / 3294.6 : ((v / 255 + 0.055) / 1.055) ** 2.4;
@@ -326,9 +333,11 @@ FAINT = """least => {
     const texts = document.createTreeWalker(area, NodeFilter.SHOW_TEXT);
     while (texts.nextNode()) {
       const node = texts.currentNode.parentElement, text = texts.currentNode.data.trim();
-      if (!text || node.closest('style, script, svg') || !node.getClientRects().length) continue;
+      if (!text || node.closest('style, script, svg')) continue;
+      if (!node.getClientRects().length) continue;
       const [a, b] = [light(rgba(getComputedStyle(node).color)), light(behind(node))];
-      if (Math.max(a, b) / Math.min(a, b) < least) faint.push([Math.max(a, b) / Math.min(a, b), text.slice(0, 40)]);
+      const contrast = Math.max(a, b) / Math.min(a, b);
+      if (contrast < least) faint.push([contrast, text.slice(0, 40)]);
     }
   }
   return faint;
@@ -347,10 +356,8 @@ def test_everything_can_be_read_in_the_dark_theme(browser, lab, name):
     page.wait_for_function("document.body.dataset.jpThemeLight === 'false'")
     page.wait_for_timeout(500)
     watch.photo(f"{name}_dark")
-    read, faint = (
-        page.evaluate(FAINT, 22),
-        page.evaluate(FAINT, 4),
-    )  # nothing has 22; JupyterLab's own comments have 4.15
+    # No letters have a contrast of 22; those of JupyterLab's own comments have 4.15.
+    read, faint = (page.evaluate(FAINT, least) for least in (22, 4))
     page.evaluate(THEME, "JupyterLab Light")  # it is a setting of the server, which others use
     assert len(read) > 50, "the probe finds no letters"
     assert not faint
@@ -384,10 +391,9 @@ def test_a_notebook_in_jupyterlab_runs_and_everything_moves(browser, lab, name):
         watch.photo(f"{name}_widgets{number}")
     print(name, moved)
     assert plots.count()
-    over = (
-        areas.count() and not areas.locator("button.jupyter-button:not([disabled])").count()
-    )  # a training: see below
-    assert moved or over, "nothing to move in this notebook"
+    enabled = areas.locator("button.jupyter-button:not([disabled])").count()
+    finished = areas.count() and not enabled  # a training, see below
+    assert moved or finished, "nothing to move in this notebook"
     assert all(moved.values()), {handle for handle, fine in moved.items() if not fine}
     assert not watch.away
     assert not watch.errors
@@ -398,8 +404,9 @@ RUN_TO = """async mark => {
   await panel.context.ready;
   await panel.sessionContext.ready;
   const cells = [...panel.content.model.cells];
-  panel.content.activeCellIndex = cells.findIndex(cell => cell.type === 'code' && cell.sharedModel.source.includes(mark));
-  const place = panel.content.activeCellIndex;
+  const here = cell => cell.type === 'code' && cell.sharedModel.source.includes(mark);
+  const place = cells.findIndex(here);
+  panel.content.activeCellIndex = place;
   await app.commands.execute('notebook:run-all-above');
   panel.content.activeCellIndex = place;
   await app.commands.execute('notebook:run-cell');
@@ -445,7 +452,7 @@ def test_a_training_in_jupyterlab_is_started_paused_and_resumed(browser, lab):
 
 
 def views_or_skip(*scripts):
-    """tools.views, or a skip if a package that carries one of the scripts is missing."""
+    """Return tools.views; skip if a package that carries one of the scripts is missing."""
     pytest.importorskip("nbconvert", reason="nbconvert is not installed (make slides)")
     from tools import views
 
@@ -456,7 +463,7 @@ def views_or_skip(*scripts):
 
 
 def clips_play(page, place: str = "body") -> list:
-    """Every film and sound of a part of the page: those that a browser cannot play, within 20 seconds."""
+    """List the films and sounds of a part of the page that the browser cannot play."""
     media = f"[...document.querySelectorAll('{place} video, {place} audio')]"
     page.evaluate(
         f"{media}.filter(e => !(e.duration > 0)).forEach(e => {{ e.preload = 'auto'; e.load(); }})"
@@ -487,9 +494,8 @@ def test_a_deck_works_offline(browser, name, tmp_path):
         if place not in seen:
             seen.add(place)
             page.wait_for_timeout(60)
-            silent += clips_play(
-                page, "section.present:not(.stack)"
-            )  # a slide far away is not loaded
+            # A slide far away is not loaded
+            silent += clips_play(page, "section.present:not(.stack)")
             plots = page.locator("section.present:not(.stack) .js-plotly-plot")
             assert plots.count() <= 1
             if plots.count():
@@ -542,7 +548,7 @@ def test_a_page_of_the_site_works_offline(browser, name, tmp_path):
 
 
 def test_a_map_shows_the_face_under_the_mouse_and_a_click_lets_it_speak(browser, tmp_path):
-    """On the page of notebook 07, without a kernel and offline."""
+    """Hover and click on the page of notebook 07, without a kernel and offline."""
     views = views_or_skip("plotly", "mathjax")
     views.make("site", tmp_path, [ROOT / "notebooks" / "07_umap_identity_vs_content.ipynb"])
     watch = Watch(browser, offline=True)
@@ -552,13 +558,17 @@ def test_a_map_shows_the_face_under_the_mouse_and_a_click_lets_it_speak(browser,
     page.wait_for_function(f"document.querySelector('.js-plotly-plot')?.talksTo && {film}.duration")
     plot = page.locator(".js-plotly-plot").first
     plot.scroll_into_view_if_needed()
-    # where the point with the widest berth lies on the screen, and what it is called
+    # The point that lies farthest from all others: where it is on the screen, and its text.
     x, y, text = plot.evaluate("""plot => {
       const box = plot.getBoundingClientRect(), {xaxis, yaxis} = plot._fullLayout;
-      const points = plot.data.filter(t => t.text && (t.xaxis || 'x') === 'x').flatMap(t => t.x.map((x, k) => [
-        box.left + xaxis._offset + xaxis.d2p(x), box.top + yaxis._offset + yaxis.d2p(t.y[k]), t.text[k]]));
-      const berth = p => Math.min(...points.filter(q => q !== p).map(q => Math.hypot(p[0] - q[0], p[1] - q[1])));
-      return points.map(p => [berth(p), p]).sort((a, b) => b[0] - a[0])[0][1];
+      const traces = plot.data.filter(t => t.text && (t.xaxis || 'x') === 'x');
+      const points = traces.flatMap(t => t.x.map((x, k) => [
+        box.left + xaxis._offset + xaxis.d2p(x),
+        box.top + yaxis._offset + yaxis.d2p(t.y[k]),
+        t.text[k]]));
+      const distance = (p, q) => Math.hypot(p[0] - q[0], p[1] - q[1]);
+      const alone = p => Math.min(...points.filter(q => q !== p).map(q => distance(p, q)));
+      return points.map(p => [alone(p), p]).sort((a, b) => b[0] - a[0])[0][1];
     }""")
     screen = page.locator(".dsel-screen")
     assert not screen.is_visible()

@@ -1,8 +1,9 @@
-"""The notebooks on Colab: links and first cells in step with the address, and Colab emulated as far as it can be here.
+"""Check the notebooks for Colab: links and first cells, and a run on an emulated Colab.
 
-The emulation (marked slow: `make colab`) is an environment with the versions Colab ships, a kernel that has imported a fake
-`google.colab`, one .ipynb alone in a folder, and the package as a wheel. Not emulated: Python 3.13 and torch 2.11 (PyPI has its
-Linux build with CUDA only; here the constraint's build), Colab's page, and the network between the kernel and the page.
+The emulation (marked slow: `make colab`) is an environment with the versions that Colab ships, a
+kernel that has imported a fake `google.colab`, one .ipynb alone in a folder, and the package as a
+wheel. Not emulated: Python 3.13 and torch 2.11 (PyPI has its Linux build with CUDA only; here the
+build of the constraint), Colab's page, and the network between the kernel and the page.
 """
 
 import json
@@ -20,11 +21,8 @@ from tools import stamp
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
-MORE = {
-    "ipykernel": "6.17.1",
-    "ipython": "7.34.0",
-    "opencv-python-headless": "4.12.0.88",
-}  # Colab's, too
+# Further versions that Colab ships.
+MORE = {"ipykernel": "6.17.1", "ipython": "7.34.0", "opencv-python-headless": "4.12.0.88"}
 UV = shutil.which("uv") or str(Path(sys.executable).parent / "uv")
 
 
@@ -143,7 +141,7 @@ def freeze(python) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def colab(tmp_path_factory):
-    """A python with Colab's versions, and the wheel of this checkout; or a skip that says what is missing."""
+    """Return a Python with Colab's versions and the wheel of this checkout; or skip, saying why."""
     folder = tmp_path_factory.mktemp("colab")
     torch = (ROOT / "constraints.txt").read_text().split("torch==")[1].split()[0]
     wanted = {**COLAB, **MORE, "torch": torch}
@@ -187,7 +185,8 @@ def test_a_bare_notebook_runs_on_an_emulated_colab(colab, name, tmp_path, monkey
     source_of_package = f"git+{stamp.address()}@{stamp.BRANCH}"
     assert text.count(source_of_package) == 1
     nb = nbformat.reads(text.replace(source_of_package, wheel.as_uri()), as_version=4)
-    look = "import dsel\nfrom dsel import corpus\nprint(dsel.__file__, dsel.load('laptop').config.D, corpus.open('mini'))"
+    look = "import dsel\nfrom dsel import corpus\n"
+    look += "print(dsel.__file__, dsel.load('laptop').config.D, corpus.open('mini'))"
     nb.cells.append(nbformat.v4.new_code_cell(look))
     for variable, value in {
         "JUPYTER_PATH": folder / "jupyter",
@@ -212,8 +211,9 @@ def test_a_bare_notebook_runs_on_an_emulated_colab(colab, name, tmp_path, monkey
     ]
     figures = [data["text/html"] for data in shown if "Plotly.newPlot" in data.get("text/html", "")]
     assert figures, "plotly chose no renderer that Colab's page can show"
-    # Colab draws no figure inside a widget's Output (googlecolab/colabtools #5889): controls may be widgets, figures may not.
+    # Colab draws no figure inside a widget's Output (googlecolab/colabtools #5889): controls may
+    # be widgets, figures may not.
     widgets = [
         data["text/plain"] for data in shown if "application/vnd.jupyter.widget-view+json" in data
     ]
-    assert not [told for told in widgets if "Output(" in told or "FigureWidget" in told]
+    assert not [text for text in widgets if "Output(" in text or "FigureWidget" in text]

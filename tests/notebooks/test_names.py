@@ -23,7 +23,7 @@ def code_of(path: Path) -> str:
 
 
 def imported(module: str, name: str):
-    """Return what `from module import name` gives, a submodule included; None if there is no such thing."""
+    """Return what `from module import name` gives, a submodule included; None if nothing."""
     package = importlib.import_module(module)
     if not hasattr(package, name):
         try:

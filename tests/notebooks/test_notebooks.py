@@ -1,7 +1,7 @@
-"""The shape that every notebook keeps, so that a reader can rely on it. What the cells compute is checked by running them.
+"""Check the shape of every notebook. What the cells compute is checked by running them.
 
-Each rule is a function from a notebook to a list of complaints, and `test_every_rule_can_fail` breaks a good notebook once for
-each, so that no rule is asleep.
+A rule is a function from a notebook to a list of complaints. `test_every_rule_can_fail` breaks a
+good notebook once for each rule, so that no rule accepts everything.
 """
 
 import copy
@@ -15,22 +15,22 @@ FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("[0-9][0-9]_*.ipynb"))
 LINES = 25  # a cell; the one cell of imports not counted
 CELLS = 50  # Colab's not counted
+# Two formulas and experiments on the scale; every group of rows.
 LONGER = {
     "05_disentanglement_loss": 60,
     "09_ablation": 60,
-}  # two formulas, experiments on the scale; every group of rows
+}
 BYTES = 1_500_000
-EXERCISES = tuple(
-    f"{number:02d}" for number in range(1, 12)
-)  # the notebooks with exercises: all but 00
+EXERCISES = tuple(f"{number:02d}" for number in range(1, 12))  # the notebooks with hints
 PLOTLY = "application/vnd.plotly.v1+json"
 HANGUL = re.compile("[가-힣]")
-# Whatever leaves the page: shells, pip, downloads, remote pictures and scripts. (Links are for reading and are fine.)
+# What leaves the page: shells, pip, downloads, remote pictures and scripts. Links are allowed.
 NETWORK_CODE = re.compile(
     r"\b(?:urllib|requests|httpx|wget|curl|gdown|hf_hub|snapshot_download)\b|^\s*[!%]\s*\w", re.M
 )
 NETWORK_PICTURE = re.compile(
-    r"!\[[^\]]*\]\(\s*(?:https?:)?//|<(?:img|script|video|audio|iframe|link)\b[^>]*(?:src|href)=\"?(?:https?:)?//"
+    r"!\[[^\]]*\]\(\s*(?:https?:)?//"
+    r"|<(?:img|script|video|audio|iframe|link)\b[^>]*(?:src|href)=\"?(?:https?:)?//"
 )
 NO_ALT = re.compile(r"!\[\s*\]\(|<img(?![^>]*\balt=\"[^\"]+\")[^>]*>")
 MACHINE = re.compile(r"(?:/work/|/root/|/home/(?!jovyan)\w|/Users/\w|/tmp/\w|[A-Z]:\\\\Users)")
@@ -50,12 +50,12 @@ def tags(cell):
 
 
 def on_colab(cell) -> bool:
-    """The one cell that may install: it finds out itself whether it is on Colab."""
+    """Say whether this is the one cell that may install packages, and does so on Colab only."""
     return "google.colab" in source(cell)
 
 
 def head_says_what_to_expect(nb, name):
-    """Number and English title, Korean title, a Korean paragraph; what one will be able to do, what one needs, minutes."""
+    """Require titles and a paragraph in both languages, aims, prerequisites and minutes."""
     head = source(nb["cells"][0]) if nb["cells"][0]["cell_type"] == "markdown" else ""
     lines = [line for line in head.splitlines() if line.strip()] or [""]
     if not re.match(rf"# {name[:2]}\b.*[A-Za-z]", lines[0]):
@@ -74,7 +74,7 @@ def head_says_what_to_expect(nb, name):
 
 
 def first_code_cell_imports_everything(nb, name):
-    """`notebook.start()` in the first code cell (after Colab's), and all imports there."""
+    """Require `notebook.start()` and all imports in the first code cell after Colab's."""
     code = [cell for cell in cells_of(nb, "code") if not on_colab(cell)]
     if not re.search(r"notebook\.start\(\)", source(code[0])):
         yield "the first code cell must call notebook.start()"
@@ -84,7 +84,7 @@ def first_code_cell_imports_everything(nb, name):
 
 
 def small_cells(nb, name):
-    """At most 25 lines of code a cell, and about 40 cells, or 50 where headings have cells of their own."""
+    """Require at most 25 lines of code per cell, and few cells."""
     cells = [cell for cell in nb["cells"] if not on_colab(cell)]
     if len(cells) > LONGER.get(name, CELLS):
         yield f"{len(cells)} cells; at most {LONGER.get(name, CELLS)}"
@@ -97,7 +97,7 @@ def small_cells(nb, name):
 
 
 def asserts_something(nb, name):
-    """An assert at all; in the notebooks of the formulas also assert_close, on a value and on a gradient."""
+    """Require an assert; in the notebooks of the formulas also assert_close on a gradient."""
     code = "\n".join(source(cell) for cell in cells_of(nb, "code"))
     if not re.search(r"^\s*assert ", code, re.M):
         yield "no assert"
@@ -124,7 +124,7 @@ def pictures_have_words(nb, name):
 
 
 def solutions_are_folded(nb, name):
-    """Solutions stand inside <details>, or in a code cell tagged 'solution' whose source is hidden; hints unfold too."""
+    """Require solutions and hints inside <details>, or solutions in a hidden, tagged code cell."""
     text = "\n".join(source(cell) for cell in cells_of(nb, "markdown"))
     if name[:2] in EXERCISES and not re.search(r"exercise|your turn", text, re.I):
         yield "no exercise"
@@ -145,7 +145,7 @@ def solutions_are_folded(nb, name):
 
 
 def was_run_and_ran_well(nb, name):
-    """Committed with outputs, from one run from top to bottom, with no error and nothing on stderr."""
+    """Require outputs of one run from top to bottom, without an error or a warning."""
     code = [cell for cell in cells_of(nb, "code") if source(cell).strip()]
     counts = [cell.get("execution_count") for cell in code]
     if counts != list(range(1, len(code) + 1)):
@@ -159,7 +159,7 @@ def was_run_and_ran_well(nb, name):
 
 
 def clean_file(nb, name):
-    """python3, nothing about this machine or the time of the run, small enough for GitHub's viewer."""
+    """Require kernel python3, no trace of the machine or the run, and a size that GitHub shows."""
     if nb["metadata"].get("kernelspec", {}).get("name") != "python3":
         yield "kernelspec must be python3"
     if "widgets" in nb["metadata"]:
@@ -185,7 +185,7 @@ def prose_types_no_measurements(nb, name):
 
 
 def readable_on_dark_pages(nb, name):
-    """A figure brings its own light paper under its dark letters; our html takes the colours of the page, or sets both."""
+    """Require that figures bring white paper, and that html sets both colours or none."""
     for output in (output for cell in nb["cells"] for output in cell.get("outputs", [])):
         data = output.get("data", {})
         layout = data.get(PLOTLY, {}).get("layout", {})
@@ -229,9 +229,8 @@ def test_names_are_numbered_without_gaps_or_twins():
 def test_readme_lists_every_notebook_in_order_with_minutes():
     text = (FOLDER / "README.md").read_text(encoding="utf-8")
     listed = re.findall(r"^\| \[(\d\d)[^\]]*\]\(([^)]+)\) \|.*\| *(\d+) *\|$", text, re.M)
-    assert [link for _, link, _ in listed] == [
-        path.name for path in NOTEBOOKS
-    ]  # no row without a notebook, none without a row
+    # No row without a notebook, none without a row
+    assert [link for _, link, _ in listed] == [path.name for path in NOTEBOOKS]
     assert all(
         link.startswith(number) and 0 < int(minutes) <= 90 for number, link, minutes in listed
     )
@@ -252,7 +251,8 @@ GOOD = {
             "metadata": {},
             "execution_count": 1,
             "outputs": [],
-            "source": "from dsel import notebook\ntier = notebook.start()\nassert True\nassert_close(grad, grad)",
+            "source": "from dsel.teaching import notebook\ntier = notebook.start()\n"
+            "assert True\nassert_close(grad, grad)",
         },
         {
             "cell_type": "markdown",
@@ -271,34 +271,49 @@ GOOD = {
         },
     ],
 }
+
+
+def rewritten(change):
+    """Return a damage to a cell: its text is changed."""
+    return lambda cell: cell.update(source=change(cell["source"]))
+
+
+def with_output(kind, data, **more):
+    """Return a damage to a cell: it gets this output instead of its own."""
+    key = {"data": data} if data is not None else {}
+    return lambda cell: cell.update(outputs=[{"output_type": kind, **key, **more}])
+
+
+DARK = {PLOTLY: {"data": [], "layout": {"paper_bgcolor": "rgba(0,0,0,0)"}}}
+SCRIPT = {"text/html": '<script src="https://cdn.plot.ly/p.js">'}
+LETTERS = {"text/html": '<p style="color:#222">x</p>'}
+ERROR = {"ename": "E", "evalue": "v", "traceback": []}
+PRINTED = {"name": "stdout", "text": "/home/me/x"}
+NO_START = "assert assert_close(grad)"
+# How a good notebook is broken: the rule that complains, the number of the cell, the damage.
 BREAK = {
-    "title": ("head_says_what_to_expect", 0, lambda cell: cell.update(source=cell["source"].replace("# 03", "# 04"))),
-    "korean": ("head_says_what_to_expect", 0, lambda cell: cell.update(source=HANGUL.sub("x", cell["source"]))),
-    "minutes": ("head_says_what_to_expect", 0, lambda cell: cell.update(source=cell["source"].replace("minutes", ""))),
-    "start": ("first_code_cell_imports_everything", 1, lambda cell: cell.update(source="assert assert_close(grad)")),
-    "import": ("first_code_cell_imports_everything", 3, lambda cell: cell.update(source="import os")),
-    "long": ("small_cells", 3, lambda cell: cell.update(source="x = 1\n" * 26)),
-    "no assert": ("asserts_something", 1, lambda cell: cell.update(source="notebook.start()")),
-    "pip": ("stays_offline", 3, lambda cell: cell.update(source="%pip install x")),
-    "picture": ("stays_offline", 2, lambda cell: cell.update(source=cell["source"] + "![a](https://x.org/a.png)")),
-    "script": ("stays_offline", 3, lambda cell: cell.update(outputs=[
-        {"output_type": "display_data", "data": {"text/html": '<script src="https://cdn.plot.ly/p.js">'}}])),
-    "alt": ("pictures_have_words", 2, lambda cell: cell.update(source=cell["source"] + '<img src="a.png">')),
-    "open": ("solutions_are_folded", 2, lambda cell: cell.update(source=cell["source"] + "\n## Solution\n")),
-    "unclosed": ("solutions_are_folded", 2, lambda cell: cell.update(source=cell["source"] + "<details>")),
+    "title": ("head_says_what_to_expect", 0, rewritten(lambda s: s.replace("# 03", "# 04"))),
+    "korean": ("head_says_what_to_expect", 0, rewritten(lambda s: HANGUL.sub("x", s))),
+    "minutes": ("head_says_what_to_expect", 0, rewritten(lambda s: s.replace("minutes", ""))),
+    "start": ("first_code_cell_imports_everything", 1, rewritten(lambda s: NO_START)),
+    "import": ("first_code_cell_imports_everything", 3, rewritten(lambda s: "import os")),
+    "long": ("small_cells", 3, rewritten(lambda s: "x = 1\n" * 26)),
+    "no assert": ("asserts_something", 1, rewritten(lambda s: "notebook.start()")),
+    "pip": ("stays_offline", 3, rewritten(lambda s: "%pip install x")),
+    "picture": ("stays_offline", 2, rewritten(lambda s: s + "![a](https://x.org/a.png)")),
+    "script": ("stays_offline", 3, with_output("display_data", SCRIPT)),
+    "alt": ("pictures_have_words", 2, rewritten(lambda s: s + '<img src="a.png">')),
+    "open": ("solutions_are_folded", 2, rewritten(lambda s: s + "\n## Solution\n")),
+    "unclosed": ("solutions_are_folded", 2, rewritten(lambda s: s + "<details>")),
     "shown": ("solutions_are_folded", 3, lambda cell: cell["metadata"].update(tags=["solution"])),
-    "error": ("was_run_and_ran_well", 3, lambda cell: cell.update(outputs=[
-        {"output_type": "error", "ename": "E", "evalue": "v", "traceback": []}])),
+    "error": ("was_run_and_ran_well", 3, with_output("error", None, **ERROR)),
     "not run": ("was_run_and_ran_well", 3, lambda cell: cell.update(execution_count=None)),
-    "time stamps": ("clean_file", 3, lambda cell: cell["metadata"].update(execution={"start": "1"})),
-    "path": ("clean_file", 3, lambda cell: cell.update(outputs=[
-        {"output_type": "stream", "name": "stdout", "text": "/home/me/x"}])),
-    "paper": ("readable_on_dark_pages", 3, lambda cell: cell.update(outputs=[
-        {"output_type": "display_data", "data": {PLOTLY: {"data": [], "layout": {"paper_bgcolor": "rgba(0,0,0,0)"}}}}])),
-    "letters": ("readable_on_dark_pages", 3, lambda cell: cell.update(outputs=[
-        {"output_type": "display_data", "data": {"text/html": '<p style="color:#222">x</p>'}}])),
-    "measured": ("prose_types_no_measurements", 2, lambda cell: cell.update(source=cell["source"] + " reaches 28.5 %")),
-}  # fmt: skip
+    "times": ("clean_file", 3, lambda cell: cell["metadata"].update(execution={"start": "1"})),
+    "path": ("clean_file", 3, with_output("stream", None, **PRINTED)),
+    "paper": ("readable_on_dark_pages", 3, with_output("display_data", DARK)),
+    "letters": ("readable_on_dark_pages", 3, with_output("display_data", LETTERS)),
+    "measured": ("prose_types_no_measurements", 2, rewritten(lambda s: s + " reaches 28.5 %")),
+}
 
 
 @pytest.mark.parametrize("how", BREAK)

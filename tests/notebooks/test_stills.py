@@ -1,4 +1,4 @@
-"""Every figure of the committed notebooks has its own still, for readers that show no plotly. (Drawn anew: test_browser.py.)"""
+"""Check that every figure of the notebooks has its own still, and how stills are drawn."""
 
 import base64
 import io
@@ -19,7 +19,7 @@ PALETTE = 3  # the colour type of a PNG with a palette
 
 
 def size_and_kind(png):
-    """Width, height and colour type."""
+    """Return width, height and colour type of a PNG."""
     (_, head), *_ = stills.chunks(png)
     width, height, _, kind = struct.unpack(">IIBB", head[:10])
     return width, height, kind
@@ -43,7 +43,7 @@ def decode(png):
 
 
 def encode(picture):
-    """A PNG in true colour, as a browser makes it."""
+    """Encode a PNG in true colour, as a browser does."""
     encoder = av.CodecContext.create("png", "w")
     encoder.height, encoder.width = picture.shape[:2]
     encoder.pix_fmt, encoder.time_base = "rgb24", Fraction(1, 25)
@@ -53,7 +53,7 @@ def encode(picture):
 
 @pytest.fixture
 def picture():
-    """Bars of five colours on white."""
+    """Draw bars of five colours on white."""
     picture = np.full((60, 90, 3), 255, np.uint8)
     for k, colour in enumerate(
         ((0, 114, 178), (213, 94, 0), (0, 158, 115), (34, 34, 34), (204, 121, 167))
@@ -95,9 +95,8 @@ def test_a_still_is_drawn_where_there_is_none_and_once(notebook, picture):
     assert drawn == [bundle[stills.PLOTLY] for bundle in stills.bundles(notebook)]
     assert not any(map(stills.is_due, stills.bundles(notebook)))
     assert stills.stamp(notebook, draw) == 0
-    assert notebook["cells"][1]["outputs"][2]["data"] == {
-        "image/png": "AAAA"
-    }  # a picture that is no still
+    # A picture that is no still
+    assert notebook["cells"][1]["outputs"][2]["data"] == {"image/png": "AAAA"}
     assert stills.stamp(notebook, draw, again=True) == 2
 
 

@@ -1,4 +1,4 @@
-"""One source, three views: what students get, what stands on a slide, in a page. (Whether it moves: test_browser.py.)"""
+"""Check the three views of the notebooks: students' edition, slides, pages."""
 
 import json
 import re
@@ -22,7 +22,7 @@ def load(path):
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-# --- Slides -----------------------------------------------------------------------------------------------------------------
+# --- Slides ---------------------------------------------------------------------------------------
 
 
 @each_notebook
@@ -90,7 +90,7 @@ def test_a_cell_stands_where_its_kind_belongs(one, kind):
     assert slides.slide_types(nb) == ["slide", kind]
 
 
-# --- Students ---------------------------------------------------------------------------------------------------------------
+# --- Students -------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +123,7 @@ def test_students_get_stubs_and_checks_but_no_solution(student):
 
 
 def test_no_cell_of_a_student_needs_one_that_was_taken_out(student):
-    """Ruff finds names that nobody defines."""
+    """Let ruff find names that nobody defines."""
     command = [
         sys.executable,
         "-m",
@@ -141,13 +141,14 @@ def test_no_cell_of_a_student_needs_one_that_was_taken_out(student):
 
 
 def test_a_solution_is_taken_out_and_a_hint_is_not():
-    text = "Do it.\n\n<details><summary>Hint</summary>h</details>\n<details>\n<summary>Solution</summary>\n\ns\n</details>\nOn."
+    text = "Do it.\n\n<details><summary>Hint</summary>h</details>\n"
+    text += "<details>\n<summary>Solution</summary>\n\ns\n</details>\nOn."
     nb = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text)])
     made = nbformat.reads(views.page("student", nb, "x"), as_version=4)
     assert made.cells[0].source == "Do it.\n\n<details><summary>Hint</summary>h</details>\nOn."
 
 
-# --- Pages ------------------------------------------------------------------------------------------------------------------
+# --- Pages ----------------------------------------------------------------------------------------
 
 
 def figure_notebook():
@@ -191,7 +192,7 @@ def test_a_missing_script_says_where_it_comes_from(tmp_path, monkeypatch):
         views.copy_assets(tmp_path, ["reveal"])
 
 
-# --- Results ----------------------------------------------------------------------------------------------------------------
+# --- Results --------------------------------------------------------------------------------------
 
 
 def test_results_are_those_of_the_files(tmp_path):

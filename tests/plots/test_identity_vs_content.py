@@ -1,4 +1,4 @@
-"""The picture: what it shows is what it was given, and the figures under its title are right."""
+"""Check that the main figure shows what it was given, with the right purity under its title."""
 
 import numpy as np
 import pytest
@@ -16,10 +16,12 @@ from dsel.train import train
 
 @pytest.mark.parametrize(
     ("phoneme", "kind"),
-    [("p", "stop"), ("t[", "stop"), ("tS", "s-like"), ("dZ", "s-like"), ("s", "s-like"), ("'aI", "vowel"), ("0", "vowel"),
-     ("@L", "vowel"), ("N", "nasal"), ("T", "f-like"), ("r-", "glide"), ("w#", "glide"),
-     ("_", ""), (";", ""), ("_:", ""), ("", "")],
-)  # fmt: skip
+    [
+        *(("p", "stop"), ("t[", "stop"), ("tS", "s-like"), ("dZ", "s-like"), ("s", "s-like")),
+        *(("'aI", "vowel"), ("0", "vowel"), ("@L", "vowel"), ("N", "nasal"), ("T", "f-like")),
+        *(("r-", "glide"), ("w#", "glide"), ("_", ""), (";", ""), ("_:", ""), ("", "")),
+    ],
+)
 def test_sound_classes_of_espeak_mnemonics(phoneme, kind):
     assert sound_class(phoneme) == kind
 
@@ -31,15 +33,13 @@ def test_neighbour_purity_of_cases_known_by_hand():
     clustered = np.stack([centres[x] for x in labels]) + 0.05 * rng.normal(size=(120, 3))
     assert plots.neighbour_purity(clustered, labels, groups) == 1
     chance = plots.purity_chance(labels, groups)
-    assert chance == pytest.approx(
-        30 / 110
-    )  # of the 110 points of other groups, 30 carry one's label
+    # Of the 110 points of other groups, 30 carry one's label
+    assert chance == pytest.approx(30 / 110)
     assert plots.neighbour_purity(rng.normal(size=(120, 8)), labels, groups) == pytest.approx(
         chance, abs=0.06
     )
-    by_group = np.eye(12)[groups] + 0.01 * rng.normal(
-        size=(120, 12)
-    )  # knows the group and nothing else
+    # Knows the group and nothing else
+    by_group = np.eye(12)[groups] + 0.01 * rng.normal(size=(120, 12))
     assert plots.neighbour_purity(by_group, labels, groups) == pytest.approx(chance, abs=0.12)
 
 

@@ -1,4 +1,4 @@
-"""The figures of notebook 01 put things where the time grid says, and their sliders move what they say they move."""
+"""Check that the figures of notebook 01 follow the time grid and sliders move the right traces."""
 
 import base64
 import io
@@ -16,7 +16,7 @@ T = 12
 
 @pytest.fixture
 def track():
-    """Pictures that grow brighter frame by frame, a sound, a log-mel whose value is its column."""
+    """Make frames that grow brighter, a sound, and a log-mel whose value is its column."""
     frames = np.repeat(np.linspace(20, 230, T), 32 * 32 * 3).reshape(T, 32, 32, 3).astype(np.uint8)
     waveform = np.sin(np.arange(640 * T) / 7).astype(np.float32) * 0.3
     return frames, waveform, np.tile(np.arange(4.0 * T), (40, 1))

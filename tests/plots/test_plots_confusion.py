@@ -1,4 +1,4 @@
-"""The figures of notebook 05 show what they are given: tables, curves, directions and slider states, read back."""
+"""Check that the figures of notebook 05 show what they are given, by reading them back."""
 
 import json
 
@@ -26,9 +26,8 @@ def test_tables_show_each_array_under_its_heading_with_the_mean_of_its_diagonal(
     ]
     assert [note.text for note in figure.layout.annotations] == heads
     assert {axis.autorange for axis in figure.select_yaxes()} == {"reversed"}  # row 1 on top
-    assert {axis.ticks for axis in [*figure.select_xaxes(), *figure.select_yaxes()]} == {
-        ""
-    }  # no marks without numbers
+    # No marks without numbers
+    assert {axis.ticks for axis in [*figure.select_xaxes(), *figure.select_yaxes()]} == {""}
 
 
 def test_beside_gives_a_name_one_colour_and_one_legend_entry():
@@ -51,7 +50,7 @@ def test_beside_gives_a_name_one_colour_and_one_legend_entry():
 
 @pytest.fixture
 def descents():
-    """{setting: {head: (S, 2, B, N) angles}}"""
+    """Draw {setting: {head: (S, 2, B, N) angles}}."""
     rng = np.random.default_rng(2)
     return {
         name: {head: rng.uniform(-np.pi, np.pi, (3, 2, 2, 4)) for head in ("content", "identity")}
@@ -62,9 +61,8 @@ def descents():
 def test_directions_show_every_recorded_step_by_angle_alone(descents):
     figure = confusionplots.directions(descents, steps=[0, 10, 20])
     assert [frame.name for frame in figure.frames] == ["0", "10", "20"]
-    panels = [
-        descents[name][head] for head in ("content", "identity") for name in ("p", "q")
-    ]  # row by row
+    # Row by row
+    panels = [descents[name][head] for head in ("content", "identity") for name in ("p", "q")]
     for k, frame in enumerate(figure.frames):
         assert list(frame.traces) == [0, 1, 2, 3]
         for trace, angles in zip(frame.data, panels, strict=True):
@@ -101,22 +99,21 @@ def test_row_under_scale_agrees_with_the_losses_of_the_package():
         (changes, layout) = step.args
         logits = float(w) * cosines
         np.testing.assert_allclose(changes["y"][0], logits.softmax(dim=-1), atol=1e-4)
-        rows = torch.stack(
-            [logits.roll(k - 1) for k in range(4)]
-        )  # (K, K): the match of row k in column k
+        # (K, K): the match of row k in column k
+        rows = torch.stack([logits.roll(k - 1) for k in range(4)])
         matching, confusion = matching_loss(rows), confusion_loss(rows) - np.log(4)
         text = f"w = {w:g}: matching loss {matching:.2f}, confusion loss − log K = {confusion:.2f}"
         assert layout["title.text"] == text
-    assert list(figure.data[0].y) == list(
-        figure.layout.sliders[0].steps[1].args[0]["y"][0]
-    )  # at rest: w = 3
+    # At rest: w = 3
+    assert list(figure.data[0].y) == list(figure.layout.sliders[0].steps[1].args[0]["y"][0])
     colours = figure.data[0].marker.color
+    # Only the match stands out
     assert [colour != colours[0] for colour in colours] == [
         False,
         True,
         False,
         False,
-    ]  # only the match stands out
+    ]
     assert figure.layout.shapes[0].y0 == 1 / 4
 
 
@@ -131,9 +128,8 @@ def test_losses_under_show_each_run_as_multiples_of_chance():
         changes, layout = step.args
         assert layout["title.text"] == titles[lam]
         for trace, y, (key, level) in zip(figure.data, changes["y"], chance.items(), strict=True):
-            by_hand = [
-                run[key][x - 10 : x].mean() / level for x in trace.x
-            ]  # the ten steps up to x
+            # The ten steps up to x
+            by_hand = [run[key][x - 10 : x].mean() / level for x in trace.x]
             np.testing.assert_allclose(y, by_hand, atol=1e-3)
     for trace, y in zip(figure.data, figure.layout.sliders[0].steps[1].args[0]["y"], strict=True):
         assert list(trace.y) == list(y)  # at rest: the active run
@@ -141,7 +137,7 @@ def test_losses_under_show_each_run_as_multiples_of_chance():
 
 
 def test_figures_are_plain_lists_that_any_plotly_reads(descents):
-    """No base64 arrays: plotly 5, which Colab has, cannot draw those."""
+    """Refuse base64 arrays: plotly 5, which Colab has, cannot draw them."""
     chance = {"content": 1.0, "identity": 1.0, "confusion_cs": 1.0, "confusion_sc": 1.0}
     runs = {0.0: {key: np.ones(20) for key in chance}}
     figures = (

@@ -1,4 +1,4 @@
-"""The figures of the loss notebooks show what they are given: lines, probabilities and slider states, read back."""
+"""Check that the figures of notebooks 03 to 05 show what they are given, by reading them back."""
 
 import json
 
@@ -10,13 +10,13 @@ from dsel.plots import losses as lossplots
 
 
 def ends(x, y):
-    """Lines of one trace, 'x0, x1, None, ...' -> list of ((x0, y0), (x1, y1))."""
+    """Split the lines of a trace, 'x0, x1, None, ...', into ((x0, y0), (x1, y1)) each."""
     points = [p for p in zip(x, y, strict=True) if None not in p]
     return list(zip(points[::2], points[1::2], strict=True))
 
 
 def states(figure, number=0):
-    """(label, changes, traces) of each step of a slider that restyles."""
+    """Return (label, changes, traces) of each step of a slider that restyles."""
     return [(step.label, *step.args) for step in figure.layout.sliders[number].steps]
 
 
@@ -126,10 +126,11 @@ def test_softmax_row_moves_bars_with_w_and_their_foot_with_b():
         np.testing.assert_allclose(bars, w * np.array(cosines), atol=1e-4)
         np.testing.assert_allclose(p, want, atol=1e-4)
     for b, (_, changes, traces) in zip(bs, states(figure, 1), strict=True):
+        # The softmax, trace 1, is left alone
         assert (changes, list(traces)) == (
             {"base": [float(b)]},
             [0],
-        )  # the softmax, trace 1, is left alone
+        )
     np.testing.assert_allclose(figure.data[1].y, changes_at(figure, "10"), atol=1e-4)
 
 
@@ -174,7 +175,7 @@ def test_table_and_lines_hold_their_arrays():
 
 
 def test_figures_are_plain_lists_that_any_plotly_reads(walk):
-    """No base64 arrays: plotly 5, which Colab has, cannot draw those."""
+    """Refuse base64 arrays: plotly 5, which Colab has, cannot draw them."""
     face, audio, loss, p, picks, steps = walk
     figures = (
         lossplots.content_pairs(6),

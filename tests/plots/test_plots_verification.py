@@ -1,4 +1,4 @@
-"""The figures of verification show what was measured: counts in bins, rates at thresholds, probit axes, intervals."""
+"""Check that the figures of verification show counts, rates and intervals as measured."""
 
 import json
 

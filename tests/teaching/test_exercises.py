@@ -160,9 +160,8 @@ def test_the_first_case_that_differs_is_reported():
     assert "pairs = [(3, 2), (3, 2)]" in message
     assert "gives -1, it should be 7" in message
     blind = exercises.identity_loss(
-        lambda v, a, sim, r: zoo.IDENTITY_RIGHT["trace"](
-            v, 1.5 * a, sim, r
-        )  # a cosine sees no length
+        # A cosine sees no length
+        lambda v, a, sim, r: zoo.IDENTITY_RIGHT["trace"](v, 1.5 * a, sim, r)
     )
     assert blind.name == "unknown"
     assert "batch 2 of 4" in blind.message

@@ -1,4 +1,4 @@
-"""The ledger is green for dsel.losses, red for wrong formulas, and its links lead to the lines they name."""
+"""Check that the ledger accepts dsel.losses, refuses wrong formulas, and links to right lines."""
 
 import math
 import re
@@ -27,13 +27,12 @@ def test_every_formula_equals_its_loops(entries):
         assert e.verdict == "equal", e
         assert 0 <= e.value_error <= book.VALUE_TOLERANCE, e
         assert 0 <= e.gradient_error <= book.GRADIENT_TOLERANCE, e
-        assert e.gradient_error > 0, (
-            e
-        )  # two ways of computing never agree to the last bit everywhere: they are two ways
+        # Two ways of computing never agree to the last bit everywhere: they are two ways
+        assert e.gradient_error > 0, e
 
 
 def wrong(**functions):
-    """dsel.losses with some functions replaced; what calls them inside DisentangledLoss is replaced as well."""
+    """Return dsel.losses with some functions replaced."""
     return SimpleNamespace(**{**vars(losses), **functions})
 
 
@@ -90,7 +89,7 @@ def test_a_wrong_formula_is_named_different(name):
 
 
 class Forgetful(losses.DisentangledLoss):
-    """A scale that the confusion terms should train or not, got wrong in each variant."""
+    """Trains the scale through the confusion terms exactly where it should not."""
 
     def _confuse(self, similarity):
         return {"detached": similarity, "trained": losses.frozen(similarity), "fixed": self._fixed}[
@@ -145,7 +144,7 @@ def test_links_hit_the_definition_they_name(entries):
 
 
 def test_the_table_has_as_many_cells_in_every_row(entries):
-    """A | inside a formula would break a Markdown table."""
+    """Refuse a | inside a formula: it would break a Markdown table."""
     assert len({row.count("|") for row in book.to_markdown(entries).splitlines()}) == 1
 
 

@@ -1,4 +1,4 @@
-"""A video of one's own: the upload in both formats of ipywidgets, the phone film, and who and what is nearest."""
+"""Check uploads in both formats of ipywidgets, the phone film, and who and what is nearest."""
 
 from itertools import pairwise
 from types import SimpleNamespace
@@ -13,7 +13,7 @@ from dsel.utils.errors import BadInput
 
 
 def uploads(name, content):
-    """What FileUpload.value is after one upload, in ipywidgets 8 and 7."""
+    """Return FileUpload.value after one upload, in ipywidgets 8 and 7."""
     return (
         {"name": name, "type": "video/mp4", "size": len(content), "content": memoryview(content)},
     ), {name: {"metadata": {"name": name, "type": "video/mp4"}, "content": content}}
@@ -81,7 +81,7 @@ def test_a_phone_video_has_another_rate_and_its_sound_so_late(late, tmp_path):
 
 
 def some_embeddings(rng):
-    """Three speakers of two tracks of four windows; every vector is drawn."""
+    """Draw the vectors of three speakers with two tracks of four windows each."""
     tracks = [SimpleNamespace(speaker=f"p{k // 2}", id=f"t{k}") for k in range(6)]
     vectors = {
         s: {h: rng.normal(size=(24, 5)) for h in ("content", "identity")} for s in ("face", "audio")
@@ -133,6 +133,5 @@ def test_a_montage_plays_everything_equally_loud():
     first, second = whole[:3200], whole[3200 + gap :]
     assert np.abs(whole[3200 : 3200 + gap]).max() == 0
     assert np.std(first) == pytest.approx(np.std(second), rel=0.1)
-    assert (
-        np.abs(yourvideo.montage([np.zeros(3200, np.float32)])).max() == 0
-    )  # silence stays silence
+    # Silence stays silence
+    assert np.abs(yourvideo.montage([np.zeros(3200, np.float32)])).max() == 0

@@ -1,4 +1,4 @@
-"""Maps that talk: the film holds every point's moment where the script looks for it."""
+"""Check that the film holds every point's moment where the script looks for it."""
 
 import base64
 import json
@@ -15,7 +15,7 @@ COUNT = 10  # frames a moment
 
 
 def track(shade, pitch, seconds=1.2):
-    """A grey track and a tone, both known."""
+    """Make a grey track with a tone."""
     frames = np.full((round(seconds * FPS), 96, 96, 3), shade, np.uint8)
     time = np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
     return frames, (0.3 * np.sin(2 * np.pi * pitch * time)).astype(np.float32)

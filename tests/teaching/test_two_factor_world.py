@@ -1,4 +1,4 @@
-"""The two-factor world: its measures read 0, chance and 100 where they should, and a run is a function of its seed."""
+"""Check the measures of the two-factor world on known cases, and that a seed fixes a run."""
 
 import pytest
 import torch
@@ -18,7 +18,7 @@ def test_content_has_unit_variance_and_its_words_in_common():
 
 
 def test_the_noises_of_the_two_sensors_are_independent():
-    """Nothing but the factors may tell which face belongs to which sound."""
+    """Only the factors may tell which face belongs to which sound."""
     g = generator()
     nobody, nothing = (
         torch.zeros(2000, factors.FACTOR),
@@ -43,7 +43,7 @@ def test_readable_is_100_for_a_copy_0_for_noise_and_for_a_constant():
 
 
 def test_fooled_is_0_for_the_speaker_100_for_the_words_and_50_for_a_constant(monkeypatch):
-    """With a sensor that shows both factors plainly, a head can hear either, or nothing."""
+    """Use a sensor that shows both factors plainly: a head hears either of them, or nothing."""
 
     def plain(speaker, content, stream, g):
         return torch.cat([speaker[:, None].expand(-1, factors.N, -1), content], dim=-1)
@@ -67,7 +67,7 @@ def test_a_run_is_a_function_of_its_seed_and_leaves_the_global_generator_alone()
 
 
 def test_learning_beats_chance_and_confusion_makes_words_matter_less():
-    """The direction of the effect, on one seed; notebook 05 measures its size."""
+    """Check the direction of the effect on one seed; notebook 05 measures its size."""
     without, with_it = (factors.train(0, 250, lam=lam) for lam in (0.0, 1.0))
     a, b = (factors.judge(run, 0) for run in (without, with_it))
     for result in (a, b):

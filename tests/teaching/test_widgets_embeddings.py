@@ -1,4 +1,4 @@
-"""EmbeddingExplorer and RetrievalExplorer: what they show is what was asked for, against loops."""
+"""Check EmbeddingExplorer and RetrievalExplorer against loops."""
 
 import numpy as np
 import pytest
@@ -34,7 +34,7 @@ def explorer():
 
 
 def points_of(figure):
-    """(x, y, text) of all points of a figure that have a text."""
+    """Return {text: (x, y)} of all points of a figure that have a text."""
     return {
         text: (x, y)
         for trace in figure.data

@@ -1,4 +1,4 @@
-"""SyncExplorer and LossExplorer: what they show is what was asked for, against loops and against dsel.reference."""
+"""Check SyncExplorer against loops, and LossExplorer against dsel.reference."""
 
 import json
 import math
@@ -20,7 +20,7 @@ def title_of(explorer) -> str:
 
 
 def clip_of(seed):
-    """Mouths, opening, log-mel, losses with their minimum in step."""
+    """Draw mouths, opening and log-mel, with losses that are lowest in step."""
     rng = np.random.default_rng(seed)
     losses = 3 - 2 * np.exp(-(np.arange(-REACH, REACH + 1.0) ** 2) / 4)
     return (
@@ -63,9 +63,8 @@ def test_the_sound_that_is_heard_moves_by_exactly_640_samples_a_frame(sync, disp
                 expected[s] = WAVEFORM[s - 640 * (planted + k)]
         assert name == "stranger 0"
         np.testing.assert_array_equal(heard, expected)
-    np.testing.assert_array_equal(
-        heard, WAVEFORM
-    )  # pushed back by what was planted: the clip itself
+    # Pushed back by what was planted: the clip itself
+    np.testing.assert_array_equal(heard, WAVEFORM)
     assert sync.late() == 0
 
 
@@ -97,9 +96,8 @@ def test_nothing_gives_the_answer_away_until_it_is_uncovered(sync):
     assert not any(trace.xaxis == "x3" for trace in hidden.data)  # no curve of the network
     sync.set_answer("shown")
     curve, dot = (trace for trace in sync.figure().data if trace.xaxis == "x3")
-    assert (
-        curve.x[int(np.argmin(curve.y))] == -planted
-    )  # the valley: push it back by what was planted
+    # The valley: push it back by what was planted
+    assert curve.x[int(np.argmin(curve.y))] == -planted
     assert (dot.x, dot.y) == (
         (2,),
         (pytest.approx(sync.clips["stranger 0"][3][REACH + planted + 2], abs=1e-3),),
@@ -111,9 +109,8 @@ def test_nothing_gives_the_answer_away_until_it_is_uncovered(sync):
     assert f"came {abs(planted)} frames ({40 * abs(planted)} ms) {side}" in title_of(sync)
     sync.set_shift(-planted)
     assert title_of(sync).endswith("it is in step")
-    sync.set_shift(
-        15 if planted > 0 else -15
-    )  # beyond what the network was asked: no dot, and none in a wrong place
+    # Beyond what the network was asked: no dot, and none in a wrong place
+    sync.set_shift(15 if planted > 0 else -15)
     _, dot = (trace for trace in sync.figure().data if trace.xaxis == "x3")
     assert dot.x == ()
 
@@ -142,7 +139,7 @@ def test_without_a_player_the_figure_still_moves(sync, displayed):
 
 
 def by_reference(explorer) -> dict:
-    """The losses of an explorer from its settings alone: angles by loops, then dsel.reference."""
+    """Compute an explorer's losses from its settings: angles by loops, then dsel.reference."""
     B, N = explorer._off.shape
     face, audio = np.zeros((2, B, N, 2))
     for i in range(B):
@@ -216,7 +213,7 @@ def test_the_figure_shows_the_task_of_the_term():
 
 
 def test_what_a_class_is_to_find():
-    """The content head, the identity head, the cheat that knows both, and the head that knows nothing."""
+    """Set up a content head, an identity head, one that knows both, and one that knows nothing."""
     B, N = 3, 4
     explorer = LossExplorer(noise=0.0, B=B, N=N)
     chance = explorer.chance()
@@ -233,9 +230,8 @@ def test_what_a_class_is_to_find():
     assert identity["confusion_sc"] == pytest.approx(math.log(N))
     assert identity["confusion_cs"] > 2 * chance["confusion_cs"]
     explorer.set_who(0.0)
-    assert explorer.losses() == pytest.approx(
-        chance
-    )  # all distances equal: log K, whatever the question
+    # All distances equal: log K, whatever the question
+    assert explorer.losses() == pytest.approx(chance)
     explorer.set_who(0.7), explorer.set_what(0.6), explorer.set_noise(30), explorer.set_w(0)
     assert explorer.losses() == pytest.approx(chance)  # and so with w = 0
 

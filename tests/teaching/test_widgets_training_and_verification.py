@@ -1,4 +1,4 @@
-"""Widgets: their callbacks are plain methods, and what they show is what was asked for."""
+"""Check VerificationExplorer and TrainingMonitor: controls change the figure as they say."""
 
 import time
 from types import SimpleNamespace
@@ -30,13 +30,13 @@ def explorer():
 
 
 def title_of(screen) -> str:
-    """The title of the figure on display."""
+    """Return the title of the figure on display."""
     return screen.shown["application/vnd.plotly.v1+json"]["layout"]["title"]["text"]
 
 
 @pytest.fixture
 def shown(explorer, displayed):
-    """The screens of an explorer on display, in order."""
+    """Display an explorer; return what is on display after the controls."""
     explorer.show()
     return displayed[1:]  # the controls come first
 
@@ -104,13 +104,14 @@ def test_importing_widgets_imports_no_ipywidgets():
     import subprocess
     import sys
 
-    code = "import sys, dsel.teaching.widgets.embeddings; print('ipywidgets' in sys.modules or 'plotly' in sys.modules)"
+    code = "import sys, dsel.teaching.widgets.embeddings\n"
+    code += "print('ipywidgets' in sys.modules or 'plotly' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "False", widgets.__name__
 
 
 class Steps:
-    """Stands for a trainer: `fit` as its docstring says, a step a millisecond."""
+    """Stands for a trainer whose step takes a millisecond."""
 
     def __init__(self, steps=40, log_every=2, breaks_at=None):
         self.config = SimpleNamespace(
@@ -140,7 +141,7 @@ class Steps:
 
 
 def title(monitor) -> str:
-    """Of the figure on display."""
+    """Return the title of the monitor's figure."""
     return title_of(monitor.shown[1])
 
 
