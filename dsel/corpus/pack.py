@@ -89,7 +89,6 @@ def _about(track: Track) -> dict:
 
 def _stat(corpus: Corpus, row: int):
     path = corpus.path / corpus.tracks.table.path[row]
-    try:
-        return path.stat()
-    except OSError as error:
-        raise BadInput(f"{path}: the clip is missing; make the corpus again") from error
+    if not path.is_file():  # a pipe would be waited for
+        raise BadInput(f"{path}: the clip is missing; make the corpus again")
+    return path.stat()

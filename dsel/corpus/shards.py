@@ -23,7 +23,10 @@ import numpy as np
 
 from dsel.utils.errors import BadInput
 from dsel.utils.files import atomic, sweep
+from dsel.utils.readers import read_arrays
 
+INDEX = ("names", "shard", "first", "size")  # arrays of index.npz
+AGAIN = "run 'dsel shard' again"  # the remedy in messages
 PATIENCE = (0.5, 2.0, 5.0)  # s to wait before asking a server again
 TIMEOUT = 30  # s without a byte from a server
 
@@ -62,7 +65,7 @@ def clips_of(path: Path) -> list[tuple[str, int, int]]:
     try:
         with tarfile.open(path) as tar:
             members = [(m.name.removesuffix(".mp4"), m.offset_data, m.size) for m in tar if m.name.endswith(".mp4")]
-    except tarfile.TarError as error:
+    except (tarfile.TarError, OSError, ValueError, EOFError) as error:
         raise BadInput(f"{path}: not a shard ({error}); delete it and run 'dsel shard' again") from error
     return members
 
@@ -77,9 +80,9 @@ class Shards:
 
     def __init__(self, folder: Path, place):
         self.place = str(place).rstrip("/")
-        with np.load(folder / "index.npz") as index:
-            self.names = [str(name) for name in index["names"]]
-            self.shard, self.first, self.size = index["shard"], index["first"], index["size"]
+        index = _read_index(folder / "index.npz")
+        self.names = [str(name) for name in index["names"]]
+        self.shard, self.first, self.size = index["shard"], index["first"], index["size"]
         self._files: dict[str, object] = {}
         self._owner = os.getpid()
 
@@ -94,10 +97,13 @@ class Shards:
         name, first, size = self.names[self.shard[row]], int(self.first[row]), int(self.size[row])
         if is_url(self.place):
             return fetch(f"{self.place}/{name}", first, size)
-        data = os.pread(self._opened(name).fileno(), size, first)
-        if len(data) < size:
+        file = self._opened(name)
+        if os.fstat(file.fileno()).st_size < first + size:
             raise BadInput(f"{self.place}/{name}: ends before byte {first + size}; copy it again, or run 'dsel shard' again")
-        return data
+        if hasattr(os, "pread"):
+            return os.pread(file.fileno(), size, first)
+        file.seek(first)  # Windows
+        return file.read(size)
 
     def stamp(self, row: int) -> str:
         """Changes when the shard of a row does, as far as that can be told without reading it."""
@@ -121,6 +127,25 @@ class Shards:
                 self._files.pop(next(iter(self._files))).close()
             self._files[name] = self._path(name).open("rb")
         return self._files[name]
+
+
+def _read_index(path: Path) -> dict[str, np.ndarray]:
+    """Read index.npz and check that every row lies somewhere in some shard. Raises BadInput."""
+    index = read_arrays(path, INDEX, remedy=AGAIN)
+    columns = [index.get(name) for name in INDEX[1:]]
+    if index.keys() != set(INDEX) or index["names"].dtype.kind != "U":
+        raise BadInput(f"{path}: lacks one of {', '.join(INDEX)}; {AGAIN}")
+    if any(x.dtype.kind != "i" or x.shape != columns[0].shape or x.ndim != 1 for x in columns):
+        raise BadInput(f"{path}: its arrays do not fit together; {AGAIN}")
+    shard, first, size = columns
+    if len(shard) and not (
+        0 <= shard.min() <= shard.max() < index["names"].size and first.min() >= 0 < size.min()
+    ):
+        raise BadInput(f"{path}: names places that cannot be; {AGAIN}")
+    for name in index["names"].ravel():
+        if Path(name).name != name:
+            raise BadInput(f"{path}: the shard {name} lies outside its folder; {AGAIN}")
+    return index
 
 
 def fetch(url: str, first: int = 0, size: int | None = None) -> bytes:

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -27,30 +26,17 @@ import numpy as np
 
 from dsel.corpus.cache import Cache
 from dsel.corpus.clips import read_clip, read_part
+from dsel.corpus.reading import AGAIN, read_meta, read_tracks
 from dsel.corpus.shards import Shards, cache_folder, fetch, is_url
-from dsel.corpus.store import COLUMNS, FORMAT, SPLITS, Track, Tracks, _ById, _read_csv, _read_meta, _read_tracks
+from dsel.corpus.store import COLUMNS, FORMAT, LABELS, SPLITS, Track, Tracks, TracksById
+from dsel.corpus.trials import Trials, find_trials
 from dsel.timing import SAMPLES_PER_FRAME
 from dsel.utils import package_data as shipped
 from dsel.utils.errors import BadInput
 from dsel.utils.files import sweep, write_bytes, write_csv, write_json
+from dsel.utils.readers import NAME, NUMBER, read_arrays, read_csv
 
-
-@dataclass(frozen=True)
-class Trials:
-    """Pairs of tracks to be judged 'same speaker?'. All arrays have one entry a trial."""
-
-    a: np.ndarray  # str, track ids
-    b: np.ndarray
-    target: np.ndarray  # bool: same speaker
-    same_sex: np.ndarray  # bool
-    group: np.ndarray  # str: what the trial list says about it, e.g. which kind of vocabulary
-
-    def __len__(self) -> int:
-        return len(self.target)
-
-    def only(self, keep: np.ndarray) -> Trials:
-        """The trials where `keep` (bool, one a trial) holds."""
-        return Trials(self.a[keep], self.b[keep], self.target[keep], self.same_sex[keep], self.group[keep])
+LABEL_TIMES = {"track": NAME, "start": NUMBER, "end": NUMBER}  # columns of labels/<speaker>.csv
 
 
 class Corpus:
@@ -65,9 +51,9 @@ class Corpus:
 
     def __init__(self, path, shards_at=None):
         self.path = Path(path)
-        self.meta = _read_meta(self.path)
-        self.tracks = _read_tracks(self.path)
-        self.by_id = _ById(self.tracks.table)
+        self.meta = read_meta(self.path)
+        self.tracks = read_tracks(self.path)
+        self.by_id = TracksById(self.tracks.table)
         folder = self.path / "shards"
         self.shards = Shards(folder, shards_at or folder) if (folder / "index.npz").is_file() else None
         if self.shards is not None and len(self.shards) != len(self.tracks):
@@ -114,30 +100,24 @@ class Corpus:
         return self._labels_of(track.speaker).get(track.id, [])
 
     def mouth(self, track: Track | str) -> np.ndarray | None:
-        """Mouth trajectory (T, channels) of a drawn track, None for a filmed one."""
+        """Return the mouth trajectory float32 (T, channels) of a drawn track, None for a filmed one."""
         track = self._track(track)
-        path = self.path / "labels" / f"{track.speaker}.npz"
-        if not path.is_file():
+        path = self._labels_path(track.speaker, "npz")
+        if not path.exists():
             return None
-        with np.load(path) as arrays:
-            return arrays.get(track.id)
+        mouth = read_arrays(path, (track.id,), remedy=AGAIN).get(track.id)
+        if mouth is not None and (mouth.ndim != 2 or mouth.dtype.kind != "f"):
+            raise BadInput(f"{path}: {track.id} is no array of numbers (frames, channels); {AGAIN}")
+        return mouth
 
     def trials(self, kind: str) -> Trials | None:
-        """The trial list of a kind ('free', 'hard', 'easy'), or None where the corpus brings none."""
+        """Read the trial list of a kind ('free', 'hard', 'easy'); None if the corpus has none.
+
+        See `dsel.corpus.trials` for the forms of a list. Raises BadInput for a list that cannot be
+        read or names something else than tracks of this corpus.
+        """
         path = self.path / "trials" / f"{kind}.csv"
-        if not path.is_file():
-            return None
-        rows = _read_csv(path)
-        unknown = {row[side] for row in rows for side in "ab"} - self.by_id.keys()
-        if unknown:
-            raise BadInput(f"{path}: names {len(unknown)} unknown tracks, e.g. {min(unknown)}; make the corpus again")
-        return Trials(
-            a=np.array([row["a"] for row in rows]),
-            b=np.array([row["b"] for row in rows]),
-            target=np.array([row["target"] == "1" for row in rows], bool),
-            same_sex=np.array([row.get("same_sex") == "1" for row in rows], bool),
-            group=np.array([row.get("group", "") for row in rows]),
-        )
+        return find_trials(path, self.tracks, self.by_id) if path.exists() else None
 
     def cache(self, size: int, *, tracks: Sequence[Track] | None = None, progress: bool = True) -> Cache:
         """The decoded clips at `size` x `size` pixels, memory-mapped. Built on first use, rebuilt when clips change."""
@@ -166,13 +146,18 @@ class Corpus:
         return self.by_id[track] if isinstance(track, str) else track
 
     def _labels_of(self, speaker: str) -> dict[str, list[dict]]:
+        """Read the labels of a speaker, once: track id -> labels in order."""
         if speaker not in self._labels:
-            path, found = self.path / "labels" / f"{speaker}.csv", {}
-            for row in _read_csv(path) if path.is_file() else []:
-                entry = {**row, "start": float(row["start"]), "end": float(row["end"])}
-                found.setdefault(entry.pop("track"), []).append(entry)
-            self._labels[speaker] = found
+            path, labels = self._labels_path(speaker, "csv"), {}
+            for row in read_csv(path, LABEL_TIMES, remedy=AGAIN) if path.exists() else []:
+                entry = dict.fromkeys(LABELS[3:], "") | row
+                labels.setdefault(entry.pop("track"), []).append(entry)
+            self._labels[speaker] = labels
         return self._labels[speaker]
+
+    def _labels_path(self, speaker: str, suffix: str) -> Path:
+        """Return the file of a speaker's labels. A name that leads out of the folder names no file."""
+        return self.path / "labels" / f"{Path(speaker).name}.{suffix}"
 
     @cached_property
     def _labels(self) -> dict:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -18,6 +17,7 @@ from dsel.prepare import face_tracks as faces
 from dsel.prepare.sources import Source
 from dsel.timing import FPS, frame_start, samples_for
 from dsel.utils.errors import BadInput
+from dsel.utils.files import scratch
 
 if TYPE_CHECKING:
     from dsel.evaluate.sync import Sync
@@ -68,9 +68,9 @@ def make_clips(source: Source, out: Path, recipe: Recipe) -> dict:
     Raises:
         BadInput: nothing in it can be used.
     """
-    with tempfile.TemporaryDirectory(prefix=".sound-", dir=out) as scratch:
+    with scratch(out, "sound") as folder:
         times, looks, whole = _look(source, recipe)
-        sound = _hear(source, Path(scratch) / "sound.f32", begin=times[0])
+        sound = _hear(source, folder / "sound.f32", begin=times[0])
         origin, cells, count = media.frame_grid(times)
         heard = _heard(sound, origin, count)
         clock = (times, origin, cells, count)

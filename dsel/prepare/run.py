@@ -16,9 +16,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
-import json
 import os
-import shutil
 import sys
 from dataclasses import replace
 from functools import partial
@@ -32,9 +30,13 @@ from dsel.prepare import face_tracks as faces
 from dsel.prepare.clips_from_video import Recipe, make_clips
 from dsel.prepare.sources import LAYOUTS, VIDEOS, Source, _source
 from dsel.utils.errors import BadInput
-from dsel.utils.files import replace_text, write_csv
+from dsel.utils.files import sweep, write_csv, write_json
 from dsel.utils.processes import refuse_to_be_read_again, spread
+from dsel.utils.readers import check_entries, read_json
 
+NOTE = {"name": str, "path": str, "print": str, "rows": list, "labels": list, "remark": str}
+ROW = {"id": str, "speaker": str, "path": str, "frames": int, "offset": int, "chosen": str}
+LABEL = {"track": str, "start": (float, int), "end": (float, int), "word": str}
 CRASHED = "the decoder crashed on it, twice (or memory ran out); convert it to another format"
 
 
@@ -98,12 +100,11 @@ def prepare(
                 if reason:
                     skipped[source.path] = reason
     finally:  # also when interrupted: what is done can be opened, and the next run goes on from there
-        for left in out.glob(".sound-*"):  # of a run that was killed
-            shutil.rmtree(left, ignore_errors=True)
+        sweep(out, out / "parts", out / "labels", *{out / "clips" / s.speaker for s in todo})
         corpus = _gather(out, split, size, skipped)
     if corpus is None and len(skipped) == 1:
         raise BadInput(*skipped.values())
-    _tell(skipped, [part for part in _parts(out) if part["path"] in {str(source.path.resolve()) for source in sources}])
+    _tell(skipped, [part for part in _notes(out) if part["path"] in {str(source.path.resolve()) for source in sources}])
     if corpus is None:
         raise BadInput(f"{out}: none of {len(sources)} files can be used; {out / 'skipped.csv'} says why")
     return corpus
@@ -162,7 +163,7 @@ def plan(paths: list[Path], out: Path, *, layout: str | None = None, audio=None)
 def _with_unique_names(sources: list[Source], out: Path) -> list[Source]:
     """Where two files would get the same name, in this run or with an earlier one, a digest of the path tells them apart."""
     taken: dict[str, Path] = {}
-    for part in _parts(out):
+    for part in _notes(out):
         taken[part["name"]] = Path(part["path"])
     unique = []
     for source in sources:
@@ -215,13 +216,13 @@ def _one(source: Source, out: Path, recipe: Recipe) -> str:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise
         return f"{source.path}: cannot be read ({error.strerror}); check the file and its permissions"
-    part = {
+    note = {
         "name": source.name,
         "path": str(source.path.resolve()),
         "print": _print_of(source, recipe.sync is not None),
         **made,
     }
-    replace_text(_part(source, out), json.dumps(part, ensure_ascii=False))
+    write_json(_note(source, out), note, indent=None)
     return ""
 
 
@@ -234,31 +235,51 @@ def _print_of(source: Source, synced: bool) -> str:
     return digest.hexdigest()
 
 
-def _part(source: Source, out: Path) -> Path:
+def _note(source: Source, out: Path) -> Path:
+    """Return the path of the file that records that a source is done, and what came out."""
     return out / "parts" / f"{hashlib.sha1(source.name.encode()).hexdigest()[:20]}.json"
 
 
-def _parts(out: Path) -> list[dict]:
-    """What earlier runs finished, in order of name."""
-    found = []
+def _notes(out: Path, damaged: list[str] | None = None) -> list[dict]:
+    """Read the notes on all sources that are done, in order of name; messages go to `damaged`."""
+    notes = []
     for path in sorted((out / "parts").glob("*.json")):
-        with contextlib.suppress(json.JSONDecodeError):
-            found.append(json.loads(path.read_text(encoding="utf-8")))
-    return sorted(found, key=lambda part: part["name"])
+        try:
+            notes.append(_read_note(path))
+        except BadInput as error:
+            if damaged is not None:
+                damaged.append(str(error))
+    return sorted(notes, key=lambda note: note["name"])
+
+
+def _read_note(path: Path) -> dict:
+    """Read the note on one source. Raises BadInput if it is damaged."""
+    remedy = "its clips are left out; prepare its video again"
+    note = read_json(path, remedy=remedy, entries=NOTE)
+    for name, entries in (("rows", ROW), ("labels", LABEL)):
+        for value in note[name]:
+            check_entries(path, value, entries, remedy)
+    if not note["rows"]:
+        raise BadInput(f"{path}: no clips; {remedy}")
+    return note
 
 
 def _finished(source: Source, out: Path, synced: bool) -> bool:
     """Whether an earlier run prepared this source as it is now, with a model or without, and its clips are still there."""
-    path = _part(source, out)
-    if not path.is_file():
+    try:
+        note = _read_note(_note(source, out))
+    except BadInput:  # there is none, or it is damaged
         return False
-    part = json.loads(path.read_text(encoding="utf-8"))
-    return part["print"] == _print_of(source, synced) and all((out / row["path"]).is_file() for row in part["rows"])
+    clips = [out / row["path"] for row in note["rows"]]
+    return note["print"] == _print_of(source, synced) and all(clip.is_file() for clip in clips)
 
 
 def _gather(out: Path, split: str, size: int, skipped: dict[Path, str]) -> Corpus | None:
     """tracks.csv, labels, corpus.json and skipped.csv from what is done; None if that is nothing."""
-    parts = _parts(out)
+    damaged: list[str] = []
+    parts = _notes(out, damaged)
+    for message in damaged:
+        print(message, file=sys.stderr)
     rows = [{**row, "split": split if split != "auto" else split_of(row["speaker"])} for part in parts for row in part["rows"]]
     told = [{"file": str(path), "used": "no", "reason": reason} for path, reason in skipped.items()]
     told += [{"file": part["path"], "used": "partly", "reason": part["remark"]} for part in parts if part["remark"]]

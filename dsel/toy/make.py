@@ -10,7 +10,6 @@ the order of the work change nothing. (Source: ours.)
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import selectors
@@ -29,6 +28,7 @@ from tqdm.auto import tqdm
 from dsel.corpus import store
 from dsel.corpus import tracks as corpora
 from dsel.corpus.clips import write_clip
+from dsel.corpus.reading import MOST_BYTES
 from dsel.timing import FPS, SAMPLE_RATE, WINDOW_FRAMES, samples_for
 from dsel.toy.plan import PREFIX, SAYS, Plan, Recipe, evaluation_speakers, plan, vocabulary_of
 from dsel.toy.seeds import stream
@@ -44,6 +44,7 @@ from dsel.toy.trials import COLUMNS as TRIAL_COLUMNS
 from dsel.toy.trials import KINDS, draw_trials
 from dsel.utils.errors import BadInput
 from dsel.utils.files import atomic, check_folder, sweep, write_csv, write_json
+from dsel.utils.readers import TEXT, check_entries, read_csv, read_json
 
 __all__ = [
     "CONTEXT",
@@ -68,6 +69,7 @@ LICENCE = "CC0-1.0: drawn and synthesised, no real person"
 LICENCE_VOICES = "that of the recordings; the faces are drawn"
 LEAD_IN = 0.05  # seconds of silence before espeak's first sound; never part of a track
 CONTEXT = 0.3  # seconds of speech before and after a track that still change the mouth in it
+ROW = {"id": TEXT, "speaker": TEXT, "split": TEXT, "path": TEXT}  # columns that a resumed run needs
 # The most that is made, so that a typing error does not fill memory and disk.
 MOST_TRACKS = 1_000_000  # training tracks
 MOST_TRIAL_TRACKS = 10_000  # tracks of a validation or test split: the trials pair all of them
@@ -359,12 +361,7 @@ def _claim(out: Path, recipe: Recipe) -> None:
             raise BadInput(f"{out}: holds a corpus that is not a toy corpus; choose another folder")
         there = {**meta["recipe"], "seed": meta["seed"]}
     elif begun.is_file():
-        try:
-            there = dict(json.loads(begun.read_text(encoding="utf-8")))
-        except (ValueError, TypeError) as error:
-            raise BadInput(
-                f"{begun}: is damaged ({error}); delete {out} and start again"
-            ) from error
+        there = read_json(begun, remedy=f"delete {out} and start again", entries={})
     elif out.is_dir() and any(out.iterdir()):
         raise BadInput(f"{out}: is not empty and holds no toy corpus; choose another folder")
     else:
@@ -391,9 +388,10 @@ def _done(out: Path, cast: dict[str, list[Plan]]) -> dict[str, list[dict]]:
     """Return the rows of tracks.csv of every speaker whose clips and labels are complete."""
     rows: dict[str, list[dict]] = {}
     if (out / "corpus.json").is_file():
-        with (out / "tracks.csv").open(newline="", encoding="utf-8") as file:
-            for row in csv.DictReader(file):
-                rows.setdefault(row["speaker"], []).append(row)
+        again = f"delete {out} and start again"
+        table = read_csv(out / "tracks.csv", ROW, remedy=again, most=MOST_BYTES)
+        for row in table:
+            rows.setdefault(row["speaker"], []).append(row)
     for name in cast:
         if _part(out, name).is_file():
             rows[name] = _read_part(_part(out, name))
@@ -407,16 +405,18 @@ def _done(out: Path, cast: dict[str, list[Plan]]) -> dict[str, list[dict]]:
 def _read_part(path: Path) -> list[dict]:
     """Read the rows of a speaker; a damaged file counts as empty, and the speaker is made again."""
     try:
-        rows = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
+        rows = read_json(path, remedy="")
+        for row in rows if isinstance(rows, list) else [rows]:
+            check_entries(path, row, dict.fromkeys(ROW, str), "")
+    except BadInput:
         return []
-    return rows if isinstance(rows, list) else []
+    return rows
 
 
 def _complete(out: Path, name: str, rows: list[dict], count: int) -> bool:
     """Return whether a speaker has `count` rows, and all their files exist."""
     labels = out / "labels" / f"{name}.npz"
-    clips = [out / row["path"] for row in rows if isinstance(row, dict) and row.get("path")]
+    clips = [out / row["path"] for row in rows]
     return len(clips) == count and labels.is_file() and all(clip.is_file() for clip in clips)
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from dsel.losses import DisentangledLoss, content_logits, identity_logits, top1
 from dsel.train.distributed import Ranks, mean_over
 from dsel.utils.files import replace_text
+from dsel.utils.readers import NUMBER, WHOLE, read_csv
 
 
 class MetricSums:
@@ -87,11 +88,10 @@ def batch_metrics(loss: DisentangledLoss, face: dict, audio: dict, pick: Tensor,
 def read_metrics(run) -> list[dict]:
     """The rows of RUN/metrics.csv as numbers; empty if nothing was logged."""
     path = Path(run) / "metrics.csv"
-    if not path.is_file():
+    if not path.exists():
         return []
-    with path.open(newline="") as file:
-        whole = [row for row in csv.DictReader(file) if None not in row.values()]  # a kill may have cut the last one
-    return [{k: int(v) if k == "step" else float(v) for k, v in row.items()} for row in whole]
+    remedy = "delete it; the curves are lost then, the networks are not"
+    return read_csv(path, {"step": WHOLE}, other=NUMBER, remedy=remedy, cut_last=True)
 
 
 def tensorboard_writer(folder: Path):

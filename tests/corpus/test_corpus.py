@@ -162,7 +162,7 @@ def replace(old, new):
         (replace("clips/p0/p0_0.mp4", "/etc/passwd"), "outside the corpus"),
         (replace(",train,", ",training,"), "'training' is none of"),
         (replace("p0_0,p0,", "p0_1,p0,"), "appear twice"),
-        (replace(",30,0,", ",30,x,"), "whole numbers"),
+        (replace(",30,0,", ",30,x,"), "line 2, column offset: 'x' is not a whole number"),
         (replace(",30,0,", ",,0,"), "no frames"),
     ],
 )

@@ -28,6 +28,7 @@ from dsel.prepare import prepare, split_of, sync_of
 from dsel.teaching.own_video import phone_video
 from dsel.utils import processes
 from dsel.utils.errors import BadInput
+from dsel.utils.files import HOST
 
 ROOT = Path(__file__).resolve().parents[2]
 REAL = Path(os.environ.get("DSEL_REAL", ROOT.parent / "shared/real")) / "grid"
@@ -557,8 +558,57 @@ def test_an_interrupted_run_keeps_what_it_made_and_goes_on(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         made(videos, tmp_path / "out", detector=until_stopped)
     assert len(Corpus(tmp_path / "out")) == 1
-    assert not list((tmp_path / "out").glob(".sound-*"))
+    assert not list((tmp_path / "out").rglob("*.part*"))
     assert len(made(videos, tmp_path / "out")) == 3
+
+
+@pytest.fixture(scope="module")
+def two_films(tmp_path_factory):
+    """A folder with videos/ and the corpus out/ that was made of them."""
+    folder = tmp_path_factory.mktemp("films")
+    (folder / "videos").mkdir()
+    for name in "ab":
+        shoot(folder / "videos" / f"{name}.mp4", Film(seconds=1.2))
+    made(folder / "videos", folder / "out")
+    return folder
+
+
+@pytest.mark.parametrize(
+    "note",
+    [b"", b"{", b"[]", b'{"name": "a"}', b"\xff\xfe{}", 99_999 * b"[", "rows", "labels", "no clips"],
+)
+def test_a_damaged_note_costs_its_film_and_is_said(two_films, tmp_path, capsys, note):
+    out = shutil.copytree(two_films / "out", tmp_path / "out")
+    first, second = sorted((out / "parts").glob("*.json"))
+    held = json.loads(first.read_text())
+    if isinstance(note, str):
+        wrong = {"rows": []} if note == "no clips" else {note: [{"id": 1}]}
+        note = json.dumps(held | wrong).encode()
+    first.write_bytes(note)
+    kept = json.loads(second.read_text())["path"]
+    assert len(made(kept, out)) == 1
+    said = capsys.readouterr().err
+    assert f"{first}" in said
+    assert "its clips are left out; prepare its video again" in said
+    assert len(made(two_films / "videos", out)) == 2
+    assert first.name not in capsys.readouterr().err
+
+
+def test_what_a_killed_run_left_is_swept_away_and_what_a_running_one_holds_stays(tmp_path):
+    videos, out = tmp_path / "videos" / "anna", tmp_path / "out"
+    videos.mkdir(parents=True)
+    shoot(videos / "a.mp4", Film(seconds=1.2))
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    for pid, name in ((dead.pid, "dead"), (os.getpid(), "alive")):
+        (out / f".sound.{HOST}-{pid}-0.part").mkdir(parents=True)
+        (out / f".sound.{HOST}-{pid}-0.part" / "sound.f32").touch()
+        (out / "clips" / "anna").mkdir(parents=True, exist_ok=True)
+        (out / "clips" / "anna" / f".{name}.{HOST}-{pid}-1.part.mp4").touch()
+    made(videos, out)
+    left = {path.name for path in out.rglob("*.part*")}
+    mine = f"{HOST}-{os.getpid()}"
+    assert left == {f".sound.{mine}-0.part", f".alive.{mine}-1.part.mp4"}
 
 
 def test_files_of_the_same_name_stay_apart(tmp_path):
@@ -596,7 +646,7 @@ def test_a_decoder_that_crashes_takes_only_its_own_file_along(tmp_path, capsys, 
     reasons = list(csv.DictReader((tmp_path / "out" / "skipped.csv").open()))
     assert [(row["file"], row["used"]) for row in reasons] == [(str(tmp_path / "b.mp4"), "no")]
     assert "b.mp4: the decoder crashed" in reasons[0]["reason"]
-    assert not list((tmp_path / "out").glob(".sound-*"))
+    assert not list((tmp_path / "out").rglob("*.part*"))
     clean = [shoot(tmp_path / f"{name}.mp4", Film(seconds=4)) for name in "acd"]
     for other in made(clean, tmp_path / "other").tracks:  # as if the broken one had not been there
         same = next(track for track in corpus.tracks if track.factors["source"] == other.factors["source"])

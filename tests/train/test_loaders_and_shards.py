@@ -363,7 +363,7 @@ def test_a_run_may_change_its_loader_when_resumed(noise_corpus, tmp_path):
 
 def test_a_large_index_is_read_in_order_and_held_as_columns(tmp_path, monkeypatch):
     """Rows of many chunks, letters of several bytes, factors of both kinds; ids found again; the oracle is csv's own reader."""
-    monkeypatch.setattr(corpora.store, "ROWS", 7)
+    monkeypatch.setattr(corpora.reading, "ROWS", 7)
     rows = [
         {
             "id": f"발화{k}" if k % 3 else f"plain{k}",
@@ -394,7 +394,10 @@ def test_a_large_index_is_read_in_order_and_held_as_columns(tmp_path, monkeypatc
     write_csv(tmp_path / "tracks.csv", [*rows, {**rows[50], "path": "clips/x.mp4"}], corpora.COLUMNS)
     with pytest.raises(BadInput, match="1 track ids appear twice"):
         Corpus(tmp_path)
-    for wrong, says in (({"frames": "--3"}, "line 102: frames and offset"), ({"split": "dev"}, "line 102: split 'dev'")):
+    for wrong, says in (  # lines as an editor counts them: some cells have two
+        ({"frames": "--3"}, "line 128, column frames: '--3' is not a whole number"),
+        ({"split": "dev"}, "line 128: split 'dev'"),
+    ):
         write_csv(tmp_path / "tracks.csv", [*rows, {**rows[0], "id": "new", **wrong}], corpora.COLUMNS)
         with pytest.raises(BadInput, match=says):
             Corpus(tmp_path)
