@@ -43,6 +43,11 @@ if __package__ in (None, ""):  # run as a file
 from dsel.utils.files import write_text  # noqa: E402
 from tools.stamp import NOTEBOOKS, as_text  # noqa: E402
 
+__all__ = [
+    *("CHROMIUM", "COLOURS", "HEIGHT", "PLOTLY", "WIDTH", "bundles", "chunks", "drawing"),
+    *("few_colours", "fingerprint", "is_due", "main", "mark", "marked", "stamp", "still"),
+]
+
 PLOTLY = "application/vnd.plotly.v1+json"
 PNG = "image/png"
 WIDTH = 900  # px of a figure that takes the width of its page: about GitHub's column

@@ -32,6 +32,11 @@ from tools.slides import HIDE  # noqa: E402
 from tools.stamp import BRANCH, NOTEBOOKS, address  # noqa: E402
 from tools.stills import PLOTLY  # noqa: E402
 
+__all__ = [
+    *("ANSWERS", "ASSETS", "FigureHtml", "FoldedAnswers", "Links", "copy_assets", "exporter"),
+    *("figure_html", "index", "main", "make", "page", "resources"),
+]
+
 TEMPLATES = ROOT / "tools" / "templates"
 WIDGET = "application/vnd.jupyter.widget-view+json"
 ANSWERS = ("solution", "law")  # tags of cells that give an answer away
@@ -63,7 +68,7 @@ class FoldedAnswers(Preprocessor):
         return cell, resources
 
 
-class Figures(Preprocessor):
+class FigureHtml(Preprocessor):
     """Turn plotly's JSON into html that screen readers can name; remove widgets, which are dead."""
 
     def preprocess_cell(self, cell, resources, index):
@@ -131,7 +136,7 @@ def exporter(view: str):
         config.NotebookExporter.preprocessors = [FoldedAnswers]
         return NotebookExporter(config=config)
     config.HTMLExporter.extra_template_basedirs = [str(TEMPLATES)]
-    config.HTMLExporter.preprocessors = config.SlidesExporter.preprocessors = [Figures, Links]
+    config.HTMLExporter.preprocessors = config.SlidesExporter.preprocessors = [FigureHtml, Links]
     config.HTMLExporter.exclude_anchor_links = True
     if view == "slides":
         config.Links.suffix = ".slides.html"

@@ -1,4 +1,4 @@
-"""Check that every name which a notebook takes from dsel exists, without running the notebook.
+"""Check that every name which a notebook takes from dsel exists and is public, without a run.
 
 Running all notebooks takes many minutes; a module that moves is noticed here within seconds.
 """
@@ -33,41 +33,48 @@ def imported(module: str, name: str):
     return getattr(package, name)
 
 
+def is_public(module: ModuleType, name: str) -> bool:
+    """Say whether a module offers a name: it has it and, where there is an `__all__`, lists it."""
+    value = imported(module.__name__, name)
+    if value is None or isinstance(value, ModuleType):
+        return value is not None
+    return name in getattr(module, "__all__", [name])
+
+
 def missing_names(code: str) -> list[str]:
-    """List the imports from dsel, and the attributes of its imported modules, that do not exist.
+    """List the names taken from dsel, or from modules of it, that do not exist or are not public.
 
     A name that the code assigns again is not followed.
     """
     tree = ast.parse(code)
-    missing, modules = [], {}
+    taken, modules = [], {}  # (module, name) of each use; {name in the code: module}
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "dsel":
+            module = importlib.import_module(node.module)
             for alias in node.names:
-                found = imported(node.module, alias.name)
-                if found is None:
-                    missing.append(f"{node.module}.{alias.name}")
-                elif isinstance(found, ModuleType):
-                    modules[alias.asname or alias.name] = found
+                taken.append((module, alias.name))
+                value = imported(node.module, alias.name)
+                if isinstance(value, ModuleType):
+                    modules[alias.asname or alias.name] = value
         elif isinstance(node, ast.Import):
             for alias in node.names:
                 if alias.name.split(".")[0] == "dsel":
-                    whole = importlib.import_module(alias.name)
-                    modules[alias.asname or "dsel"] = (
-                        whole if alias.asname else importlib.import_module("dsel")
-                    )
+                    module = importlib.import_module(alias.name)
+                    top = module if alias.asname else importlib.import_module("dsel")
+                    modules[alias.asname or "dsel"] = top
     names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
     for assigned in {node.id for node in names if isinstance(node.ctx, ast.Store)}:
         modules.pop(assigned, None)
     attributes = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
     for node in attributes:
         module = modules.get(node.value.id) if isinstance(node.value, ast.Name) else None
-        if module is not None and not hasattr(module, node.attr):
-            missing.append(f"{module.__name__}.{node.attr}")
-    return missing
+        if module is not None:
+            taken.append((module, node.attr))
+    return [f"{module.__name__}.{name}" for module, name in taken if not is_public(module, name)]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_every_name_of_dsel_exists(path):
+def test_every_name_of_dsel_exists_and_is_public(path):
     assert missing_names(code_of(path)) == []
 
 
@@ -80,7 +87,25 @@ def test_every_name_of_dsel_exists(path):
         ("from dsel.plots import gone", ["dsel.plots.gone"]),
         ("import dsel\ndsel.gone", ["dsel.gone"]),
         ("from dsel.plots import maps\nmaps = {}\nmaps.items()", []),
+        ("from dsel.plots import verification as v\nv.probit", []),
+        (
+            "from dsel.plots import verification as v\nv.NormalDist",
+            ["dsel.plots.verification.NormalDist"],
+        ),
+        ("from dsel.plots.maps import titled", ["dsel.plots.maps.titled"]),
     ],
 )
-def test_a_missing_name_is_found(code, missing):
+def test_a_missing_or_private_name_is_found(code, missing):
     assert missing_names(code) == missing
+
+
+@pytest.mark.parametrize("room", ["plots", "teaching"])
+def test_every_module_of_figures_and_teaching_lists_what_it_offers(room):
+    folder = Path(importlib.import_module(f"dsel.{room}").__file__).parent
+    for path in folder.rglob("*.py"):
+        parts = path.relative_to(folder.parent.parent).with_suffix("").parts
+        module = importlib.import_module(".".join(parts).removesuffix(".__init__"))
+        offered = getattr(module, "__all__", None)
+        if path != folder / "__init__.py" or room == "plots":
+            assert offered, f"{module.__name__}: no __all__"
+            assert all(hasattr(module, name) for name in offered), module.__name__
