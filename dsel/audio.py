@@ -6,11 +6,9 @@ cannot be imported beside every torch. Where it offers more, e.g. its corpora, `
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from dsel.timing import MEL_HOP, MEL_LENGTH, SAMPLE_RATE
 from dsel.utils.errors import BadInput
@@ -25,7 +23,7 @@ BEYOND = 240  # samples that the authors' loader reads after the last frame (aut
 PAD = OVERHANG + (N_FFT - MEL_LENGTH) // 2  # 176: the same for the FFT's frame, whose outer 56 samples have weight 0
 
 
-def log_mel(waveform: Tensor, mels: int = N_MELS) -> Tensor:
+def log_mel(waveform: Tensor, mels: int = N_MELS, bank: Tensor | None = None) -> Tensor:
     """Log-mel spectrogram on the time grid: exactly 4 mel frames a video frame.
 
     waveform float (B, 640 T) in [-1, 1], 16 kHz -> (B, mels, 4 T), log of power + 1e-6.
@@ -33,7 +31,7 @@ def log_mel(waveform: Tensor, mels: int = N_MELS) -> Tensor:
     (Source: authors' code, but for the centring: theirs lies 80 samples later, see `authors_mel`.)
     """
     power = _power(F.pad(waveform[:, None], (PAD, PAD), mode="reflect")[:, 0])  # (B, 257, 4T)
-    bank = _bank_on(mels, power.device, power.dtype)  # (257, mels)
+    bank = (filter_bank(mels) if bank is None else bank).to(power)  # (257, mels)
     return torch.log((power.transpose(1, 2) @ bank).transpose(1, 2) + FLOOR)
 
 
@@ -60,7 +58,7 @@ def level_norm(mel: Tensor) -> Tensor:
     return mel - mel.mean(dim=(1, 2), keepdim=True)
 
 
-def authors_mel(waveform: Tensor) -> Tensor:
+def authors_mel(waveform: Tensor, bank: Tensor | None = None) -> Tensor:
     """Compute the authors' input exactly as their code does: (B, 640 T) -> (B, 40, 4 T). (Source: authors' code.)
 
     Samples on the scale of int16, power + 1e-6, logarithm, instance normalisation per band over 4 T + 2 mel frames, then the
@@ -71,12 +69,12 @@ def authors_mel(waveform: Tensor) -> Tensor:
     """
     sound = F.pad(FULL_SCALE * waveform[:, None], (0, BEYOND), mode="reflect")[:, 0]  # (B, 640 T + 240)
     power = _power(sound, center=True)  # (B, 257, 4 T + 2)
-    bank = _bank_on(N_MELS, power.device, power.dtype)  # (257, 40)
+    bank = (filter_bank() if bank is None else bank).to(power)  # (257, 40)
     mel = torch.log((power.transpose(1, 2) @ bank).transpose(1, 2) + FLOOR)
     return instance_norm(mel)[..., 1:-1]
 
 
-def front_end(waveform: Tensor, kind: str) -> Tensor:
+def front_end(waveform: Tensor, kind: str, bank: Tensor | None = None) -> Tensor:
     """Compute what the audio trunk sees: (B, 640 T) -> (B, 40, 4 T). Raises BadInput for an unknown kind.
 
     'track': each mel band has zero mean and unit variance over the track (`instance_norm`).
@@ -86,11 +84,29 @@ def front_end(waveform: Tensor, kind: str) -> Tensor:
     """
     check_front_end(kind)
     if kind == "authors":
-        return authors_mel(waveform)
-    mel = log_mel(waveform)
+        return authors_mel(waveform, bank)
+    mel = log_mel(waveform, bank=bank)
     if kind == "track":
         return instance_norm(mel)
     return level_norm(mel) / 4.0 if kind == "level" else (mel + 5.0) / 4.0
+
+
+class FrontEnd(nn.Module):
+    """Compute `front_end` with its filter bank as a buffer, which moves with the networks and is not saved.
+
+    A tensor kept in a cache would be an inference tensor after a first call under `inference_mode`, and no gradient could
+    pass it later. (Source: ours.)
+    """
+
+    def __init__(self, kind: str):
+        super().__init__()
+        check_front_end(kind)
+        self.kind = kind
+        self.register_buffer("bank", filter_bank(), persistent=False)
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        """(B, 640 T) -> (B, 40, 4 T)."""
+        return front_end(waveform, self.kind, self.bank)
 
 
 def check_front_end(kind: str) -> None:
@@ -99,9 +115,8 @@ def check_front_end(kind: str) -> None:
         raise BadInput(f"front_end {kind!r}: must be one of {', '.join(FRONT_ENDS)}")
 
 
-@lru_cache
 def filter_bank(mels: int = N_MELS) -> Tensor:
-    """Triangular filters, equally wide on the HTK mel scale: (257, mels)."""
+    """Compute triangular filters, equally wide on the HTK mel scale: (257, mels)."""
     frequencies = torch.linspace(0, SAMPLE_RATE // 2, N_FFT // 2 + 1)  # (257,) Hz
     top = 2595.0 * torch.log10(torch.tensor(1.0 + SAMPLE_RATE / 2 / 700.0, dtype=torch.float64)).item()
     corners = 700.0 * (10.0 ** (torch.linspace(0.0, top, mels + 2) / 2595.0) - 1.0)  # (mels + 2,) Hz
@@ -110,15 +125,8 @@ def filter_bank(mels: int = N_MELS) -> Tensor:
     return torch.minimum(-slopes[:, :-2] / width[:-1], slopes[:, 2:] / width[1:]).clamp(min=0)
 
 
-@lru_cache
-def _bank_on(mels: int, device: torch.device, dtype: torch.dtype) -> Tensor:
-    """`filter_bank`, brought to a device once."""
-    return filter_bank(mels).to(device, dtype)
-
-
-@lru_cache
 def dct(coefficients: int, mels: int) -> Tensor:
-    """Orthonormal DCT-II: (mels, coefficients)."""
+    """Compute the orthonormal DCT-II: (mels, coefficients)."""
     n, k = torch.arange(float(mels)), torch.arange(float(coefficients))[:, None]
     basis = torch.cos(torch.pi / mels * (n + 0.5) * k)  # (coefficients, mels)
     basis[0] *= 0.5**0.5

@@ -6,15 +6,15 @@ A trunk runs once over a whole track, fully convolutional in time, and gives one
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import asdict, dataclass, fields
-from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dsel.audio import check_front_end, front_end
-from dsel.timing import SAMPLES_PER_FRAME, WINDOW_FRAMES, frames_in
+from dsel.audio import FrontEnd, check_front_end
+from dsel.timing import SAMPLES_PER_FRAME, WINDOW_FRAMES, WINDOW_SAMPLES
 from dsel.utils.errors import BadInput
 
 HEADS = ("content", "identity")
@@ -140,6 +140,8 @@ class TwoStream(nn.Module):
         super().__init__()
         self.config = config
         colours = 1 if config.grey else 3
+        self.sound_input = FrontEnd(config.front_end)
+        self.register_buffer("luma", torch.tensor(GREY), persistent=False)  # (3,)
         self.face_trunk = Trunk(config.face, colours * WINDOW_FRAMES)
         self.audio_trunk = Trunk(config.audio, 1)
         self.face_heads = nn.ModuleDict({head: _head(config.face[-1].out, config) for head in HEADS})
@@ -150,7 +152,11 @@ class TwoStream(nn.Module):
         return _embed(self.face_heads, self.face_features(frames), heads)
 
     def audio(self, waveform: Tensor, heads: tuple[str, ...] = HEADS) -> dict[str, Tensor]:
-        """Embeddings of the audio windows: (B, 640 T) -> (B, N, D) a head. Raises ValueError for a wrong shape."""
+        """Embed the audio windows: (B, S) -> (B, N, D) a head, N = S // 640 - 4.
+
+        Any S of at least 3200 samples, one window, is taken. Samples after the last whole frame of 640 are left out, and a
+        warning says how many: `whole_frames` does it beforehand. Raises ValueError for another shape.
+        """
         return _embed(self.audio_heads, self.audio_features(waveform), heads)
 
     def face_features(self, frames: Tensor) -> Tensor:
@@ -158,20 +164,32 @@ class TwoStream(nn.Module):
         size = self.config.face_size
         if frames.ndim != 5 or frames.shape[2:] != (size, size, 3) or frames.shape[1] < WINDOW_FRAMES:
             raise ValueError(f"frames must be (B, T >= {WINDOW_FRAMES}, {size}, {size}, 3), not {tuple(frames.shape)}")
-        windows = face_windows(_picture(frames, self.config.grey))  # (B N, 5 colours, H, W)
+        windows = face_windows(_picture(frames, self.luma if self.config.grey else None))  # (B N, 5 colours, H, W)
         return self.face_trunk(windows).reshape(len(frames), -1, self.config.face[-1].out).transpose(1, 2)
 
     def audio_features(self, waveform: Tensor) -> Tensor:
-        """Output of the audio trunk: (B, 640 T) -> (B, C, N)."""
-        if waveform.ndim != 2 or waveform.shape[1] % SAMPLES_PER_FRAME or frames_in(waveform.shape[1]) < WINDOW_FRAMES:
-            need = f"(B, {SAMPLES_PER_FRAME} T) with T >= {WINDOW_FRAMES}"
+        """Run the audio trunk: (B, S) -> (B, C, N)."""
+        if waveform.ndim != 2 or waveform.shape[1] < WINDOW_SAMPLES:
+            need = f"(B, S) with S >= {WINDOW_SAMPLES}"
             raise ValueError(f"waveform must be {need}, not {tuple(waveform.shape)}")
+        if waveform.shape[1] % SAMPLES_PER_FRAME:
+            waveform, left_out = whole_frames(waveform)
+            warnings.warn(f"the last {left_out} samples fill no frame of {SAMPLES_PER_FRAME} and are left out", stacklevel=3)
         return self.audio_trunk(self.front_end(waveform)[:, None])[:, :, 0]
 
     def front_end(self, waveform: Tensor) -> Tensor:
         """What the audio trunk sees: (B, 640 T) -> (B, 40, 4 T), in float32 even under autocast."""
         with torch.autocast(waveform.device.type, enabled=False):
-            return front_end(waveform, self.config.front_end)
+            return self.sound_input(waveform)
+
+
+def whole_frames(waveform: Tensor) -> tuple[Tensor, int]:
+    """Leave out what follows the last whole frame: (..., S) -> (..., 640 T), and how many samples that were. (Ours.)
+
+    Padding with zeros instead would give the last window a silence that nobody recorded.
+    """
+    left_out = waveform.shape[-1] % SAMPLES_PER_FRAME
+    return waveform[..., : waveform.shape[-1] - left_out], left_out
 
 
 class Trunk(nn.Module):
@@ -279,21 +297,16 @@ def _embed(stream: nn.ModuleDict, features: Tensor, heads: tuple[str, ...]) -> d
     return {head: stream[head](rows).reshape(B, N, -1) for head in heads}
 
 
-def _picture(frames: Tensor, grey: bool) -> Tensor:
-    """(B, T, H, W, 3), uint8 or [0, 1] -> (B, T, C, H, W), about zero mean and unit spread."""
+def _picture(frames: Tensor, luma: Tensor | None) -> Tensor:
+    """(B, T, H, W, 3), uint8 or [0, 1] -> (B, T, C, H, W), about zero mean and unit spread; grey where luma (3,) is given."""
     x = frames.float() / 255 if frames.dtype == torch.uint8 else frames
-    x = (x @ _luma(x.device, x.dtype))[..., None] if grey else x  # (B, T, H, W, C)
+    if luma is not None:  # the buffer has 24 bits; float64 takes all of them
+        x = (x @ (x.new_tensor(GREY) if x.dtype == torch.float64 else luma.to(x.dtype)))[..., None]  # (B, T, H, W, 1)
     x = (x - 0.45) / 0.25
     kind = x.device.type
     if torch.is_autocast_enabled(kind):  # as the first convolution would, but before every frame is copied into 5 windows
         x = x.to(torch.get_autocast_dtype(kind))
     return x.permute(0, 1, 4, 2, 3)
-
-
-@lru_cache
-def _luma(device: torch.device, dtype: torch.dtype) -> Tensor:
-    """`GREY`, brought to a device once: (3,)."""
-    return torch.tensor(GREY, device=device, dtype=dtype)
 
 
 def _defaults(name, face, audio, face_size, grey, hidden, D) -> dict:

@@ -3,12 +3,13 @@
 import dataclasses
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 
 from dsel.audio import FRONT_ENDS, instance_norm, log_mel
-from dsel.model import MapConv2d, ModelConfig, TwoStream, face_windows, parameter_count, receptive_field
+from dsel.model import MapConv2d, ModelConfig, TwoStream, face_windows, parameter_count, receptive_field, whole_frames
 from dsel.timing import WINDOW_FRAMES, WINDOW_MELS, WINDOW_SAMPLES, mels_for, samples_for
 from dsel.utils.errors import BadInput
 
@@ -152,10 +153,69 @@ def test_wrong_faces_are_refused(bad):
         network().face(torch.zeros(bad, dtype=torch.uint8))
 
 
-@pytest.mark.parametrize("bad", [(2, 3201), (2, 2560), (3200,)])
+@pytest.mark.parametrize("bad", [(2, 3199), (2, 2560), (3200,)])
 def test_wrong_sound_is_refused(bad):
     with pytest.raises(ValueError, match="waveform must be"):
         network().audio(torch.zeros(bad))
+
+
+def test_a_sound_of_any_length_is_cut_to_whole_frames_and_says_so():
+    model, x = network(front_end="none"), sound(2, 9)
+    longer = torch.cat([x, torch.rand(2, 399)], dim=1)
+    with pytest.warns(UserWarning, match="last 399 samples"), torch.inference_mode():
+        cut = model.audio(longer)
+    with torch.inference_mode():
+        torch.testing.assert_close(cut["identity"], model.audio(x)["identity"], rtol=0, atol=0)
+    assert whole_frames(longer)[1] == 399
+
+
+def test_gradients_reach_the_input_after_inference_mode():
+    """A saliency map: a constant kept in a cache would have become an inference tensor at the first call."""
+    model = network()
+    frames = torch.rand(1, 6, 48, 48, 3)
+    with torch.inference_mode():
+        model.audio(sound(1, 6))
+        model.face(frames)
+    waveform, frames = sound(1, 6).requires_grad_(), frames.requires_grad_()
+    (model.audio(waveform)["identity"].sum() + model.face(frames)["content"].sum()).backward()
+    assert waveform.grad.abs().sum() > 0
+    assert frames.grad.abs().sum() > 0
+
+
+class Stream(torch.nn.Module):
+    """One stream as a module of its own, for torch.export."""
+
+    def __init__(self, model, name):
+        super().__init__()
+        self.model, self.name = model, name
+
+    def forward(self, x):
+        return getattr(self.model, self.name)(x)
+
+
+@pytest.mark.parametrize("stream", ["audio", "face"])
+def test_streams_are_exported_before_their_first_call(stream):
+    """In a process of its own, where nothing has been computed before."""
+    code = f"""
+import torch, sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from test_model import Stream
+from dsel.model import ModelConfig, TwoStream
+torch.manual_seed(0)
+model = TwoStream(ModelConfig.laptop()).eval()
+x = torch.rand(1, 6400) if {stream!r} == "audio" else torch.rand(1, 10, 48, 48, 3)
+exported = torch.export.export(Stream(model, {stream!r}), (x,)).module()
+got, want = exported(x), getattr(model, {stream!r})(x)
+for head in want:
+    assert type(want[head]) is torch.Tensor
+    torch.testing.assert_close(got[head], want[head], atol=1e-5, rtol=1e-4)
+"""
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stderr[-2000:]
+
+
+def test_constants_are_not_saved():
+    assert not [name for name in network().state_dict() if "bank" in name or "luma" in name]
 
 
 def test_config_is_frozen_refuses_unknown_keys_and_survives_a_round_trip():
