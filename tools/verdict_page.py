@@ -20,7 +20,7 @@ if __package__ in (None, ""):  # run as a file
 
 from dsel.ablation import verdict  # noqa: E402
 from dsel.ablation.rows import ROWS  # noqa: E402
-from dsel.ablation.verdict import CHOSEN, CHOSEN_FIVE, FIVE, FOUR, WORDS, change, one, points  # noqa: E402
+from dsel.ablation.verdict import WORDS, one  # noqa: E402
 from dsel.utils.files import write_bytes  # noqa: E402
 from tools import stills  # noqa: E402
 
@@ -53,7 +53,7 @@ def questions() -> str:
     """One picture and two sentences per question, and what has not been measured."""
     results = verdict.grid()
     parts = []
-    for heading, name, text in _answers(results):
+    for heading, name, text in verdict.answers(results):
         parts += [f"### {heading}", picture(name), text]
     return "\n\n".join([*parts, "### New speakers", confirmed(), "### Not measured", MISSING])
 
@@ -63,111 +63,6 @@ MISSING = (
     "mean voice without the picked moment beyond one seed. Each interval speaks of other training "
     "seeds on the same corpus and the same 60 test speakers."
 )
-
-
-def _answers(results: list[dict]):
-    """(heading, picture, two sentences) of every question that has been measured."""
-    none, track, level = FOUR["none"], FOUR["track"], FOUR["level"]
-    four, five = verdict.progress("four_terms"), verdict.progress("five_terms")
-    steps = verdict.curves("four_terms")
-
-    def effect(row, other, metric):
-        return points(change(results, row, other, metric))
-
-    def mean(row, metric):
-        return one(verdict.average(results, row, metric).mean)
-
-    yield (
-        "Does the paper's loss help on ordinary trials?",
-        "free",
-        f"A little, with the authors' normalisation: λ = 1 changes free trials by "
-        f"{effect(track[1], track[0], 'eer_free')}. Without it the error is low already, and λ = 3 "
-        f"changes it by {effect(none[2], none[0], 'eer_free')}.",
-    )
-    yield (
-        "Does it help on novel combinations of person and words?",
-        "hard",
-        f"Yes, at λ = 3: hard trials change by {effect(none[2], none[0], 'eer_hard')} and word "
-        f"dependence falls from {mean(none[0], WORDS)} to {mean(none[2], WORDS)} (input not "
-        "normalised). Identity only, which never learns content, stands between: "
-        f"{verdict.trio(results, 'e1-none-identity')} % "
-        f"({verdict.seeds(results, 'e1-none-identity')}).",
-    )
-    yield (
-        "At which λ?",
-        "lambda",
-        "The mean of free and hard EER of the validation speakers is lowest at λ = 3 with *level*, "
-        f"{one(verdict.validation_score(results, CHOSEN))} %. λ = 1 is too little, and λ = 10 costs "
-        f"free trials ({mean(level[2], 'eer_free')} to {mean(level[3], 'eer_free')} %).",
-    )
-    yield (
-        "At what price?",
-        "price",
-        f"λ = 3 changes easy trials by {effect(none[2], none[0], 'eer_easy')}, since words no longer "
-        f"help, and the content task by {effect(none[2], none[0], 'content_top1')}. The fifth term "
-        f"beside it changes hard trials by {effect(FIVE['none'][2], none[2], 'eer_hard')} (not "
-        f"normalised) or {effect(CHOSEN_FIVE, CHOSEN, 'eer_hard')} (level).",
-    )
-    yield (
-        "What does the front end do?",
-        "front-end",
-        "*track* takes the long-term spectrum out, by which a voice is known best, and shows each "
-        f"window the mean of its track: free {mean(track[0], 'eer_free')} against "
-        f"{mean(level[0], 'eer_free')} % at λ = 0. *level*, one number for a track, and *none* keep "
-        f"the spectrum; at λ = 3 they reach {mean(level[2], 'eer_hard')} and "
-        f"{mean(none[2], 'eer_hard')} % on hard trials, *track* {mean(track[2], 'eer_hard')} %.",
-    )
-    yield (
-        "What leaks where?",
-        "leak",
-        "The content head learns more of the speaker as λ grows: its EER falls from "
-        f"{mean(level[0], 'content_head_eer_free')} to {mean(CHOSEN, 'content_head_eer_free')} %, "
-        f"below that of an untrained network ({mean('random', 'content_head_eer_free')} %). The "
-        f"identity head loses words: phonemes are read off it in "
-        f"{mean(level[0], 'phoneme_identity_head')} % of windows at λ = 0 and in "
-        f"{mean(CHOSEN, 'phoneme_identity_head')} % at λ = 3 (untrained: "
-        f"{mean('random', 'phoneme_identity_head')} %).",
-    )
-    opened = min(steps, key=lambda row: row["cone"])
-    yield (
-        "What changes with length and people?",
-        "length",
-        f"With 3000 speakers and {int(steps[-1]['step'])} steps the four terms lose their effect "
-        f"(hard {one(verdict.at(four, 1500)['eer_hard'])} % at step 1500, "
-        f"{one(four[-1]['eer_hard'])} % at the end), while both confusion losses stay near their floor: "
-        f"the identity vectors leave their common cone ({verdict.at(steps, 1450)['cone']:.2f} at step 1450, "
-        f"{verdict.at(steps, 1850)['cone']:.2f} at step 1850, at least {opened['cone']:.2f}). The fifth "
-        f"term keeps them there, and hard trials end at {one(five[-1]['eer_hard'])} % (free "
-        f"{one(five[-1]['eer_free'])} %, content task {one(five[-1]['content_top1'])} %); one seed each.",
-    )
-    rows = verdict.real_voices()
-    if rows:
-        found = {
-            k: verdict.on_real_voices(rows, j, verdict.MICROPHONE)
-            for k, j in verdict.FRONT_ON_REAL.items()
-        }
-        mfcc = {
-            c: one(verdict.on_real_voices(rows, verdict.MFCC, c).mean)
-            for c in (verdict.RECORDED, verdict.MICROPHONE)
-        }
-        level_recorded = verdict.on_real_voices(
-            rows, verdict.FRONT_ON_REAL["level"], verdict.RECORDED
-        )
-        count = "1 seed" if found["level"].n == 1 else f"{found['level'].n} seeds"
-        yield (
-            "What changes on real voices?",
-            "real-voices",
-            f"Trained for {_steps(rows)} steps on 251 LibriSpeech voices behind drawn faces ({count}), the "
-            f"networks tell 10 strangers apart with {one(found['level'].mean)} % (level) or "
-            f"{one(found['none'].mean)} % (not normalised) errors against {one(found['track'].mean)} % "
-            f"(track) where a microphone is drawn for each recording; mean MFCCs reach "
-            f"{mfcc[verdict.MICROPHONE]} %. As recorded, where the recording gives the speaker away, mean "
-            f"MFCCs reach {mfcc[verdict.RECORDED]} % and *level* {one(level_recorded.mean)} %.",
-        )
-
-
-def _steps(rows: list[dict]) -> str:
-    return max((row["steps"] for row in rows), key=int)
 
 
 def confirmed() -> str:
@@ -190,7 +85,18 @@ def confirmed() -> str:
         ]
         for row in there
     ]
-    return f"{text}\n\n{verdict.table(['', 'seeds', 'free', 'hard', 'easy', WORDS], cells, align='lrrrrr')}"
+    head = ["", "seeds", "free", "hard", "easy", WORDS]
+    released = [
+        [f"released: {verdict.LONG[name]}", 1]
+        + [one(m[f"eer_{kind}"]) for kind in ("free", "hard", "easy")]
+        + [one(m["eer_hard"] - m["eer_easy"])]
+        for name, m in verdict.on_new_speakers().items()
+    ]
+    note = (
+        "Only single networks of some rows could be judged there, so there are no intervals; the "
+        "released ones were stopped where validation speakers were best."
+    )
+    return f"{text} {note}\n\n{verdict.table(head, cells + released, align='lrrrrr')}"
 
 
 def tables() -> str:
@@ -209,7 +115,7 @@ def tables() -> str:
     if verdict.real_voices():
         parts.append(_folded("Real voices, EER in %", verdict.real_table()))
     parts.append(
-        "Made by `dsel ablation --preset laptop --rows grid singles --out data/ablation/grid`, "
+        "Made by `dsel ablation --preset grid --halving --rows singles --out runs/grid`, "
         "`tools/train_released.py` and `benchmarks/real_voices.py`; pictures by `make pictures`."
     )
     return "\n\n".join(parts)

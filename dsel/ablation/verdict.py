@@ -1,6 +1,6 @@
 """The verdict: what the grid of front ends, lambda and the fifth term says, question by question.
 
-The numbers come from data/ablation/grid (`dsel ablation --rows grid singles`, validation speakers
+The numbers come from data/ablation/grid (`dsel ablation --preset grid --halving`, validation speakers
 chose, test speakers judged), and from the two long trainings beside it (`tools/train_released.py`).
 Every sentence here is made of measured values; `claims` lists what the words around them assert,
 and a test and notebook 09 fail if one of them is no longer true.
@@ -12,6 +12,7 @@ lambda 0, 1, 3 and 10, `FIVE[front end]` the same with the fifth term, L_within,
 from __future__ import annotations
 
 import csv
+import json
 import math
 import statistics
 from pathlib import Path
@@ -73,6 +74,11 @@ def listener(page: str, name: str) -> dict[str, float]:
 def supervised(page: Path = SHIPPED.parent / "toy.md") -> dict[str, float]:
     """EER of the listener who was told the speakers' names, on the same test speakers."""
     return listener(page.read_text(encoding="utf-8"), SUPERVISED)
+
+
+def settings(folder: Path = FOLDER) -> dict:
+    """How the grid was trained: schedule.json."""
+    return json.loads((folder / "schedule.json").read_text(encoding="utf-8"))
 
 
 def by_seed(results: list[dict], row: str, measure: str, split: str = "test") -> dict[int, float]:
@@ -211,6 +217,13 @@ def claims(results: list[dict]) -> dict[str, bool]:
         < value("random", "content_head_eer_free"),
         "a long training with four terms loses the effect": at(four, 4000)["eer_hard"]
         > at(four, 1500)["eer_hard"] + 10,
+        "while both confusion losses stay near their floor": all(
+            row["confusion_cs"] - math.log(32) < 0.1 and row["confusion_sc"] - math.log(16) < 0.1
+            for row in curves("four_terms")
+            if row["step"] >= 1450
+        ),
+        "and the cone opens": at(curves("four_terms"), 1450)["cone"]
+        > at(curves("four_terms"), 1850)["cone"] + 0.3,
         "with five terms it stays": at(five, 4000)["eer_hard"] <= at(five, 1500)["eer_hard"],
         "the bound on w is reached": all(
             bound_reached("four_terms", f"w_{task}") for task in ("content", "identity")
@@ -288,9 +301,32 @@ def lines(results: list[dict]) -> list[str]:
         "**In a long training the four terms lose their effect:** hard trials of validation "
         f"speakers {one(at(four, 1500)['eer_hard'])} % at step 1500, "
         f"{one(at(four, 4000)['eer_hard'])} % at step 4000. With the fifth term "
-        f"{one(at(five, 1500)['eer_hard'])} and {one(at(five, 4000)['eer_hard'])} % (1 seed).",
+        f"{one(at(five, 1500)['eer_hard'])} and {one(at(five, 4000)['eer_hard'])} % (1 seed). "
+        + stopped(),
         _real_line(),
     ]
+
+
+def on_new_speakers(folder: Path = FOLDER) -> dict[str, dict[str, float]]:
+    """{released network: its metrics} on the speakers drawn after the freeze."""
+    path = folder / "released_confirmed.csv"
+    if not path.is_file():
+        return {}
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return {row.pop("network"): {name: float(x) for name, x in row.items()} for row in rows}
+
+
+def stopped() -> str:
+    """What the long trainings reach on new speakers where validation speakers stopped them."""
+    found = {
+        name: " / ".join(one(metrics[f"eer_{kind}"]) for kind in ("free", "hard", "easy"))
+        for name, metrics in on_new_speakers().items()
+    }
+    told = ", ".join(f"{LONG[name]}: {found[name]}" for name in LONG if name in found)
+    return (
+        f"Stopped where validation speakers were best, on new speakers: {told} %." if told else ""
+    )
 
 
 MICROPHONE = "test-other, a microphone each"
@@ -319,6 +355,103 @@ def _real_line() -> str:
 
 def _count(n: int) -> str:
     return "1 seed" if n == 1 else f"{n} seeds"
+
+
+def answers(results: list[dict]):
+    """(heading, picture, two sentences) of every question that has been measured."""
+    none, track, level = FOUR["none"], FOUR["track"], FOUR["level"]
+    four, five = progress("four_terms"), progress("five_terms")
+    steps = curves("four_terms")
+
+    def effect(row, other, metric):
+        return points(change(results, row, other, metric))
+
+    def mean(row, metric):
+        return one(average(results, row, metric).mean)
+
+    yield (
+        "Does the paper's loss help on ordinary trials?",
+        "free",
+        f"A little, with the authors' normalisation: λ = 1 changes free trials by "
+        f"{effect(track[1], track[0], 'eer_free')}. Without it the error is low already, and λ = 3 "
+        f"changes it by {effect(none[2], none[0], 'eer_free')}.",
+    )
+    yield (
+        "Does it help on novel combinations of person and words?",
+        "hard",
+        f"Yes, at λ = 3: hard trials change by {effect(none[2], none[0], 'eer_hard')} and word "
+        f"dependence falls from {mean(none[0], WORDS)} to {mean(none[2], WORDS)} (input not "
+        "normalised). Identity only, which never learns content, stands between: "
+        f"{trio(results, 'e1-none-identity')} % "
+        f"({seeds(results, 'e1-none-identity')}).",
+    )
+    yield (
+        "At which λ?",
+        "lambda",
+        "The mean of free and hard EER of the validation speakers is lowest at λ = 3 with *level*, "
+        f"{one(validation_score(results, CHOSEN))} %. λ = 1 is too little, and λ = 10 costs "
+        f"free trials ({mean(level[2], 'eer_free')} to {mean(level[3], 'eer_free')} %).",
+    )
+    yield (
+        "At what price?",
+        "price",
+        f"λ = 3 changes easy trials by {effect(none[2], none[0], 'eer_easy')}, since words no longer "
+        f"help, and the content task by {effect(none[2], none[0], 'content_top1')}. The fifth term "
+        f"beside it changes hard trials by {effect(FIVE['none'][2], none[2], 'eer_hard')} (not "
+        f"normalised) or {effect(CHOSEN_FIVE, CHOSEN, 'eer_hard')} (level).",
+    )
+    yield (
+        "What does the front end do?",
+        "front-end",
+        "*track* takes the long-term spectrum out, by which a voice is known best, and shows each "
+        f"window the mean of its track: free {mean(track[0], 'eer_free')} against "
+        f"{mean(level[0], 'eer_free')} % at λ = 0. *level*, one number for a track, and *none* keep "
+        f"the spectrum; at λ = 3 they reach {mean(level[2], 'eer_hard')} and "
+        f"{mean(none[2], 'eer_hard')} % on hard trials, *track* {mean(track[2], 'eer_hard')} %.",
+    )
+    yield (
+        "What leaks where?",
+        "leak",
+        "The content head learns more of the speaker as λ grows: its EER falls from "
+        f"{mean(level[0], 'content_head_eer_free')} to {mean(CHOSEN, 'content_head_eer_free')} %, "
+        f"below that of an untrained network ({mean('random', 'content_head_eer_free')} %). The "
+        f"identity head loses words: phonemes are read off it in "
+        f"{mean(level[0], 'phoneme_identity_head')} % of windows at λ = 0 and in "
+        f"{mean(CHOSEN, 'phoneme_identity_head')} % at λ = 3 (untrained: "
+        f"{mean('random', 'phoneme_identity_head')} %).",
+    )
+    opened = min(steps, key=lambda row: row["cone"])
+    yield (
+        "What changes with length and people?",
+        "length",
+        f"With {settings()['long_speakers']} speakers and {int(steps[-1]['step'])} steps the four terms lose their effect "
+        f"(hard {one(at(four, 1500)['eer_hard'])} % at step 1500, "
+        f"{one(four[-1]['eer_hard'])} % at the end), while both confusion losses stay near their floor: "
+        f"the identity vectors leave their common cone ({at(steps, 1450)['cone']:.2f} at step 1450, "
+        f"{at(steps, 1850)['cone']:.2f} at step 1850, lowest {opened['cone']:.2f}). The fifth "
+        f"term keeps them there, and hard trials end at {one(five[-1]['eer_hard'])} % (free "
+        f"{one(five[-1]['eer_free'])} %, content task {one(five[-1]['content_top1'])} %); one seed each.",
+    )
+    rows = real_voices()
+    if rows:
+        found = {k: on_real_voices(rows, j, MICROPHONE) for k, j in FRONT_ON_REAL.items()}
+        mfcc = {c: one(on_real_voices(rows, MFCC, c).mean) for c in (RECORDED, MICROPHONE)}
+        level_recorded = on_real_voices(rows, FRONT_ON_REAL["level"], RECORDED)
+        count = _count(found["level"].n)
+        yield (
+            "What changes on real voices?",
+            "real-voices",
+            f"Trained for {_steps(rows)} steps on 251 LibriSpeech voices behind drawn faces ({count}), the "
+            f"networks tell 10 strangers apart with {one(found['level'].mean)} % (level) or "
+            f"{one(found['none'].mean)} % (not normalised) errors against {one(found['track'].mean)} % "
+            f"(track) where a microphone is drawn for each recording; mean MFCCs reach "
+            f"{mfcc[MICROPHONE]} %. As recorded, where the recording gives the speaker away, mean "
+            f"MFCCs reach {mfcc[RECORDED]} % and *level* {one(level_recorded.mean)} %.",
+        )
+
+
+def _steps(rows: list[dict]) -> str:
+    return max((row["steps"] for row in rows), key=int)
 
 
 # --- Tables ---------------------------------------------------------------------------------------

@@ -132,9 +132,7 @@ def test_pictures_are_those_of_the_numbers():
 
 
 def test_no_question_is_answered_without_a_number():
-    from tools import verdict_page
-
-    answers = list(verdict_page._answers(verdict.grid()))
+    answers = list(verdict.answers(verdict.grid()))
     assert len(answers) == 8
     for _, _, text in answers:
         assert re.search(r"\d+\.\d", text)
