@@ -6,6 +6,8 @@ cannot be imported beside every torch. Where it offers more, e.g. its corpora, `
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -118,7 +120,7 @@ def check_front_end(kind: str) -> None:
 def filter_bank(mels: int = N_MELS) -> Tensor:
     """Compute triangular filters, equally wide on the HTK mel scale: (257, mels)."""
     frequencies = torch.linspace(0, SAMPLE_RATE // 2, N_FFT // 2 + 1)  # (257,) Hz
-    top = 2595.0 * torch.log10(torch.tensor(1.0 + SAMPLE_RATE / 2 / 700.0, dtype=torch.float64)).item()
+    top = 2595.0 * math.log10(1.0 + SAMPLE_RATE / 2 / 700.0)
     corners = 700.0 * (10.0 ** (torch.linspace(0.0, top, mels + 2) / 2595.0) - 1.0)  # (mels + 2,) Hz
     width = corners[1:] - corners[:-1]
     slopes = corners[None] - frequencies[:, None]  # (257, mels + 2)
