@@ -24,6 +24,7 @@ import importlib.util
 import io
 import json
 import os
+import re
 import sys
 import tempfile
 import time
@@ -55,17 +56,19 @@ INVERSE = "return 1 / distance.clamp(min=eps)"
 CDIST = 'torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist")'
 COSINE = "return w * (x @ y.transpose(-1, -2)) + b"
 POOL = "return face[rows, pick], audio.mean(dim=1)"
-TOTAL = 'return self.alpha_c * parts["content"] + self.alpha_s * parts["identity"] + self.lam * confusion, parts'
+MATCHING = 'matching = self.alpha_c * parts["content"] + self.alpha_s * parts["identity"]'
+TOTAL = "return matching + self.lam * ramp * confusion, parts"
 CONTENT_TERM = "matching_loss(content_logits(v_c, a_c, self.content_similarity))"
 IDENTITY_TERM = "matching_loss(self.identity_similarity(vhat, abar))"
 CS_TERM = "confusion_loss(self._confuse(self.identity_similarity)(vhat_c, abar_c))"
-SC_TERM = "confusion_loss(content_logits(v_s, a_s, self._confuse(self.content_similarity)))"
+SC_TERM = "content_logits(v_s, a_s, self._confuse(self.content_similarity))"
+SC_TARGET = '"confusion_sc": confusion_loss('
 NORMALIZE = "x, y = F.normalize(x, dim=-1, eps=1e-6), F.normalize(y, dim=-1, eps=1e-6)"
 CONFUSION = 'confusion = parts["confusion_cs"] + parts["confusion_sc"]'
 PICK = "return torch.randint(windows, (tracks,), generator=generator)"
 EXTRA = "vhat, abar = torch.cat([vhat, extra[0]]), torch.cat([abar, extra[1]])"
-MODES = '{"detached": frozen(similarity), "trained": similarity, "fixed": self._fixed}[self.confusion_scale]'
-DEFAULTS = 'alpha_c=1.0, alpha_s=1.0, lam=1.0, similarity="cosine", confusion_scale="detached", w0=10.0, w_max=20.0'
+MODES = '{"detached": frozen(similarity), "trained": similarity, "fixed": self._fixed}'
+GATHER = "return (vhat, abar) if gather is None else (gather(vhat), gather(abar))"
 
 MUTANTS = (
     # l(x, y) = 1 / max(||x - y||, eps)
@@ -166,12 +169,15 @@ MUTANTS = (
     Mutant("confusion: maximise the matching loss instead", "formula", MEAN_OF_ALL, (
         "return logits.log_softmax(dim=-1).diagonal(dim1=-2, dim2=-1).mean()")),
     # the total
-    Mutant("total: alphas swapped", "formula", TOTAL, TOTAL.replace('"content"', '"_"').replace(
+    Mutant("total: alphas swapped", "formula", MATCHING, MATCHING.replace('"content"', '"_"').replace(
         '"identity"', '"content"').replace('"_"', '"identity"')),
-    Mutant("total: lambda dropped", "formula", TOTAL, TOTAL.replace("self.lam * confusion", "confusion")),
+    Mutant("total: lambda dropped", "formula", TOTAL, TOTAL.replace("self.lam * ramp", "ramp")),
+    Mutant("total: ramp ignored", "code", TOTAL, TOTAL.replace(" * ramp", "")),
     Mutant("total: confusion subtracted", "formula", TOTAL, TOTAL.replace("+ self.lam", "- self.lam")),
-    Mutant("total: content term dropped", "formula", TOTAL, TOTAL.replace('self.alpha_c * parts["content"] + ', "")),
-    Mutant("total: identity term dropped", "formula", TOTAL, TOTAL.replace(' + self.alpha_s * parts["identity"]', "")),
+    Mutant("total: content term dropped", "formula",
+           MATCHING, MATCHING.replace('self.alpha_c * parts["content"] + ', "")),
+    Mutant("total: identity term dropped", "formula",
+           MATCHING, MATCHING.replace(' + self.alpha_s * parts["identity"]', "")),
     Mutant("total: c->s term dropped", "formula", CONFUSION, 'confusion = parts["confusion_sc"]'),
     Mutant("total: s->c term dropped", "formula", CONFUSION, 'confusion = parts["confusion_cs"]'),
     Mutant("total: confusion averaged", "formula", CONFUSION, CONFUSION.replace("= parts", "= 0.5 * parts").replace(
@@ -191,21 +197,22 @@ MUTANTS = (
     Mutant("total: s->c confuses the wrong head", "formula", SC_TERM, SC_TERM.replace("v_s, a_s", "v_c, a_c")),
     Mutant("total: s->c with the other scale", "formula",
            SC_TERM, SC_TERM.replace("content_similarity", "identity_similarity")),
-    Mutant("total: s->c aims at the match", "formula", SC_TERM, SC_TERM.replace("confusion_loss", "matching_loss")),
+    Mutant("total: s->c aims at the match", "formula", SC_TARGET, SC_TARGET.replace("confusion_loss", "matching_loss")),
     Mutant("total: s->c trains no embedding", "formula", SC_TERM, SC_TERM.replace("v_s, a_s", "v_s.detach(), a_s.detach()")),
-    Mutant("total: confusion pools with another pick", "formula", "pool(v_c, a_c, pick)", "pool(v_c, a_c, 0 * pick)"),
+    Mutant("total: confusion pools with another pick", "formula", "(v_c, a_c, pick, gather", "(v_c, a_c, 0 * pick, gather"),
     Mutant("total: 'detached' does not detach", "formula", MODES, MODES.replace("frozen(similarity)", "similarity")),
     Mutant("total: 'fixed' follows w", "code", MODES, MODES.replace("self._fixed", "frozen(similarity)")),
     Mutant("total: the clamp skips a scale", "formula",
            "for similarity in (self.content_similarity, self.identity_similarity):",
            "for similarity in (self.content_similarity,):"),
-    Mutant("total: default w_max", "code", DEFAULTS, DEFAULTS.replace("20.0", "100.0")),
-    Mutant("total: default lambda", "code", DEFAULTS, DEFAULTS.replace("lam=1.0", "lam=0.0")),
-    Mutant("total: default treatment of the scale", "code", DEFAULTS, DEFAULTS.replace('"detached"', '"trained"')),
+    Mutant("total: default w_max", "code", "w_max: float | None = 20.0", "w_max: float | None = 100.0"),
+    Mutant("total: default lambda", "code", "lam: float = 1.0", "lam: float = 0.0"),
+    Mutant("total: default treatment of the scale", "code",
+           'confusion_scale: str = "detached"', 'confusion_scale: str = "trained"'),
     Mutant("total: negative weights accepted", "code", "if min(alpha_c, alpha_s, lam) < 0:", "if False:"),
     Mutant("total: extra tracks ignored", "code", EXTRA, "pass"),
     Mutant("total: extra audio in the wrong order", "code", EXTRA, EXTRA.replace("[abar, extra[1]]", "[extra[1], abar]")),
-    Mutant("total: gather ignored", "code", "if gather is not None:", "if False:"),
+    Mutant("total: gather ignored", "code", GATHER, "return vhat, abar"),
     Mutant("top1: smallest logit", "code", "logits.amax(", "logits.amin("),
     Mutant("top1: best anchor, not best choice", "code", "logits == logits.amax(dim=-1", "logits == logits.amax(dim=-2"),
     Mutant("top1: a tie counts in full", "code", "(best.diagonal(dim1=-2, dim2=-1) / best.sum(dim=-1)).mean()",
@@ -325,6 +332,11 @@ def run_tests(_) -> str:
     return first.name
 
 
+def without_magic(source: str) -> str:
+    """Replace lines such as `%pip install ...`, which only Jupyter knows, by `pass`."""
+    return re.sub(r"^(\s*)[%!].*$", r"\1pass", source, flags=re.MULTILINE)
+
+
 def run_notebook(path: Path) -> str:
     """All code cells of a notebook in one namespace, no kernel: 'cell 7 AssertionError' at the first that fails, or ''."""
     import IPython.display
@@ -338,7 +350,7 @@ def run_notebook(path: Path) -> str:
     cells = [cell for cell in json.loads(path.read_text(encoding="utf-8"))["cells"] if cell["cell_type"] == "code"]
     for number, cell in enumerate(cells, start=1):
         try:
-            exec(compile("".join(cell["source"]), f"{path.stem}, code cell {number}", "exec"), space)
+            exec(compile(without_magic("".join(cell["source"])), f"{path.stem}, code cell {number}", "exec"), space)
         except Exception as error:
             return f"cell {number} {type(error).__name__}"
     return ""

@@ -16,7 +16,7 @@ class TrainConfig:
     alone (one face window each).
     alpha_c, alpha_s, lam, similarity, confusion_scale, w0, w_max: see `dsel.losses.DisentangledLoss`; lam is reached
     linearly over the first `lam_warmup` steps, since confusion from the start keeps the heads from learning anything.
-    within, reversal, intra: weights of the terms beyond the notes, see `dsel.losses.BeyondLoss`; within = 0: the notes alone.
+    within, reversal, intra: weights of the terms beyond the notes, see `dsel.losses.ExtendedLoss`; within = 0: the notes alone.
     lam = 3 and within = 0 were chosen on validation speakers (docs/results.md); the notes give no lambda.
     leave_out: the mean voice leaves out the windows within so many of the picked one, see `dsel.losses.mean_voice`; None: none.
     optimiser 'adamw' (`warmup` steps, then a cosine down to 0) or 'sgd' (the authors': momentum 0.9, lr times 0.95 an epoch).

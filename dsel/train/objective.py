@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from dsel.losses import BeyondLoss, DisentangledLoss, mean_voice
+from dsel.losses import DisentangledLoss, ExtendedLoss, mean_voice
 from dsel.model import HEADS, TwoStream
 from dsel.train.augment import augment_faces, augment_sound
 from dsel.train.batches import Batch
@@ -114,4 +114,4 @@ def make_loss(settings: dict, D: int) -> DisentangledLoss:
     further = {name: settings[name] for name in ("within", "reversal", "intra") if settings.get(name)}
     if settings.get("leave_out") is not None:  # 0 leaves out the picked window alone; older settings have no such field
         further["leave_out"] = settings["leave_out"]
-    return BeyondLoss(**further, D=D, **options) if further else DisentangledLoss(**options)
+    return ExtendedLoss(**further, D=D, **options) if further else DisentangledLoss(**options)

@@ -8,8 +8,8 @@ import torch
 
 from dsel import reference
 from dsel.losses import (
-    BeyondLoss,
     DisentangledLoss,
+    ExtendedLoss,
     ScaledCosine,
     identity_logits,
     intra_loss,
@@ -103,17 +103,17 @@ def test_reverse_keeps_the_value_and_turns_the_gradient():
 def test_without_weights_it_is_the_loss_of_the_notes():
     face, audio, pick = heads(0), heads(1), torch.tensor([0, 3, 1, 2])
     want, parts = DisentangledLoss().double()(face, audio, pick)
-    got, same = BeyondLoss(D=6).double()(face, audio, pick)
+    got, same = ExtendedLoss(D=6).double()(face, audio, pick)
     assert got == want
     assert same.keys() == parts.keys()
-    assert [name for name, _ in BeyondLoss(D=6).named_parameters()] == [
+    assert [name for name, _ in ExtendedLoss(D=6).named_parameters()] == [
         name for name, _ in DisentangledLoss().named_parameters()
     ]
 
 
 def test_total_is_the_sum_of_its_terms_and_ramp_scales_what_disentangles():
     face, audio, pick = heads(0), heads(1), torch.tensor([0, 3, 1, 2])
-    loss = BeyondLoss(within=0.5, intra=0.25, reversal=2.0, D=6).double()
+    loss = ExtendedLoss(within=0.5, intra=0.25, reversal=2.0, D=6).double()
     for ramp in (1.0, 0.2):
         total, parts = loss(face, audio, pick, ramp=ramp)
         base, _ = DisentangledLoss().double()(face, audio, pick, ramp=ramp)
@@ -124,7 +124,7 @@ def test_total_is_the_sum_of_its_terms_and_ramp_scales_what_disentangles():
 def test_adversaries_learn_the_other_task_and_the_embeddings_unlearn_it():
     face, audio, pick = heads(0), heads(1), torch.tensor([0, 3, 1, 2])
     torch.manual_seed(0)
-    loss = BeyondLoss(reversal=0.7, D=6, alpha_c=0.0, alpha_s=0.0, lam=0.0).double()
+    loss = ExtendedLoss(reversal=0.7, D=6, alpha_c=0.0, alpha_s=0.0, lam=0.0).double()
     leaves = [e for stream in (face, audio) for e in stream.values()]
     turned = torch.autograd.grad(loss(face, audio, pick)[0], [*leaves, *loss.adversary.parameters()])
     no_reversal = -1 / 0.7  # the plain gradient of the adversaries' own loss
@@ -153,7 +153,7 @@ def _windows(a_s, similarity):
 @pytest.mark.parametrize("weight", ["within", "reversal", "intra"])
 def test_a_negative_weight_is_refused(weight):
     with pytest.raises(ValueError, match="must not be negative"):
-        BeyondLoss(**{weight: -0.1})
+        ExtendedLoss(**{weight: -0.1})
 
 
 def test_training_configuration_reaches_the_loss():
@@ -192,7 +192,7 @@ def test_a_mean_of_too_few_windows_is_refused():
     with pytest.raises(ValueError, match="leave_out 4 needs N >= 10 windows, not 9"):
         mean_voice(torch.zeros(2, 9, 3), torch.tensor([0, 8]), 4)
     with pytest.raises(ValueError, match="leave_out must be None or at least 0, not -1"):
-        BeyondLoss(leave_out=-1)
+        ExtendedLoss(leave_out=-1)
 
 
 @pytest.mark.parametrize("leave_out", [0, 1])
@@ -200,7 +200,7 @@ def test_total_and_gradient_with_the_leave_out_mean_equal_the_loops(leave_out):
     B, N, D, pick = 3, 5, 4, np.array([0, 2, 4])
     face, audio = ({h: draw([leave_out, s, k], B, N, D) for k, h in enumerate(("content", "identity"))} for s in (0, 1))
     tensors = [{h: torch.tensor(x, requires_grad=True) for h, x in e.items()} for e in (face, audio)]
-    loss = BeyondLoss(alpha_c=0.7, alpha_s=1.3, lam=0.4, leave_out=leave_out, D=D).double()
+    loss = ExtendedLoss(alpha_c=0.7, alpha_s=1.3, lam=0.4, leave_out=leave_out, D=D).double()
     total, parts = loss(*tensors, torch.tensor(pick))
     loops = reference.scaled_cosine(10.0, 0.0)
     want, by_name = reference.disentangled_loss(face, audio, pick, loops, loops, 0.7, 1.3, 0.4, leave_out)

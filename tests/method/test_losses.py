@@ -313,6 +313,18 @@ def test_extra_tracks_are_further_negatives_of_the_identity_loss_alone():
         torch.testing.assert_close(parts[name], alone[name])
 
 
+def test_ramp_scales_the_confusion_terms_alone():
+    face, audio, pick = batch()
+    face, audio, pick = as_tensors(face), as_tensors(audio), torch.tensor(pick)
+    loss = DisentangledLoss(alpha_c=0.7, alpha_s=1.3, lam=3.0).double()
+    for ramp in (0.0, 0.25, 1.0):
+        total, parts = loss(face, audio, pick, ramp=ramp)
+        confusion = parts["confusion_cs"] + parts["confusion_sc"]
+        matching = 0.7 * parts["content"] + 1.3 * parts["identity"]
+        torch.testing.assert_close(total, matching + 3.0 * ramp * confusion)
+    assert torch.equal(total, loss(face, audio, pick)[0])  # by default all of lam counts
+
+
 def test_limit_keeps_both_scales_in_bounds_and_none_means_none():
     for w_max, kept in ((20.0, 20.0), (None, 100.0)):
         loss = DisentangledLoss(w_max=w_max)
