@@ -363,11 +363,11 @@ def answers(results: list[dict]):
     four, five = progress("four_terms"), progress("five_terms")
     steps = curves("four_terms")
 
-    def effect(row, other, metric):
-        return points(change(results, row, other, metric))
+    def effect(row, other, column):
+        return points(change(results, row, other, column))
 
-    def mean(row, metric):
-        return one(average(results, row, metric).mean)
+    def mean(row, column):
+        return one(average(results, row, column).mean)
 
     yield (
         "Does the paper's loss help on ordinary trials?",
