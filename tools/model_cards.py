@@ -9,6 +9,7 @@ import csv
 import json
 from pathlib import Path
 
+from dsel.evaluate.metrics import Metric, read_metric
 from dsel.utils.markdown import table
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -16,13 +17,13 @@ MODELS = ROOT / "data" / "models"
 NEW_SPEAKERS = ROOT / "data" / "ablation" / "grid" / "released_confirmed.csv"
 FIRST = ("four_terms", "five_terms", "lambda0")  # the present ones; older ones follow
 OLDER = ("laptop", "notes", "gpu")
-SHOWN = {
-    "free": "EER, identity head, free trials",
-    "hard": "EER, identity head, hard trials",
-    "easy": "EER, identity head, easy trials",
-    "content head": "EER, content head, free trials",
+SHOWN = {  # heading -> metric, head, trials
+    "free": ("eer", "identity", "free"),
+    "hard": ("eer", "identity", "hard"),
+    "easy": ("eer", "identity", "easy"),
+    "content head": ("eer", "content", "free"),
 }
-CONTENT = "content task, content head: top-1 of 30 windows"
+WORDS = ("content_top1", "content", "")
 
 
 def networks() -> str:
@@ -38,17 +39,21 @@ def networks() -> str:
 
 def _row(name: str, card: dict) -> list[str]:
     train = card["train"]
-    metrics = {row["figure"].strip(): row for row in card["evaluation"]["rows"]}
+    metrics = {
+        (m.metric, m.head, m.trials): m
+        for m in map(read_metric, card["evaluation"]["rows"])
+        if not (m.same_sex or m.group)
+    }
     terms = "5" if train.get("within") else "4" if train["lam"] else "2"
-    values = [_value(metrics[figure]) for figure in SHOWN.values()]
-    words = f"{metrics[CONTENT]['value']:.1f}" if CONTENT in metrics else "-"
+    values = [_value(metrics[which]) for which in SHOWN.values()]
+    words = f"{metrics[WORDS].value:.1f}" if WORDS in metrics else "-"
     return [f"`{name}`", terms, f"{train['lam']:g}", f"{card['step']}", *values, words]
 
 
-def _value(row: dict) -> str:
+def _value(metric: Metric) -> str:
     """The value with its interval, where the card has one."""
-    spread = f" ({row['low']:.0f} to {row['high']:.0f})" if row.get("low") is not None else ""
-    return f"{row['value']:.1f}{spread}"
+    spread = "" if metric.low is None else f" ({metric.low:.0f} to {metric.high:.0f})"
+    return f"{metric.value:.1f}{spread}"
 
 
 def _new_speakers() -> str:

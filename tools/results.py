@@ -9,7 +9,6 @@ listeners reach on the same trials (`tools.toy_difficulty`), data/ablation every
 from __future__ import annotations
 
 import json
-import re
 import sys
 from pathlib import Path
 
@@ -20,6 +19,7 @@ if __package__ in (None, ""):  # run as a file
 from dsel.ablation.report import GROUPS, effect_table, group_table, sentences  # noqa: E402
 from dsel.ablation.rows import final, read_results  # noqa: E402
 from dsel.ablation.verdict import SUPERVISED, listener  # noqa: E402
+from dsel.evaluate.metrics import Metric, read_metric  # noqa: E402
 from dsel.utils.markdown import table  # noqa: E402
 
 CARD, LARGER = (ROOT / "data" / "models" / f"{name}.json" for name in ("laptop", "gpu"))
@@ -33,50 +33,68 @@ SHOWN = {
     "content_top1": "content task",
     "identity_top1": "identity task",
 }
-EER = re.compile(r"EER, (identity|content) head, (.+) trials(, same sex)?")
 
 
-def judged(card: dict) -> tuple[list[list[str]], dict[str, dict[str, float]]]:
-    """The rows of the tasks, and {kind of trial: {head: EER}}."""
-    tasks, errors = [], {}
-    for row in card["evaluation"]["rows"]:
-        found = EER.fullmatch(row["figure"].strip())
-        if found:
-            head, kind, same = found.groups()
-            errors.setdefault(kind + (same or ""), {})[head] = row["value"]
-        else:
-            tasks.append([row["figure"].strip(), f"{row['value']:.1f}", f"{row['chance']:.1f}"])
-    return tasks, errors
+def metrics_of(card: dict) -> list[Metric]:
+    """The metrics on a card: what the released network reached on speakers it was never trained on."""
+    return [read_metric(row) for row in card["evaluation"]["rows"]]
+
+
+def errors(metrics: list[Metric]) -> dict[str, dict[str, float]]:
+    """{kind of trial: {head: EER in %}}."""
+    found = {}
+    for metric in metrics:
+        if metric.metric == "eer" and metric.value is not None and not metric.group:
+            kind = metric.trials.replace("_", " ") + (", same sex" if metric.same_sex else "")
+            found.setdefault(kind, {})[metric.head] = metric.value
+    return found
+
+
+def shown(metric: Metric, digits: int) -> str:
+    """'13.1 (8.3 to 17.2)'; a dash for what could not be measured."""
+    if metric.value is None:
+        return "-"
+    ends = "" if metric.low is None else f" ({metric.low:.{digits}f} to {metric.high:.{digits}f})"
+    return f"{metric.value:.{digits}f}{ends}"
 
 
 def released(card: dict) -> str:
     """The released network on speakers it was never trained on: the tasks, then each head as a judge of speakers."""
-    recipe, train = card["evaluation"]["corpus"]["recipe"], card["train"]
-    tasks, errors = judged(card)
-    heads = ("identity", "content")
-    lines = [[kind, *(f"{rate[h]:.1f}" if h in rate else "-" for h in heads)] for kind, rate in errors.items()]
+    recipe, train, metrics = card["evaluation"]["corpus"]["recipe"], card["train"], metrics_of(card)
     text = (
         f"**The released network** (`data/models/laptop.pt`; {train['steps']} steps, seed {train['seed']}), "
-        f"on {recipe['test']} speakers it was never trained on, in %:"
+        f"on {recipe['test']} speakers it was never trained on, in %; in brackets the 95 % interval over speakers:"
     )
-    machine = f"\n\nMeasured on {card['machine']}." if "machine" in card else ""
-    first = table(["task", "right", "chance"], tasks)
-    second = table(["EER by kind of trial (chance 50)", "identity head", "content head"], lines)
-    return f"{text}\n\n{first}\n\n{second}{machine}"
+    tasks = [m for m in metrics if m.choices]
+    parts = [text, table(["task", "right", "chance"], [[m.label, shown(m, 1), f"{m.chance:.1f}"] for m in tasks])]
+    heads, by_kind = ("identity", "content"), {}
+    for m in metrics:
+        if m.metric in ("eer", "word_dependence") and not m.group:
+            name = m.trials.replace("_", " ") or "word dependence: hard minus easy"
+            by_kind.setdefault(name + (", same sex" if m.same_sex else ""), {})[m.head] = shown(m, 1)
+    lines = [[kind, *(found.get(head, "-") for head in heads)] for kind, found in by_kind.items()]
+    parts.append(table(["EER by kind of trial (chance 50)", "identity head", "content head"], lines))
+    costs = [m for m in metrics if m.metric == "min_dcf"]
+    for p_target in dict.fromkeys(m.p_target for m in costs):
+        head = [f"detection cost, a target expected in {100 * p_target:g} % of trials", "minDCF", "refusing everybody"]
+        rows = [[m.label, shown(m, 2), f"{m.chance:.2f}"] for m in costs if m.p_target == p_target]
+        parts.append(table(head, rows))
+    return "\n\n".join(parts) + (f"\n\nMeasured on {card['machine']}." if "machine" in card else "")
 
 
 def larger(card: dict, page: str) -> str:
     """A network trained longer on more speakers, beside a listener who was told the speakers' names."""
     recipe, train = card["evaluation"]["corpus"]["recipe"], card["train"]
-    _, errors = judged(card)
+    ours = errors(metrics_of(card))
     theirs = listener(page, SUPERVISED)
-    (speakers,) = re.findall(r"speakers (\d+)", page)
+    line = next(line for line in page.splitlines() if "coupling" in line)  # the recipe of the corpus
+    speakers = dict(part.split(" ", 1) for part in line.split(";")[0].split(", "))["speakers"]
     text = (
         f'**A larger one** (`data/models/gpu.pt`, `dsel.load("gpu")`; {recipe["speakers"]} training speakers, {train["steps"]} '
         f"steps with B = {train['B']} and {train['extra']} extra tracks on a GPU), trained without a label, beside a listener "
         f"who was told the names of {speakers} speakers; the same {recipe['test']} unseen ones, in %:"
     )
-    rows = [[kind, f"{heads['identity']:.1f}", f"{theirs[kind]:.1f}"] for kind, heads in errors.items()]
+    rows = [[kind, f"{heads['identity']:.1f}", f"{theirs[kind]:.1f}"] for kind, heads in ours.items()]
     return f"{text}\n\n{table(['EER by kind of trial', 'identity head', SUPERVISED], rows)}"
 
 

@@ -1,4 +1,4 @@
-"""Judge the networks of an ablation cell: every metric of results.csv."""
+"""Judge the networks of a cell of the ablation: the columns of results.csv, from the metrics of `dsel.evaluate.judge`."""
 
 from __future__ import annotations
 
@@ -7,16 +7,14 @@ import hashlib
 import numpy as np
 import torch
 
-from dsel.ablation.rows import FIGURES, LISTS
-from dsel.corpus.store import TRIALS
+from dsel.ablation.rows import METRICS
 from dsel.corpus.tracks import Corpus
-from dsel.evaluate.embeddings import STREAMS, Embeddings, embed_split, embed_tracks, free_speech
-from dsel.evaluate.matching import content_accuracy, identity_accuracy
-from dsel.evaluate.probes import PER_TRACK, evenly, known_factors, read_off
-from dsel.evaluate.vectors import main_directions, unit
-from dsel.evaluate.verification import all_pairs, cosine_scores, equal_error_rate, verification_scores
+from dsel.evaluate import judge as evaluate
+from dsel.evaluate.embeddings import embed_tracks
+from dsel.evaluate.metrics import Metric
+from dsel.evaluate.vectors import main_directions
 from dsel.losses import inverse_distance
-from dsel.model import HEADS, TwoStream
+from dsel.model import TwoStream
 from dsel.timing import WINDOW_FRAMES
 from dsel.train.trainer import Trainer
 
@@ -40,26 +38,41 @@ def pair_hash(trainer: Trainer) -> str:
 def judge(
     model: TwoStream, corpus: Corpus, split: str, similarity: str = "cosine", *, faces: bool = True, directions=None
 ) -> dict[str, float]:
-    """`FIGURES` of networks on a split, in percent (but for cone and directions); what the corpus cannot give is left out.
+    """The columns of results.csv for networks on a split, without the name of the split; what has no value is left out.
 
-    faces: also what needs them, the matching tasks; without it takes a fraction of the time. directions: of `face_directions`,
-    to hear the voices along them too.
+    Args:
+        model, corpus, split: what is judged on what.
+        similarity: that of the training, 'cosine' or 'inverse_distance'.
+        faces: also what needs faces, the matching tasks; without, it takes a fraction of the time.
+        directions: of `face_directions`, to compare voices along them too.
     """
-    e = embed_split(model, corpus, split, streams=STREAMS if faces else ("audio",), progress=False)
-    found, ids = {}, [track.id for track in e.tracks]
-    seen = None if directions is None else e.means("audio", "identity") @ directions.T  # (tracks, d)
-    for name, trials in _trial_lists(corpus, split, e.tracks).items():
-        if not trials.target.any() or trials.target.all():
-            continue
-        for head, figure in (("identity", f"eer_{name}"), ("content", f"content_head_eer_{name}")):
-            if figure in FIGURES:
-                found[figure] = 100 * equal_error_rate(verification_scores(e, trials, head), trials.target)
-        if seen is not None and f"seen_eer_{name}" in FIGURES:
-            scores = cosine_scores(seen, ids, trials)
-            found |= {f"seen_eer_{name}": 100 * equal_error_rate(scores, trials.target), "directions": float(len(directions))}
-    mean_direction = unit(e.vectors["audio"]["identity"]).mean(axis=0)
-    found |= _probes(corpus, e) | {"cone": float(np.linalg.norm(mean_direction))}
-    return found | (_matching(e, similarity) if faces else {})
+    alike = None if similarity == "cosine" else inverse_distance
+    options = {"faces": faces, "intervals": False, "probes": True, "directions": directions, "progress": False}
+    found = {}
+    for metric in evaluate.judge(model, corpus, split, similarity=alike, **options):
+        name = column(metric)
+        if name in METRICS and metric.value is not None:
+            found[name] = metric.value
+    return found
+
+
+def column(record: Metric) -> str:
+    """The column of results.csv that a metric stands in, without the name of the split.
+
+    >>> column(Metric("eer", 13.0, "content", "hard"))
+    'content_head_eer_hard'
+    """
+    trials = "free" if record.trials == "all_pairs" else record.trials
+    parts = [record.metric, trials, record.group, "same_sex" if record.same_sex else ""]
+    name = "_".join(filter(None, parts))
+    if record.metric in ("phoneme", "speaker"):
+        return f"{name}_{record.head}_head"
+    if record.metric in ("eer", "word_dependence") and record.head == "content":
+        return f"content_head_{name}"
+    own = "identity" if record.metric == "identity_top1" else "content"
+    if record.metric in ("content_top1", "content_within_one", "identity_top1") and record.head != own:
+        return f"{name}_{record.head}_head"
+    return name
 
 
 def face_tracks(corpus: Corpus) -> list:
@@ -73,53 +86,3 @@ def face_directions(model: TwoStream, corpus: Corpus) -> np.ndarray:
     tracks = face_tracks(corpus)
     cache = corpus.cache(model.config.face_size, tracks=tracks, progress=False)
     return main_directions(embed_tracks(model, cache, tracks, streams=("face",), progress=False).means("face", "identity"))
-
-
-def _matching(e: Embeddings, similarity: str) -> dict[str, float]:
-    """Both tasks by both heads, in percent; on free speech, where each question has one right answer."""
-    alike = None if similarity == "cosine" else inverse_distance
-    e = e.only(free_speech) if any(map(free_speech, e.tracks)) else e
-    content = {head: content_accuracy(e, head, similarity=alike) for head in HEADS}
-    identity = {head: identity_accuracy(e, head, similarity=alike) for head in HEADS}
-    return {
-        "content_top1": 100 * content["content"]["top1"],
-        "content_within_one": 100 * content["content"]["within_one"],
-        "content_top1_identity_head": 100 * content["identity"]["top1"],
-        "identity_top1": 100 * identity["identity"]["top1"],
-        "identity_top1_content_head": 100 * identity["content"]["top1"],
-    }
-
-
-def _probes(corpus: Corpus, e: Embeddings) -> dict[str, float]:
-    """Phoneme and speaker, read off both heads of the audio stream by a linear probe; {} where the corpus does not know them.
-
-    The phoneme off single windows, on speakers the probe was not trained on; the speaker off the mean of a track, on tracks
-    with other words than those it was trained on. See `dsel.evaluate.probes`.
-    """
-    chosen = np.concatenate([first + evenly(n, PER_TRACK) for first, n in zip(*_spans(e), strict=True)])
-    few = Embeddings(e.tracks, e.track[chosen], e.window[chosen], {})
-    found = {}
-    for factor in known_factors(corpus, few):
-        for head in HEADS if factor.name in ("phoneme", "speaker") else ():
-            code = e.vectors["audio"][head][chosen] if factor.unit == "window" else e.means("audio", head)
-            found[f"{factor.name}_{head}_head"] = 100 * float(np.nanmean(read_off(code, factor, "linear")))
-    return found
-
-
-def _spans(e: Embeddings) -> tuple[np.ndarray, np.ndarray]:
-    """First window and number of windows of each track."""
-    counts = np.bincount(e.track, minlength=len(e.tracks))
-    return np.cumsum(counts) - counts, counts
-
-
-def _trial_lists(corpus: Corpus, split: str, tracks: list) -> dict:
-    """By the names of `LISTS`: each kind whole, its same-sex part, and the hard ones by family of vocabularies."""
-    prefix, lists = "" if split == "test" else f"{split}_", {}
-    for kind in TRIALS:
-        trials = corpus.trials(prefix + kind)
-        if trials is None and kind == "free":
-            trials = all_pairs(tracks)
-        if trials is not None:
-            lists |= {kind: trials, f"{kind}_same_sex": trials.only(trials.same_sex)}
-            lists |= {f"{kind}_{group}": trials.only(trials.group == group) for group in sorted(set(trials.group)) if group}
-    return {name: trials for name, trials in lists.items() if name in LISTS}

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dsel.ablation.rows import CHOSEN_BY, GRID, KNOWN_CELLS, LEAVE_OUT, LONG, NO_EXTRAS, ROWS, SINGLE, Schedule, final
-from dsel.evaluate.intervals import Interval, interval
+from dsel.evaluate.intervals import Interval, grid_step, interval
 from dsel.utils.errors import BadInput
 from dsel.utils.files import replace_text
 from dsel.utils.markdown import table
@@ -125,9 +125,24 @@ def values(results: list[dict], row: str, column: str, step: int | None = None) 
     return {found["seed"]: found[column] for found in rows if found["row"] == row and column in found}
 
 
+def grid(results: list[dict], column: str) -> dict:
+    """The grid that the values of a column lie on: the options `step` and `parts` of `interval`.
+
+    An EER from K trials is a multiple of 1/K, in whatever row it stands; so the step is the smallest distance of two
+    values anywhere in the column. A word dependence is made of two EERs. Other columns are not on a coarse grid.
+    """
+    if column.endswith("word_dependence"):
+        names = (column.replace("word_dependence", f"eer_{kind}") for kind in ("hard", "easy"))
+        return {"step": max(grid(results, name)["step"] for name in names), "parts": 2}
+    if "eer_" not in column and not column.endswith("directions"):
+        return {"step": 0.0, "parts": 1}  # shares of many windows: as good as continuous
+    column = column.replace("_seen_eer", "_eer")  # the same trials; with few directions many scores are tied
+    return {"step": grid_step([found[column] for found in results if column in found]), "parts": 1}
+
+
 def mean(results: list[dict], row: str, column: str, step: int | None = None) -> Interval:
     """Mean over seeds with its interval."""
-    return interval(values(results, row, column, step).values())
+    return interval(values(results, row, column, step).values(), **grid(results, column))
 
 
 def differences(results: list[dict], row: str, other: str, column: str, step: int | None = None) -> dict[int, float]:
@@ -150,7 +165,9 @@ def paired(results: list[dict], row: str, other: str, column: str, step: int | N
     found = differences(results, row, other, column, step)
     hashes = {(r["row"], r["seed"]): r.get("pair") for r in results}
     same = all(hashes[row, seed] == hashes[other, seed] for seed in found)
-    return Difference(interval(found.values()), tuple(found), same)
+    lies = grid(results, column)
+    around = interval(found.values(), step=lies["step"], parts=2 * lies["parts"])
+    return Difference(around, tuple(found), same)
 
 
 def growth(results: list[dict], row: str, other: str, column: str) -> dict[int, Difference]:
@@ -231,9 +248,7 @@ def _measured(results: list[dict], rows: tuple[str, ...], split: str, shown: dic
 
 def signed(difference: Interval) -> str:
     """'-3.1 ± 1.2', in bold if the interval excludes 0; '-3.1 (1 seed)'; '-' for none."""
-    if not difference.n:
-        return "-"
-    text = f"{difference.mean:+.1f}" + (f" ± {difference.half:.1f}" if difference.n > 1 else " (1 seed)")
+    text = difference.text(sign=True)
     return f"**{text}**" if difference.shown else text
 
 

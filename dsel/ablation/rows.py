@@ -18,7 +18,7 @@ SHIPPED = shipped.folder() / "ablation"  # the results that come with the reposi
 SPLITS = ("validation", "test")
 KEYS = ("row", "seed", "step")
 LISTS = ("free", "free_same_sex", "hard", "hard_same_sex", "hard_distinct", "hard_random", "easy", "easy_same_sex")
-FIGURES = (
+METRICS = (  # columns of every results.csv, named by `dsel.ablation.judge.column`
     *(f"eer_{name}" for name in LISTS),  # audio identity embeddings
     "content_head_eer_free",
     "content_head_eer_hard",
@@ -32,11 +32,19 @@ FIGURES = (
     *(f"{factor}_{head}_head" for factor in ("phoneme", "speaker") for head in ("content", "identity")),  # linear probes
     "cone",  # length of the mean direction of the audio identity embeddings: 1 = all alike
 )
-COLUMNS = (
+LATER = (  # columns that came later; they stand behind the others, and older files lack them
+    "content_head_eer_easy",
+    "word_dependence",  # EER hard minus EER easy, identity head
+    "content_head_word_dependence",
+    "sync_within_one",
+)
+FIRST_COLUMNS = (
     *KEYS,
     *("steps", "entanglement", "pair", "w_content", "w_identity", "seconds"),
-    *(f"{split}_{figure}" for split in SPLITS for figure in FIGURES),
+    *(f"{split}_{metric}" for split in SPLITS for metric in METRICS),
 )
+COLUMNS = (*FIRST_COLUMNS, *(f"{split}_{metric}" for split in SPLITS for metric in LATER))
+METRICS = (*METRICS, *LATER)
 CHOSEN_BY = ("eer_free", "eer_hard")  # their mean, on validation speakers, decides
 
 

@@ -1,12 +1,13 @@
 """Judge embeddings: matching tasks, verification, probes, audio-video offset."""
 
 from dsel.evaluate.embeddings import STREAMS, Embeddings, embed, embed_split, embed_tracks, free_speech, window_labels
+from dsel.evaluate.intervals import Interval, speaker_bootstrap
 from dsel.evaluate.matching import CHOICES, content_accuracy, identity_accuracy
-from dsel.evaluate.report import evaluate, evaluate_model, probe, run_similarity, table
+from dsel.evaluate.metrics import METRICS, Metric, read_metric, table
+from dsel.evaluate.report import evaluate, evaluate_model, probe, run_similarity
 from dsel.evaluate.sync import REACH, sync_accuracy, sync_offset
 from dsel.evaluate.verification import (
     DetCurve,
-    Interval,
     all_pairs,
     confusable,
     cosine_scores,
@@ -16,18 +17,19 @@ from dsel.evaluate.verification import (
     equal_error_rate,
     error_rates,
     min_dcf,
-    speaker_bootstrap,
     trial_speakers,
     verification_scores,
 )
 
 __all__ = [
     "CHOICES",
+    "METRICS",
     "REACH",
     "STREAMS",
     "DetCurve",
     "Embeddings",
     "Interval",
+    "Metric",
     "all_pairs",
     "confusable",
     "content_accuracy",
@@ -46,6 +48,7 @@ __all__ = [
     "identity_accuracy",
     "min_dcf",
     "probe",
+    "read_metric",
     "run_similarity",
     "speaker_bootstrap",
     "sync_accuracy",

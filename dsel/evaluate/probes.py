@@ -34,6 +34,7 @@ from dsel.evaluate.intervals import bootstrap
 from dsel.model import GREY, HEADS, TwoStream
 from dsel.timing import MELS_PER_FRAME, WINDOW_FRAMES
 from dsel.utils.errors import BadInput
+from dsel.utils.markdown import text_table
 
 PROBES = ("linear", "mlp")
 CODES = (*HEADS, "trunk", "input")
@@ -286,22 +287,34 @@ def small_log_mel(waveform: Tensor) -> Tensor:
 
 
 def leakage_table(found: dict) -> str:
-    """What `leakage` found, as text: one line a factor and stream, 'linear / MLP' in each column, the summary under it."""
-    columns, lines = ("chance", *RANDOM, *HEADS, "trunk", "input"), []
+    """What `leakage` found, as text: a table per stream, one line per factor, 'linear / MLP' in each column.
+
+    Under the tables stand the disentanglement D and, where they were measured, the rows of "leaks".
+    """
+    columns, parts = ("chance", *RANDOM, *HEADS, "trunk", "input"), []
     for stream in dict.fromkeys(row["stream"] for row in found["rows"]):
-        lines.append(f"{stream + ' stream':20}" + "".join(f"{name:>17}" for name in columns) + "   judged on")
+        lines = []
         for factor in dict.fromkeys(row["factor"] for row in found["rows"]):
             pair = [row for row in found["rows"] if (row["stream"], row["factor"]) == (stream, factor)]
-            cells = [" / ".join(_short(row[name]) for row in (pair if name in CODES else pair[:1])) for name in columns]
-            label = f"  {factor}, {pair[0]['figure']}"
-            lines.append(f"{label:20}" + "".join(f"{cell:>17}" for cell in cells) + f"   other {pair[0]['across']}")
+            cells = [
+                " / ".join(_short(row[name]) for row in (pair if name in CODES else pair[:1])) for name in columns
+            ]
+            lines.append([f"{factor}, {pair[0]['figure']}", *cells, f"other {pair[0]['across']}"])
+        parts.append(text_table([f"{stream} stream", *columns, "judged on"], lines, align="l" + "r" * len(columns)))
     D, untrained = found["disentanglement"], found["random network"]["D"]
     if D["D"] is None:
-        return "\n".join([*lines, "no disentanglement D: the corpus does not know both phonemes and speakers"])
-    interval = f"{D['low']:.2f} to {D['high']:.2f} over speakers"
-    lines.append(f"disentanglement D = {D['D']:.2f} ({interval}), random network {untrained:.2f}")
-    lines.append("D = 1: each head holds its own factor alone. D = 0: both factors alike, or neither. Columns: linear / MLP.")
-    return "\n".join(lines)
+        parts.append("no disentanglement D: the corpus does not know both phonemes and speakers")
+    else:
+        interval = f"{D['low']:.2f} to {D['high']:.2f} over speakers"
+        parts.append(
+            f"disentanglement D = {D['D']:.2f} ({interval}), random network {untrained:.2f}\n"
+            "D = 1: each head holds its own factor alone. D = 0: both factors alike, or neither. Columns: linear / MLP."
+        )
+    if "leaks" in found:
+        from dsel.evaluate.metrics import read_metric, table
+
+        parts.append("What a head keeps of the other head's factor:\n" + table(map(read_metric, found["leaks"])))
+    return "\n\n".join(parts)
 
 
 def _codes(model: TwoStream, frames: np.ndarray, sound: np.ndarray, t: np.ndarray) -> tuple[dict, dict]:

@@ -40,21 +40,33 @@ def sync_accuracy(e: Embeddings, head: str = "content", reach: int = REACH, simi
     than 2 reach + 8 windows are left out; where no track has as many, `reach` is lowered. None where no track has 10 windows.
     A window knows nothing of its neighbours' places, so that finding no shift is as hard as finding another one.
     """
-    lengths = np.bincount(e.track)
-    reach = int(min(reach, (lengths.max() - 8) // 2))
-    if reach < 1:
+    error, tracks, reach = sync_hits(e, head, reach, similarity)
+    if not len(tracks):
         return None
-    long = [k for k, n in enumerate(lengths) if n >= 2 * reach + 8]
-    pairs = ((e.of(k, "face", head), e.of(k, "audio", head)) for k in long)
-    error = np.abs([sync_offset(face, audio, reach, similarity)[0] for face, audio in pairs])
     return {
         "exact": float((error == 0).mean()),
         "within_one": float((error <= 1).mean()),
         "frames": float(error.mean()),
         "reach": reach,
         "chance": 3 / (2 * reach + 1),
-        "tracks": len(long),
+        "tracks": len(tracks),
     }
+
+
+def sync_hits(
+    e: Embeddings, head: str = "content", reach: int = REACH, similarity=None
+) -> tuple[np.ndarray, np.ndarray, int]:
+    """Error of `sync_offset` on each track in step, as in `sync_accuracy`.
+
+    Returns:
+        |error| in frames (K,), the numbers of the K tracks that were long enough, and the reach that they allowed.
+    """
+    lengths = np.bincount(e.track)
+    reach = int(min(reach, (lengths.max() - 8) // 2))
+    tracks = np.flatnonzero(lengths >= 2 * reach + 8) if reach >= 1 else np.zeros(0, int)
+    pairs = ((e.of(k, "face", head), e.of(k, "audio", head)) for k in tracks)
+    errors = np.abs([sync_offset(face, audio, reach, similarity)[0] for face, audio in pairs])
+    return errors, tracks, reach
 
 
 Sync = Callable[[np.ndarray, np.ndarray], tuple[int, float]]

@@ -19,6 +19,7 @@ from dsel.evaluate import (
     free_speech,
     identity_accuracy,
     min_dcf,
+    read_metric,
     sync_accuracy,
     sync_offset,
     table,
@@ -167,22 +168,29 @@ def run(noise_corpus, tmp_path_factory):
 
 
 def test_evaluate_prints_chance_beside_every_figure(run, noise_corpus):
-    rows = evaluate(run, noise_corpus.path, progress=False)
-    assert [row["chance"] for row in rows if row["figure"].startswith("EER")] == [50.0] * 4  # all pairs, same sex; two heads
-    assert rows[0]["figure"] == "content task, content head: top-1 of 26 windows"
-    assert rows[0]["chance"] == pytest.approx(100 / 26)
-    assert rows[0]["value"] > 2 * rows[0]["chance"]  # brightness tells loudness: learnt, and general
-    assert rows[3]["chance"] == 25.0
-    assert rows[5]["figure"] == "sound placed within 40 ms, of ±9 frames"
-    assert [row["chance"] for row in rows if row["figure"].startswith("minDCF")] == [100.0] * 2
-    assert all(0 <= row["low"] <= row["high"] <= 100 for row in rows if row["figure"].startswith("EER"))
-    assert all(0 <= row["value"] <= 100 for row in rows)
-    printed = table(rows).splitlines()
-    assert len(printed) == len(rows) + 1
-    assert "chance" in printed[0]
-    assert "95 % interval" in printed[0]
-    assert [" to " in line for line in printed[1:]] == ["low" in row for row in rows]
-    assert json.loads((run / "evaluation.json").read_text())["rows"] == rows
+    metrics = evaluate(run, noise_corpus.path, progress=False)
+    eer, cost = ([m for m in metrics if m.metric == name] for name in ("eer", "min_dcf"))
+    assert [(m.head, m.trials, m.same_sex) for m in eer] == [
+        (head, "all_pairs", same_sex) for same_sex in (False, True) for head in ("identity", "content")
+    ]
+    assert {m.chance for m in eer} == {50.0}
+    assert metrics[0].label == "content task, content head: top-1 of 26 windows"
+    assert metrics[0].chance == pytest.approx(100 / 26)
+    assert metrics[0].value > 2 * metrics[0].chance  # brightness tells loudness: learnt, and general
+    assert (metrics[3].metric, metrics[3].choices, metrics[3].chance) == ("identity_top1", 4, 25.0)
+    assert (metrics[5].metric, metrics[5].choices) == ("sync_within_one", 19)
+    assert [(m.chance, m.p_target) for m in cost] == [(1.0, 0.05)] * 2
+    assert all(0 <= m.low <= m.high <= 100 and m.speakers == 4 for m in metrics)
+    assert all(0 <= m.value <= 100 for m in metrics)
+    first, second = (part.splitlines() for part in table(metrics).split("\n\n"))
+    assert len(first) + len(second) == len(metrics) + 2
+    assert "chance" in first[0]
+    assert "P_target = 0.05" in second[0]
+    assert all("minDCF" in line for line in second[1:])
+    assert not any("minDCF" in line for line in first)  # a cost is no share of right answers
+    assert all("95 % interval" in lines[0] and all(" to " in line for line in lines[1:]) for lines in (first, second))
+    rows = json.loads((run / "evaluation.json").read_text())["rows"]
+    assert [read_metric(row) for row in rows] == metrics
     with pytest.raises(BadInput, match="no tracks in the split 'validation'; it has test, train"):
         evaluate(run, noise_corpus.path, split="validation")
 

@@ -303,6 +303,6 @@ def test_table_shows_every_figure_beside_chance_and_ceiling(world):
     lines = leakage_table(found).splitlines()
     heading = ["audio stream", "chance", "random content", "random identity", "content", "identity", "trunk", "input"]
     assert [name for name in heading if name in lines[0]] == heading
-    assert len(lines) == 1 + 2 + 2
+    assert len(lines) == 1 + 2 + 1 + 2  # a heading, two factors, an empty line, the summary
     assert lines[1].split()[0] == "phoneme,"
-    assert f"D = {found['disentanglement']['D']:.2f}" in lines[3]
+    assert f"D = {found['disentanglement']['D']:.2f}" in lines[4]

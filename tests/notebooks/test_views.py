@@ -205,7 +205,7 @@ def test_results_are_those_of_the_files(tmp_path):
                 {
                     "figure": "content task, content head: top-1 of 30 windows",
                     "value": 12.34,
-                    "chance": 3.3,
+                    "chance": 100 / 30,
                 },
                 {
                     "figure": "EER, identity head, hard trials, same sex",

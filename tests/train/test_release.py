@@ -9,7 +9,8 @@ import torch
 
 import dsel
 from dsel import corpus as corpora
-from dsel.evaluate import evaluate, evaluate_model
+from dsel.evaluate import evaluate, evaluate_model, read_metric
+from dsel.evaluate.metrics import to_rows
 from dsel.model import ModelConfig
 from dsel.train import RELEASED, load_model, load_released, release, train
 from dsel.utils.errors import BadInput
@@ -24,7 +25,8 @@ def test_release_keeps_the_networks_and_tells_where_they_come_from(noise_corpus,
     path = release(run, tmp_path / "small.pt")
     card = json.loads(path.with_suffix(".json").read_text())
     assert card["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
-    assert card["evaluation"]["rows"] == rows
+    assert card["evaluation"]["rows"] == to_rows(rows)
+    assert [read_metric(row) for row in card["evaluation"]["rows"]] == rows
     assert card["evaluation"]["corpus"] == noise_corpus.meta
     assert card["train"]["B"] == 3
     monkeypatch.setattr("dsel.train.released.RELEASED", tmp_path)
@@ -49,8 +51,8 @@ def test_a_released_model_is_what_its_card_says(name):
     assert (card["train"]["lam"] == 0) == (name == "lambda0")
     model = dsel.load(name)
     assert model.config == ModelConfig.laptop(front_end="level" if name in PRESENT else "track")
-    told = {row["figure"]: row["value"] for row in card["evaluation"]["rows"]}
-    found = {row["figure"]: row["value"] for row in evaluate_model(model, corpora.open("mini"), progress=False)}
+    told = {metric.label: metric.value for metric in map(read_metric, card["evaluation"]["rows"])}
+    found = {metric.label: metric.value for metric in evaluate_model(model, corpora.open("mini"), progress=False)}
     content = "content task, content head: top-1 of 30 windows"
     assert found[content] == pytest.approx(told[content], rel=0.25)  # another 108 tracks, drawn the same way
     eer = [found[f"EER, {head} head, free trials"] for head in ("identity", "content")]
