@@ -60,6 +60,7 @@ def test_help_starts_fast_because_nothing_heavy_is_imported():
 
 
 @pytest.mark.heavy
+@pytest.mark.umap
 def test_the_whole_line_on_a_toy_corpus(tmp_path, monkeypatch, capsys):
     """`make demo` in small: corpus, training, table, plot; a second call makes nothing twice."""
     pytest.importorskip("espeakng_loader", reason="voices need the extra 'speech'")
