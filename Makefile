@@ -1,5 +1,6 @@
 # make demo   corpus, training, evaluation, picture   -> runs/demo/
 # make test   lint, types, tests, every notebook
+# make quick  the tests that need no corpus, voices, films, run or browser: under a minute on two cores
 # make lab    JupyterLab on notebook 00
 # make slides site student    three views of the notebooks -> build/
 # make docs     every generated piece of README.md, docs/ and benchmarks/README.md; the Colab link, first cell and slides of every notebook
@@ -18,7 +19,7 @@ BIN := $(VENV)/bin
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: demo test lint pytest nbval lab slides site student docs pictures hero stamp stills browser colab clean
+.PHONY: demo test quick lint pytest nbval lab slides site student docs pictures hero stamp stills browser colab clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python -m dsel demo --out runs/demo
@@ -30,7 +31,10 @@ lint: $(VENV)/.test
 	$(BIN)/mypy
 
 pytest: $(VENV)/.test
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -m "not slow" -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -m "not slow" -n 2 --dist loadgroup
+
+quick: $(VENV)/.test
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -m "not slow and not heavy and not browser" -n 2 --dist loadgroup
 
 nbval: $(VENV)/.test
 	DSEL_TIER=fast OMP_NUM_THREADS=1 $(BIN)/python -m pytest notebooks --nbval-lax --nbval-current-env --nbval-cell-timeout=300 \

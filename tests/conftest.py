@@ -13,6 +13,24 @@ from dsel.corpus.clips import write_clip
 from dsel.timing import samples_for
 
 ROOT = Path(__file__).resolve().parents[1]
+# Fixtures that make a corpus, voices, films or a run: tests with them are not in `make quick`.
+HEAVY = {
+    *("noise_corpus", "real", "espeak", "small", "redrawn", "labelled", "mixed", "bad"),
+    *("corpora", "finished", "run", "two", "student", "colab", "lab", "browser"),
+}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests as heavy by their fixtures, and say which tests belong into one process.
+
+    Tests of one file share fixtures, so they stay together (with `--dist loadgroup`). Those marked
+    `umap` stay together too: UMAP is compiled once per process, which takes ten seconds.
+    """
+    for item in items:
+        if HEAVY & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.heavy)
+        group = "umap" if item.get_closest_marker("umap") else item.nodeid.split("::")[0]
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 def make_noise_corpus(

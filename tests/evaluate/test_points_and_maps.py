@@ -113,6 +113,8 @@ def test_both_streams_centred_have_no_gap():
     np.testing.assert_allclose(centred[:30].mean(axis=0), centred[30:].mean(axis=0), atol=1e-12)
 
 
+@pytest.mark.heavy
+@pytest.mark.umap
 def test_aligned_maps_stay_in_place_and_clumps_are_named_after_the_map():
     rng = np.random.default_rng(3)
     labels = np.arange(90) % 3

@@ -43,6 +43,8 @@ def test_neighbour_purity_of_cases_known_by_hand():
     assert plots.neighbour_purity(by_group, labels, groups) == pytest.approx(chance, abs=0.12)
 
 
+@pytest.mark.heavy
+@pytest.mark.umap
 def test_the_map_shows_every_window_once_a_panel_and_colouring(tmp_path):
     corpus = make_noise_corpus(tmp_path / "corpus")
     for speaker in corpus.speakers("test"):
@@ -87,6 +89,8 @@ def test_the_map_shows_every_window_once_a_panel_and_colouring(tmp_path):
         ), kind
 
 
+@pytest.mark.heavy
+@pytest.mark.umap
 def test_plot_writes_a_page_that_works_offline(noise_corpus, tmp_path):
     train(
         noise_corpus.path,
@@ -105,6 +109,8 @@ def test_plot_writes_a_page_that_works_offline(noise_corpus, tmp_path):
     assert 'src="http' not in page
 
 
+@pytest.mark.heavy
+@pytest.mark.umap
 def test_umap_repeats_itself_and_keeps_neighbours():
     rng = np.random.default_rng(3)
     centres = rng.normal(size=(4, 10))

@@ -30,6 +30,8 @@ from dsel.utils import processes
 from dsel.utils.errors import BadInput
 from dsel.utils.files import HOST
 
+pytestmark = pytest.mark.heavy  # films
+
 ROOT = Path(__file__).resolve().parents[2]
 REAL = Path(os.environ.get("DSEL_REAL", ROOT.parent / "shared/real")) / "grid"
 NTSC = Fraction(30_000, 1001)

@@ -59,24 +59,31 @@ def test_help_starts_fast_because_nothing_heavy_is_imported():
     assert process.stdout.splitlines()[-1] == "False"
 
 
-def test_the_whole_line_on_a_toy_corpus(tmp_path):
+@pytest.mark.heavy
+@pytest.mark.umap
+def test_the_whole_line_on_a_toy_corpus(tmp_path, monkeypatch, capsys):
     """`make demo` in small: corpus, training, table, plot; a second call makes nothing twice."""
     pytest.importorskip("espeakng_loader", reason="voices need the extra 'speech'")
-    arguments = ("demo", "--out", tmp_path / "demo", "--speakers", 40, "--steps", 2)
-    first = dsel(*arguments)
-    assert first.returncode == 0, first.stderr[-2000:]
-    assert "chance" in first.stdout
-    assert "EER, identity head, hard trials, same sex" in first.stdout
+    from dsel.toy.make import toy
+
+    small = {"test_tracks": 6, "seconds": 1.2, "size": 48}
+    monkeypatch.setattr("dsel.demo.toy", lambda *a, **more: toy(*a, **more, **small))
+    arguments = ["demo", "--out", str(tmp_path / "demo"), "--speakers", "20", "--steps", "2"]
+    assert main(arguments) == 0
+    first = capsys.readouterr().out
+    assert "chance" in first
+    assert "EER, identity head, hard trials, same sex" in first
     page = (tmp_path / "demo" / "identity_against_content.html").read_text(encoding="utf-8")
     assert "Plotly.newPlot" in page
     assert 'src="http' not in page  # opens offline
     clips = {
         p: p.stat().st_mtime_ns for p in (tmp_path / "demo" / "corpus" / "clips").rglob("*.mp4")
     }
-    again = dsel(*arguments)
-    assert again.returncode == 0, again.stderr[-2000:]
+    assert len(clips) == 20 * 2 + (8 + 8) * 6
+    assert main(arguments) == 0
+    again = capsys.readouterr().out
     assert {p: p.stat().st_mtime_ns for p in clips} == clips
-    assert again.stdout.splitlines()[-8:] == first.stdout.splitlines()[-8:]
+    assert again.splitlines()[-8:] == first.splitlines()[-8:]
 
 
 def test_train_evaluate_embed_by_hand(noise_corpus, tmp_path, capsys):

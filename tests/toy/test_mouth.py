@@ -262,6 +262,7 @@ TEXT = (
 )
 
 
+@pytest.mark.heavy
 def test_every_english_sound_of_espeak_is_known():
     """Every mnemonic can be cut into entries of VISEME_OF, and vowels open the mouth."""
     pytest.importorskip("espeakng_loader", reason="the voices are an optional extra")

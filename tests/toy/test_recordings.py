@@ -75,6 +75,7 @@ def test_pieces_lie_inside_and_overlap_only_when_they_must(folder, tracks):
         assert all(b - a >= 0.8 for a, b in itertools.pairwise(starts))
 
 
+@pytest.mark.heavy
 def test_a_corpus_of_real_voices(folder, tmp_path):
     made = make.toy(
         tmp_path / "c",
@@ -128,6 +129,7 @@ def test_recordings_of_less_than_half_a_track_are_refused(folder):
         recordings.piece(recordings.find(folder)["anna"], 0, 1, 7.0, np.random.default_rng(0))
 
 
+@pytest.mark.heavy
 def test_pitch_tells_sex_of_real_speakers():
     root = REAL / "librispeech" / "test-other"
     if not root.is_dir():

@@ -28,6 +28,8 @@ from dsel.toy.plan import Recipe, vocabulary_of
 from dsel.toy.plan import plan as plan_cast
 from dsel.toy.speaker import draw_speaker
 
+pytestmark = pytest.mark.heavy
+
 SMALL = {
     "speakers": 4,
     "tracks": 2,
