@@ -18,8 +18,9 @@ from dsel.timing import SAMPLES_PER_FRAME, WINDOW_FRAMES, WINDOW_SAMPLES
 from dsel.utils.errors import BadInput
 
 HEADS = ("content", "identity")
-# Devices that get maps laid out row by row: Apple's GPUs. With the channels last in memory torch's BatchNorm has wrong
-# gradients there before 2.14 (pytorch#175189) and is wrong on a part of a tensor (#174345); pooling ends the process (#175190).
+# Devices that get maps laid out row by row: Apple's GPUs. With the channels last in memory, torch's
+# BatchNorm has wrong gradients there before 2.14 (pytorch#175189) and is wrong on a part of a tensor
+# (#174345), and pooling ends the process (#175190).
 ROW_BY_ROW = ("mps",)
 GREY = (0.299, 0.587, 0.114)  # luma of red, green, blue (ITU-R BT.601)
 
@@ -249,7 +250,7 @@ def face_windows(picture: Tensor) -> Tensor:
 
 
 def laid_out(x: Tensor) -> Tensor:
-    """A map (B, C, H, W) as its device computes right with it: as it is, or row by row, and then its gradient too."""
+    """Lay a map (B, C, H, W) and its gradient out as its device computes right: as is, or by rows."""
     if x.device.type not in ROW_BY_ROW:
         return x
     x = _row_by_row(x)
@@ -334,7 +335,7 @@ def _modern(values: dict) -> dict:
 
 
 def _row_by_row(x: Tensor) -> Tensor:
-    """The same numbers with W fastest in memory. Where H = W = 1, the strides tell torch one layout from the other."""
+    """Put W fastest in memory. Where H = W = 1, torch tells one layout from the other by strides."""
     plain = x.is_contiguous() and not x.is_contiguous(memory_format=torch.channels_last)
     return x if plain else x.clone(memory_format=torch.contiguous_format)
 

@@ -1,5 +1,7 @@
-"""Small films for tests: a face-like picture, white flashes and clicks at known instants, in any container PyAV can write;
-and detectors for them."""
+"""Small films for tests: a face-like picture, white flashes and clicks at known instants.
+
+In any container that PyAV can write; and detectors for them.
+"""
 
 from __future__ import annotations
 
@@ -136,7 +138,7 @@ def fixed(picture):
 
 
 def crash(picture):
-    """A decoder that crashes on dark pictures, at its first look, while every other file is still under way."""
+    """Crash on dark pictures, at the first look, while every other file is still under way."""
     crashed = Path(os.environ["DSEL_TEST_CRASHED"])
     if picture[0, 0, 0] < 20:
         crashed.write_text("")

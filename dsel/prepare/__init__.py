@@ -26,7 +26,7 @@ __all__ = [
 
 
 def __getattr__(name: str):
-    """Names that bring torch along are looked up when they are asked for: each process of a run imports this package."""
+    """Look up what brings torch along when it is asked for: each process imports this package."""
     if name in ("InStep", "Sync", "sync_of"):
         from dsel.evaluate import sync
 

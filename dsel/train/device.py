@@ -30,15 +30,20 @@ def choose_device(name: str = "auto") -> torch.device:
 
 
 def choose_layout(device: torch.device) -> torch.memory_format:
-    """How weights lie in memory: channels last, which convolutions like, but for a device that gets its maps row by row."""
+    """Choose how weights lie in memory: channels last, or as the device's maps do, row by row."""
     return torch.contiguous_format if device.type in ROW_BY_ROW else torch.channels_last
 
 
-def trusted(device: torch.device, error: Callable[[torch.device], float] | None = None) -> torch.device:
-    """The device to train on: this one; or the CPU, with a line that says why, for an Apple GPU with wrong gradients.
+def trusted(
+    device: torch.device, error: Callable[[torch.device], float] | None = None
+) -> torch.device:
+    """Return the device to train on: this one, or the CPU instead of an Apple GPU that is wrong.
 
-    error: how far its gradients are off, see `batch_norm_error`. The check takes milliseconds; rounding is below 1e-5, the
-    faults known so far are above 1. (Source: ours.)
+    Then a line says why. The check takes milliseconds. (Source: ours.)
+
+    Args:
+        device: what was chosen; any other than an Apple GPU is trusted.
+        error: how far its gradients are off; None: `batch_norm_error`.
     """
     if device.type != "mps":
         return device
@@ -50,15 +55,19 @@ def trusted(device: torch.device, error: Callable[[torch.device], float] | None 
         if off < WRONG:
             return device
         why = f"BatchNorm's gradients are off by {off:.2g} times the largest there"
-    tqdm.write(f"{device}: {why}, with torch {torch.__version__}; training on the CPU. Try a newer torch", file=sys.stderr)
+    remedy = "training on the CPU. Try a newer torch"
+    tqdm.write(f"{device}: {why}, with torch {torch.__version__}; {remedy}", file=sys.stderr)
     return torch.device("cpu")
 
 
 def batch_norm_error(device: torch.device, norm: Callable[..., Tensor] = F.batch_norm) -> float:
-    """How far BatchNorm's gradients on a device are from the CPU's, as a share of the largest of each.
+    """Return how far BatchNorm's gradients on a device are from the CPU's, of the largest of each.
 
-    The map reaches it as in the networks: with its channels last, then laid out as its device wants it.
-    norm: what is called on the device as torch's own is on the CPU.
+    The map reaches it as in the networks: with its channels last, then laid out for its device.
+
+    Args:
+        device: where the gradients are tried.
+        norm: what is called there, as torch's own is on the CPU.
     """
     draw = torch.Generator().manual_seed(0)
     x, aim = torch.randn(2, 4, 3, 8, 8, generator=draw)  # (4, 3, 8, 8) each

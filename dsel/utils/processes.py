@@ -1,8 +1,9 @@
-"""Work spread over processes of which any may die: it takes along the one job it was at, and nothing else.
+"""Work spread over processes, any of which may die and takes its own job along, and nothing else.
 
-A decoder that meets a broken file may bring its process down, or the system ends one that takes too much memory. A single
-`ProcessPoolExecutor` of many workers is broken as a whole by that, and does not say by which job. Here every worker is a pool
-of its own with one job at a time, so whose process died is known and nobody else's is touched. (Source: ours.)
+A decoder that meets a broken file may bring its process down, or the system ends a process that
+takes too much memory. That breaks a `ProcessPoolExecutor` of many workers as a whole, and it does
+not say whose job it was. Here every worker is a pool of its own with one job at a time, so that is
+known, and nobody else's job is touched. (Source: ours.)
 """
 
 from __future__ import annotations
@@ -17,43 +18,46 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
+from typing import Any
 
 import tqdm
 import tqdm.auto
 
-# Fork where it is the custom: nothing is imported again, and it works from a notebook and from a script on stdin.
+# Fork where it is the custom: nothing is imported again, and it works from a notebook and from a
+# script on stdin.
 START = "fork" if sys.platform == "linux" else "spawn"
 
 
 def spread(
     jobs: Iterable,
-    work: Callable,
+    work: Callable[[Any], Any],
     workers: int,
     *,
-    lost: Callable,
-    say: Callable[[str], None],
-    name: Callable = str,
+    lost: Callable[[Any], Any],
+    say: Callable[[str], object],
+    name: Callable[[Any], object] = str,
     start: str | None = None,
-) -> Iterator[tuple]:
-    """(job, work(job)) of every job as they get done, by so many processes.
+) -> Iterator[tuple[Any, Any]]:
+    """Yield (job, work(job)) of every job as they get done, by several processes.
+
+    What `work` raises is raised here, and ends all of it once the jobs begun are done.
 
     Args:
-        jobs, work: what is to be done and the function that does it; they are pickled.
+        jobs, work: what is to be done, and the function that does it; they are pickled.
         workers: how many processes at most.
-        lost: job -> what stands for its result if the process died on it twice, the second time with nothing beside it.
-        say: is given a line for a process that died, and one if none can be started: then this process does the work.
+        lost: job -> what stands for its result if the process died on it twice, the second time
+            with nothing beside it.
+        say: is given a line for a process that died. It is given one, too, if no process can be
+            started; then this one does the work.
         name: job -> what `say` calls it.
         start: 'fork', 'spawn' or 'forkserver'; None: `START`.
-    What `work` raises is raised here, and ends all of it once the jobs begun are done.
     """
     waiting, again, busy = deque(jobs), [], {}
     before_fork()
     with ExitStack() as crew:
-        free = _hired(crew, 1, start)  # the first is waited for: that none can be started is then said once
-        if free and free[0].came_up():
-            free += _hired(crew, min(workers, len(waiting)) - 1, start)
-        else:
-            free = []
+        # The first one is waited for, so that it is said once if none can be started.
+        free = [worker for worker in _hired(crew, 1, start) if worker.came_up()]
+        free += _hired(crew, min(workers, len(waiting)) - 1, start) if free else []
         while busy or (free and waiting):
             while free and waiting:
                 worker, job = free.pop(), waiting.popleft()
@@ -65,7 +69,7 @@ def spread(
                     yield job, future.result()
                 elif worker.came_up():
                     again.append(job)
-                    say(f"{name(job)}: the process that was at it died; it is tried once more, alone, after the others")
+                    say(f"{name(job)}: its process died; it is tried once more, alone, at the end")
                     free += _hired(crew, 1, start)
                 else:  # it has not seen the job
                     waiting.appendleft(job)
@@ -80,16 +84,16 @@ def spread(
 
 
 def before_fork() -> None:
-    """Free what nobody needs while its threads are there, so that little is left for the time before `in_worker`."""
+    """Collect garbage while its threads are there, so that little is left for a forked process."""
     gc.collect()
 
 
-def in_worker(*_) -> None:
-    """To be called first in every process that was started to work for this one.
+def in_worker(*_: object) -> None:
+    """Make a process that was started to work for this one safe; to be called first in it.
 
-    What it inherited stays as it is. The filters of PyAV's resamplers have threads, which a fork does not copy; a worker
-    whose garbage collector freed them would wait for them for ever. And it draws bars under a lock of its own, for the one
-    inherited is shared, and stays taken if its holder dies.
+    What it inherited stays as it is. The filters of PyAV's resamplers have threads, which a fork
+    does not copy, and a worker whose garbage collector freed them would wait for those for ever.
+    Bars get a lock of its own. The one inherited is shared, and stays taken if its holder dies.
     """
     gc.freeze()
     lock = threading.RLock()
@@ -98,55 +102,58 @@ def in_worker(*_) -> None:
 
 
 def refuse_to_be_read_again() -> None:
-    """End this process if it was only started to work for another, and is reading the user's script for that.
+    """End this process if it is one that reads the user's script only to work for another.
 
-    Where processes are spawned, each reads the main script again. Without `if __name__ == "__main__":` around what the script
-    does, it would do all of it again.
+    Where processes are spawned, each reads the main script again. Without `if __name__ ==
+    "__main__":` around what the script does, it would do all of it again.
     """
-    if getattr(multiprocessing.current_process(), "_inheriting", False):  # what multiprocessing itself looks at
-        sys.exit('this script does its work again in every process it starts; put it under if __name__ == "__main__":')
+    if getattr(multiprocessing.current_process(), "_inheriting", False):  # as multiprocessing does
+        sys.exit(
+            'each process does this script again; put its work under if __name__ == "__main__":'
+        )
 
 
 class _Worker:
-    """One process, that does one job at a time."""
+    """One process, which does one job at a time."""
 
     def __init__(self, start: str | None):
-        self.pool = ProcessPoolExecutor(1, multiprocessing.get_context(start or START), initializer=_begin)
+        context = multiprocessing.get_context(start or START)
+        self.pool = ProcessPoolExecutor(1, context, initializer=_begin)
         self._up = self.pool.submit(_nothing)
 
     def came_up(self) -> bool:
-        """Whether the process could be started at all; waits until that is known."""
+        """Return whether the process could be started at all; waits until that is known."""
         return self._up.exception() is None
 
-    def ask(self, work: Callable, job) -> Future:
-        """The result to come. A process that is dead already is found out by it too."""
+    def ask(self, work: Callable[[Any], Any], job: Any) -> Future:
+        """Return the result to come. It also tells of a process that is dead already."""
         try:
             return self.pool.submit(work, job)
         except BrokenProcessPool as error:
-            future = Future()
+            future: Future = Future()
             future.set_exception(error)
             return future
 
 
 def _hired(crew: ExitStack, count: int, start: str | None) -> list[_Worker]:
-    """So many new workers, or as many as the system allows; they go when the crew does."""
-    found = []
+    """Start so many workers, or as many as the system allows; they go when the crew does."""
+    found: list[_Worker] = []
     for _ in range(count):
         try:
             found.append(_Worker(start))
-        except (OSError, ImportError, NotImplementedError):  # no memory, no more processes; no semaphores on this system
+        except (OSError, ImportError, NotImplementedError):  # no memory; no semaphores here
             break
         crew.callback(found[-1].pool.shutdown, wait=True, cancel_futures=True)
     return found
 
 
 def _died(future: Future) -> bool:
-    """Whether a job's process was gone before it had a result; waits for either."""
+    """Return whether a job's process was gone before there was a result; waits for either."""
     return isinstance(future.exception(), BrokenProcessPool)
 
 
 def _nothing() -> None:
-    """What a worker does first, to show that it is there."""
+    """Do nothing: what a worker does first, to show that it is there."""
 
 
 def _begin() -> None:
@@ -155,6 +162,8 @@ def _begin() -> None:
 
 
 def _follow() -> None:
-    """End this process when the one it works for is gone."""
-    multiprocessing.parent_process().join()
-    os._exit(1)
+    """End this process when the one that it works for is gone."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

@@ -1,4 +1,4 @@
-"""No training on an Apple GPU with wrong gradients. There is none here: the CPU stands for it, or a name alone."""
+"""No training on an Apple GPU with wrong gradients. There is none here: the CPU stands for it."""
 
 import sys
 
@@ -26,9 +26,10 @@ def plain_strides(x: torch.Tensor) -> bool:
 
 
 class Misread(torch.autograd.Function):
-    """BatchNorm whose backward pass takes a map with channels last for one that lies row by row (pytorch#175189).
+    """BatchNorm that takes a map with channels last for one that lies row by row (pytorch#175189).
 
-    Forward, and backward for any other layout, it is right: normalise over all but the channels, float64 by hand.
+    Only its backward pass does. Otherwise it is right: normalise over all but the channels, in
+    float64, by hand.
     """
 
     @staticmethod
@@ -65,11 +66,20 @@ def test_the_check_sees_a_map_that_is_misread_and_nothing_else(monkeypatch):
     assert batch_norm_error(CPU) == 0
     assert batch_norm_error(CPU, misread) > 0.5  # where maps come with channels last
     monkeypatch.setattr(dsel.model, "ROW_BY_ROW", ("cpu",))
-    assert batch_norm_error(CPU, misread) < 1e-5  # row by row it is right, and what is left is rounding
-    assert batch_norm_error(CPU, lambda x, *rest, training: 1.05 * F.batch_norm(x, *rest, training=training)) > 0.04
+    assert (
+        batch_norm_error(CPU, misread) < 1e-5
+    )  # row by row it is right, and what is left is rounding
+    assert (
+        batch_norm_error(
+            CPU, lambda x, *rest, training: 1.05 * F.batch_norm(x, *rest, training=training)
+        )
+        > 0.04
+    )
 
 
-def test_an_apple_gpu_is_used_where_its_gradients_are_right_and_the_cpu_with_a_line_where_not(capsys):
+def test_an_apple_gpu_is_used_where_its_gradients_are_right_and_the_cpu_with_a_line_where_not(
+    capsys,
+):
     assert trusted(MPS, lambda device: 1e-6) == MPS
     assert capsys.readouterr().err == ""
     for wrong in (0.5, float("nan"), float("inf")):
@@ -111,9 +121,11 @@ def test_weights_lie_row_by_row_for_apple_and_with_channels_last_elsewhere():
     assert choose_layout(CPU) == choose_layout(torch.device("cuda", 0)) == torch.channels_last
 
 
-@pytest.mark.parametrize("shape", [(2, 3, 4, 5), (2, 3, 1, 1), (2, 1, 4, 5), (1, 3, 4, 1), (2, 3, 1, 5)])
+@pytest.mark.parametrize(
+    "shape", [(2, 3, 4, 5), (2, 3, 1, 1), (2, 1, 4, 5), (1, 3, 4, 1), (2, 3, 1, 5)]
+)
 def test_any_map_comes_out_row_by_row_and_so_does_its_gradient(like_apple, shape):
-    """Where H = W = 1 any strides are 'contiguous', and only the numbers themselves tell torch what layout is meant."""
+    """Where H = W = 1 any strides are 'contiguous', and only they tell torch what is meant."""
     start = torch.randn(shape, dtype=torch.float64)
     _, C, H, W = shape
     last = torch.empty_strided(shape, (C * H * W, 1, W * C, C), dtype=torch.float64).copy_(start)
@@ -136,7 +148,7 @@ def test_elsewhere_a_map_is_left_as_it_is():
 
 
 def test_every_layer_of_the_networks_sees_and_gets_back_maps_row_by_row(like_apple):
-    """Input and gradient of every convolution, BatchNorm, pool and ReLU of both trunks, in training."""
+    """Input and gradient of every convolution, BatchNorm, pool and ReLU of both trunks."""
     torch.manual_seed(0)
     model = TwoStream(ModelConfig.laptop()).to(memory_format=choose_layout(MPS)).train()
     seen, back = [], []
@@ -163,15 +175,26 @@ def test_every_layer_of_the_networks_sees_and_gets_back_maps_row_by_row(like_app
 
 
 def test_the_layout_changes_no_number(monkeypatch):
-    layers = (Conv(6, (3, 3), pad=(1, 1), pool=(2, 2)), Conv(7, (3, 3)), Conv(8, (2, 2)), Conv(5, (1, 1)))
+    layers = (
+        Conv(6, (3, 3), pad=(1, 1), pool=(2, 2)),
+        Conv(7, (3, 3)),
+        Conv(8, (2, 2)),
+        Conv(5, (1, 1)),
+    )
 
     def found(devices):
         monkeypatch.setattr(dsel.model, "ROW_BY_ROW", devices)
         torch.manual_seed(0)
         trunk = Trunk(layers, 3).double().train()
-        x = torch.randn(4, 3, 8, 8, dtype=torch.float64).contiguous(memory_format=torch.channels_last).requires_grad_()
+        x = (
+            torch.randn(4, 3, 8, 8, dtype=torch.float64)
+            .contiguous(memory_format=torch.channels_last)
+            .requires_grad_()
+        )
         out = trunk(x)
-        (out * torch.linspace(-1, 1, out.numel(), dtype=torch.float64).view_as(out)).sum().backward()
+        (
+            out * torch.linspace(-1, 1, out.numel(), dtype=torch.float64).view_as(out)
+        ).sum().backward()
         return [out.detach(), x.grad, *(p.grad for p in trunk.parameters())]
 
     for one, other in zip(found(()), found(("cpu",)), strict=True):

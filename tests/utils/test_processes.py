@@ -1,4 +1,4 @@
-"""Work over processes that die: each takes its own job along, at most; and where none can be started the work is done here."""
+"""Processes that die take their own job along, at most; where none can be started, work goes on."""
 
 import gc
 import multiprocessing
@@ -28,7 +28,7 @@ KEPT = []  # what the process that hands out the work still uses
 
 
 class Resampled:
-    """PyAV's resampler after use, whose filters have threads, in a circle that only the garbage collector frees."""
+    """PyAV's resampler, whose filters have threads, in a circle that only the collector frees."""
 
     def __init__(self):
         self.me, self.resampler = self, av.AudioResampler(format="flt", layout="mono", rate=16_000)
@@ -83,12 +83,23 @@ def work(folder, job: str) -> str:
 def spread_over(folder, jobs, workers=2, start=None):
     """(results by job, what was said)."""
     said = []
-    found = dict(spread(jobs, partial(work, folder), workers, lost=lambda job: f"lost {job}", say=said.append, start=start))
+    found = dict(
+        spread(
+            jobs,
+            partial(work, folder),
+            workers,
+            lost=lambda job: f"lost {job}",
+            say=said.append,
+            start=start,
+        )
+    )
     return found, said
 
 
 @pytest.mark.parametrize("start", STARTS)
-def test_a_job_that_kills_its_process_before_any_is_finished_is_tried_twice_and_no_other_one_is(tmp_path, start):
+def test_a_job_that_kills_its_process_before_any_is_finished_is_tried_twice_and_no_other_one_is(
+    tmp_path, start
+):
     jobs = ["dies", "long a", "long b", "c", "d"]
     found, said = spread_over(tmp_path, jobs, start=start)
     assert found == {job: job.upper() for job in jobs[1:]} | {"dies": "lost dies"}
@@ -129,7 +140,7 @@ def test_what_the_work_raises_is_raised(tmp_path):
 
 
 def test_a_process_that_dies_with_the_lock_of_the_bars_hangs_nobody(tmp_path):
-    """In a process of its own, which can be given up: with one lock for all, everybody waits for the dead one for ever."""
+    """With one lock for all, everybody would wait for the dead one: hence a process to give up."""
     code = f"""
         import sys
         from pathlib import Path
@@ -137,16 +148,19 @@ def test_a_process_that_dies_with_the_lock_of_the_bars_hangs_nobody(tmp_path):
         from test_processes import spread_over
         from tqdm.auto import tqdm
         for _ in tqdm([1], disable=True):
-            found, _ = spread_over(Path({str(tmp_path)!r}), ["holds the lock", "draws a", "draws b", "draws c"])
+            jobs = ["holds the lock", "draws a", "draws b", "draws c"]
+            found, _ = spread_over(Path({str(tmp_path)!r}), jobs)
         print(found)
     """
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=120
+    )
     assert "'draws c': 'DRAWS C'" in done.stdout, done.stderr
     assert "'holds the lock': 'lost holds the lock'" in done.stdout
 
 
 def test_a_worker_does_not_wait_for_threads_that_the_fork_left_behind(tmp_path):
-    """As after a film was prepared in a notebook: one resampler is garbage already, one becomes it in the worker."""
+    """As after a film in a notebook: one resampler is garbage already, one becomes it there."""
     code = f"""
         import gc, sys
         from pathlib import Path
@@ -158,7 +172,9 @@ def test_a_worker_does_not_wait_for_threads_that_the_fork_left_behind(tmp_path):
         found, _ = test_processes.spread_over(Path({str(tmp_path)!r}), ["collects", "a"])
         print(found)
     """
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=60
+    )
     assert "'collects': 'COLLECTS'" in done.stdout, done.stderr
 
 
@@ -171,7 +187,9 @@ def test_where_the_system_allows_no_further_process_the_work_is_done_here(tmp_pa
     assert found == {"a": "A", "b": "B"}
     assert len(said) == 1
     assert "in this one alone" in said[0]
-    assert {line.split()[2] for line in (tmp_path / "diary").read_text().splitlines()} == {str(os.getpid())}
+    assert {line.split()[2] for line in (tmp_path / "diary").read_text().splitlines()} == {
+        str(os.getpid())
+    }
 
 
 def test_fewer_processes_than_asked_for_are_no_reason_to_stop(tmp_path, monkeypatch):
@@ -203,12 +221,16 @@ print(spread_over(Path({folder!r}), ["a", "b", "c"], start="spawn"))
 def test_a_script_without_a_guard_is_told_and_goes_on_in_one_process(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(UNGUARDED.format(root=str(ROOT), tests=str(HERE), folder=str(tmp_path)))
-    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, timeout=120
+    )
     assert "{'a': 'A', 'b': 'B', 'c': 'C'}" in done.stdout, done.stderr
     assert len(done.stdout.splitlines()) == 1
     assert len(done.stderr.splitlines()) == 1, done.stderr
     assert '__name__ == "__main__"' in done.stderr
-    assert sorted(diary(tmp_path)) == sorted((event, job) for event in ("begin", "end") for job in "abc")
+    assert sorted(diary(tmp_path)) == sorted(
+        (event, job) for event in ("begin", "end") for job in "abc"
+    )
 
 
 def test_this_process_may_read_its_script():
