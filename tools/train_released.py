@@ -26,6 +26,7 @@ from dsel.train.config import TrainConfig
 from dsel.train.released import halved
 from dsel.train.trainer import Trainer
 from dsel.train.weights import write_weights
+from dsel.utils.readers import NUMBER, read_csv
 
 JUDGED = ("eer_free", "eer_hard", "eer_easy", "content_head_eer_free", "content_top1")
 COLUMNS = ("step", "score", *JUDGED, "seconds")
@@ -46,10 +47,10 @@ def keep(trainer: Trainer, path: Path) -> None:
 
 def read_progress(out: Path) -> list[dict]:
     """The judgements so far, numbers as float; [] if there are none."""
-    if not (out / "progress.csv").is_file():
-        return []
-    with (out / "progress.csv").open(newline="") as file:
-        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+    path = out / "progress.csv"
+    columns = dict.fromkeys(COLUMNS, NUMBER)
+    remedy = "delete it; the training goes on without its course"
+    return read_csv(path, columns, remedy=remedy, cut_last=True) if path.is_file() else []
 
 
 def add_progress(out: Path, row: dict) -> None:

@@ -11,7 +11,6 @@ lambda 0, 1, 3 and 10, `FIVE[front end]` the same with the fifth term, L_within,
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 import statistics
@@ -22,8 +21,10 @@ from dsel.ablation.rows import GRID_LAMBDAS, SHIPPED, final, grid_id, read_resul
 from dsel.corpus.store import TRIALS
 from dsel.evaluate.intervals import Interval, grid_step, holm, interval
 from dsel.utils.markdown import table
+from dsel.utils.readers import NUMBER, read_csv
 
 FOLDER = SHIPPED / "grid"
+REMEDY = "it belongs to dsel: get it again with git, or install dsel anew"
 FRONT_ENDS = {
     "track": "normalised over the track (authors)",
     "level": "level only (ours)",
@@ -141,8 +142,7 @@ def curves(name: str, folder: Path = FOLDER) -> list[dict[str, float]]:
 
 
 def _numbers(path: Path) -> list[dict[str, float]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        return [{name: float(x) for name, x in row.items()} for row in csv.DictReader(file)]
+    return read_csv(path, {}, other=NUMBER, remedy=REMEDY)
 
 
 def at(rows: list[dict[str, float]], step: int) -> dict[str, float]:
@@ -158,10 +158,7 @@ def bound_reached(name: str, scale: str, w_max: float = 20.0) -> int | None:
 def real_voices(folder: Path = SHIPPED) -> list[dict]:
     """Rows of `benchmarks/real_voices.py`; [] if there are none."""
     path = folder / "real_voices.csv"
-    if not path.is_file():
-        return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+    return read_csv(path, {}, remedy=REMEDY) if path.is_file() else []
 
 
 def on_real_voices(rows: list[dict], judge: str, condition: str) -> Interval:

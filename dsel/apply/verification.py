@@ -8,9 +8,7 @@ the mean cosine over all pairs of crops. What is embedded is kept in a cache fil
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +17,7 @@ import torch
 from tqdm.auto import tqdm
 
 from dsel.apply.sound import mean_embedding, samples_of
+from dsel.corpus import trials as trial_lists
 from dsel.evaluate.sync import networks_of
 from dsel.evaluate.verification import (
     crop_scores,
@@ -30,12 +29,9 @@ from dsel.evaluate.verification import (
 from dsel.model import TwoStream
 from dsel.timing import SAMPLE_RATE, samples_for
 from dsel.utils.errors import BadInput
-from dsel.utils.files import write_csv
+from dsel.utils.files import atomic, write_csv
+from dsel.utils.readers import read_arrays
 
-TRUE, FALSE = (
-    {"1", "1.0", "true", "target", "same"},
-    {"0", "0.0", "false", "nontarget", "impostor", "different"},
-)
 CROP = samples_for(50)  # samples of a crop: 2 s, 50 frames (authors' code)
 CROPS = 10  # crops of a file (authors' code)
 PRIORS = (
@@ -43,6 +39,7 @@ PRIORS = (
     0.05,
 )  # P_target of the minDCFs that are reported, as in the NIST and VoxSRC evaluations
 SAVE_EVERY = 200  # files between two writes of the cache
+MOST_BYTES = 16 << 30  # of a cache: a million files of ten crops
 
 
 @dataclass(frozen=True)
@@ -62,40 +59,19 @@ class FileTrials:
 
 
 def read_trials(path) -> FileTrials:
-    """Read a trial list in any of three forms, told apart by its first line.
-
-    VoxCeleb: `1 path path` or `0 path path`. Kaldi: `path path target` or `path path nontarget`. Ours: csv with the columns
-    target, a, b. A target may be written 1, 1.0, True, target or same, and their opposites.
+    """Read a trial list over files, in any form that `dsel.corpus.trials` reads.
 
     Raises:
-        BadInput: an unreadable file, an empty list, or a line that has none of these forms. The message names the line.
+        BadInput: an unreadable file, an empty list, or a line of another form; names the line.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise BadInput(f"{path}: no such trial list")
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise BadInput(f"{path}: not a text file in UTF-8; save it as UTF-8") from error
-    lines = [(k, line.strip()) for k, line in enumerate(text.splitlines(), 1) if line.strip()]
-    if not lines:
-        raise BadInput(f"{path}: empty; a trial a line is needed, e.g. '1 a.wav b.wav'")
-    rows = (
-        _csv_rows(path, text)
-        if _is_csv(lines[0][1])
-        else [(k, *_fields(path, k, line)) for k, line in lines]
+    trials = trial_lists.read_trials(path)
+    if not trials:
+        raise BadInput(f"{path}: is empty; {trial_lists.REMEDY}")
+    return FileTrials(
+        a=np.array([trial.a for trial in trials]),
+        b=np.array([trial.b for trial in trials]),
+        target=np.array([trial.target for trial in trials], bool),
     )
-    a, b, target = [], [], []
-    for k, said, one, two in rows:
-        word = said.lower()
-        if word not in TRUE | FALSE:
-            raise BadInput(
-                f"{path}, line {k}: target {said!r} must be 1 or 0 (or True/False, target/nontarget)"
-            )
-        a.append(one)
-        b.append(two)
-        target.append(word in TRUE)
-    return FileTrials(np.array(a), np.array(b), np.array(target, bool))
 
 
 def verify(
@@ -263,61 +239,26 @@ def _stamp(path: Path) -> str:
 
 
 def _read_cache(path: Path, key: str) -> dict:
-    """{name: (stamp, vectors)} of a cache of the same networks; {} of other ones or of a file that cannot be read."""
+    """Read a cache: name -> (stamp, vectors). {} if it is of other networks, or cannot be read."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            if str(arrays["key"]) != key:
-                return {}
-            entries = zip(arrays["stamps"].tolist(), arrays["vectors"], strict=True)
-            return dict(zip(arrays["names"].tolist(), entries, strict=True))
-    except (OSError, ValueError, KeyError, EOFError):
+        arrays = read_arrays(path, remedy="", most=MOST_BYTES)
+        if str(arrays["key"]) != key:
+            return {}
+        entries = zip(arrays["stamps"].tolist(), arrays["vectors"], strict=True)
+        return dict(zip(arrays["names"].tolist(), entries, strict=True))
+    except (ValueError, KeyError):
         return {}
 
 
 def _write_cache(path: Path, key: str, done: dict) -> None:
-    """Write the cache; at every moment the old file or the new one is there."""
+    """Write a cache; at every moment the old file or the new one is there."""
     names = sorted(done)
-    part = path.with_name(f".{path.name}.part")
     arrays = {
         "stamps": np.array([done[n][0] for n in names]),
         "vectors": np.stack([done[n][1] for n in names]),
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with part.open("wb") as file:
+    with atomic(path) as part, part.open("wb") as file:
         np.savez(file, key=np.array(key), names=np.array(names), **arrays)
-    part.replace(path)
-
-
-def _is_csv(line: str) -> bool:
-    return "," in line and {"a", "b"} <= {part.strip().lower() for part in line.split(",")}
-
-
-def _csv_rows(path: Path, text: str) -> list[tuple[int, str, str, str]]:
-    reader = csv.DictReader(io.StringIO(text), skipinitialspace=True)
-    names = {name.strip().lower(): name for name in reader.fieldnames or [] if name}
-    if "target" not in names:
-        raise BadInput(f"{path}: no column target; the columns must be target, a, b")
-    rows = []
-    for row in reader:
-        said, one, two = ((row[names[key]] or "").strip() for key in ("target", "a", "b"))
-        if not one or not two:
-            raise BadInput(f"{path}, line {reader.line_num}: a or b is empty")
-        rows.append((reader.line_num, said, one, two))
-    if not rows:
-        raise BadInput(f"{path}: no trials under its header")
-    return rows
-
-
-def _fields(path: Path, k: int, line: str) -> tuple[str, str, str]:
-    """(target, a, b) of a line in VoxCeleb's or Kaldi's form."""
-    words = line.split()
-    if len(words) == 3 and words[0].lower() in TRUE | FALSE:
-        return words[0], words[1], words[2]
-    if len(words) == 3 and words[2].lower() in TRUE | FALSE:
-        return words[2], words[0], words[1]
-    raise BadInput(
-        f"{path}, line {k}: {line[:60]!r} is neither '1 path path' nor 'path path target'"
-    )
 
 
 def _speaker(name: str) -> str:

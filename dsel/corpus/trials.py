@@ -37,7 +37,7 @@ from dsel.utils.readers import (
 )
 
 MOST_BYTES = 1 << 30  # of a list; the longest of VoxCeleb have 40 MB
-REMEDY = "lines must be '1 a b', 'a b target', or csv with the columns target, a, b"
+REMEDY = "give lines '1 a b', or 'a b target', or csv with the columns target, a, b"
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from dsel.model import HEADS, TwoStream
 from dsel.timing import FPS, WINDOW_FRAMES
 from dsel.train.released import load_model
 from dsel.utils.errors import BadInput
+from dsel.utils.files import atomic
 
 STREAMS = ("face", "audio")
 TOGETHER = 16  # tracks that go through a stream at once
@@ -120,8 +121,7 @@ def embed(run, data, out, *, split: str = "test", progress: bool = True) -> Path
     model, corpus, out = load_model(run), open_corpus(data), Path(out)
     e = embed_split(model, corpus, split, progress=progress)
     vectors = {f"{stream}_{head}": e.vectors[stream][head] for stream in STREAMS for head in HEADS}
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with out.open("wb") as file:
+    with atomic(out) as part, part.open("wb") as file:
         np.savez_compressed(file, **vectors, **window_labels(corpus, e))
     return out
 

@@ -12,7 +12,6 @@ A run folder or a file that exists goes before a released name. What is checked 
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import asdict
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from dsel.train.weights import networks_in, read_weights, write_weights
 from dsel.utils import package_data
 from dsel.utils.errors import BadInput
 from dsel.utils.files import write_json
+from dsel.utils.readers import read_json
 
 RELEASED = package_data.folder() / "models"
 KEPT = "model.pt"  # networks of a finished cell of the ablation
@@ -141,7 +141,8 @@ def release(run, out) -> Path:
     entries = {name: state[name] for name in ("loss", "config", "step")}
     write_weights(out, {"model": halved(state["model"]), **entries})
     card = {"sha256": sha256(out), **state["config"], "step": state["step"]}
-    card |= {"evaluation": json.loads(judged.read_text(encoding="utf-8"))}
+    remedy = f"run 'dsel evaluate {run} --data DIR' again"
+    card |= {"evaluation": read_json(judged, remedy=remedy, entries={})}
     write_json(out.with_suffix(".json"), card)
     return out
 
@@ -175,11 +176,8 @@ def _check_card(path: Path) -> None:
     card = path.with_suffix(".json")
     if not (card.is_file() and path.is_file()):
         return
-    try:
-        expected = json.loads(card.read_text(encoding="utf-8"))
-        expected = expected.get("sha256") if isinstance(expected, dict) else None
-    except (OSError, ValueError) as error:
-        raise BadInput(f"{card}: the card cannot be read ({type(error).__name__}); {remedy_for(path)}") from error
+    content = read_json(card, remedy=remedy_for(path))
+    expected = content.get("sha256") if isinstance(content, dict) else None
     if expected is not None and sha256(path) != expected:
         raise BadInput(f"{path}: its sha256 is not the one on its card {card.name}; {remedy_for(path)}")
 

@@ -22,10 +22,8 @@ from dsel.utils.errors import BadInput
 MIB = 1 << 20
 LARGEST = 64 * MIB  # bytes of a file, where nothing else is said
 SHOWN = 40  # characters of a wrong cell that a message repeats
-YES = frozenset({"1", "1.0", "true", "yes", "target", "same"})
-NO = frozenset(
-    {"0", "0.0", "false", "no", "nontarget", "non-target", "impostor", "imposter", "different"}
-)
+YES = frozenset({"1", "1.0", "true", "target", "same"})
+NO = frozenset({"0", "0.0", "false", "nontarget", "non-target", "impostor", "different"})
 
 
 class Kind(NamedTuple):
