@@ -11,6 +11,7 @@ lambda 0, 1, 3 and 10, `FIVE[front end]` the same with the fifth term, L_within,
 
 from __future__ import annotations
 
+import csv
 import json
 import math
 import statistics

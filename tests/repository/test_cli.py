@@ -15,7 +15,7 @@ from dsel.cli import main
 from dsel.utils.errors import BadInput
 
 COMMANDS = (
-    *("toy", "prepare", "shard", "train", "release"),
+    *("toy", "prepare", "shard", "train", "release", "import", "verify"),
     *("evaluate", "embed", "plot", "ablation", "demo"),
 )
 
@@ -68,7 +68,7 @@ def test_the_whole_line_on_a_toy_corpus(tmp_path, monkeypatch, capsys):
 
     small = {"test_tracks": 6, "seconds": 1.2, "size": 48}
     monkeypatch.setattr("dsel.demo.toy", lambda *a, **more: toy(*a, **more, **small))
-    arguments = ["demo", "--out", str(tmp_path / "demo"), "--speakers", "20", "--steps", "2"]
+    arguments = ["demo", "--out", str(tmp_path / "demo"), "--speakers", "40", "--steps", "2"]
     assert main(arguments) == 0
     first = capsys.readouterr().out
     assert "chance" in first
