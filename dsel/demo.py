@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from dsel.evaluate.metrics import Metric
 from dsel.evaluate.report import evaluate, table
 from dsel.plots.identity_vs_content import plot
 from dsel.toy.make import toy
@@ -21,7 +22,7 @@ def demo(
     seed: int = 0,
     within: float = 0.0,
     progress: bool = True,
-) -> list[dict]:
+) -> list[Metric]:
     """Make a toy corpus, train the full method on it, evaluate it on new speakers, draw the plot.
 
     Args:
