@@ -79,7 +79,7 @@ def test_the_whole_line_on_a_toy_corpus(tmp_path, monkeypatch, capsys):
     clips = {
         p: p.stat().st_mtime_ns for p in (tmp_path / "demo" / "corpus" / "clips").rglob("*.mp4")
     }
-    assert len(clips) == 20 * 2 + (8 + 8) * 6
+    assert len(clips) == 40 * 2 + (8 + 8) * 6
     assert main(arguments) == 0
     again = capsys.readouterr().out
     assert {p: p.stat().st_mtime_ns for p in clips} == clips
