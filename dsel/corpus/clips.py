@@ -24,7 +24,14 @@ from dsel.utils.files import atomic
 ClipFile = str | os.PathLike | tuple[str, bytes]
 
 
-def write_clip(path: str | os.PathLike, frames: np.ndarray, waveform: np.ndarray, *, crf: int = 23, audio_rate: int = 48_000) -> Path:
+def write_clip(
+    path: str | os.PathLike,
+    frames: np.ndarray,
+    waveform: np.ndarray,
+    *,
+    crf: int = 23,
+    audio_rate: int = 48_000,
+) -> Path:
     """Write a clip. The file appears under its name only when it is complete.
 
     Args:
