@@ -181,6 +181,7 @@ def test_a_run_can_start_from_the_networks_of_another(noise_corpus, tmp_path):
         trainer(noise_corpus, tmp_path / "other", model=other, start_from=str(tmp_path / "first"))
 
 
+@pytest.mark.heavy
 def test_killed_without_warning_and_resumed_equals_uninterrupted(tmp_path):
     corpus = make_noise_corpus(tmp_path / "corpus")
     command = [sys.executable, "-m", "dsel", "train", "--data", str(corpus.path), "--set"]
