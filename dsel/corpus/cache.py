@@ -8,7 +8,7 @@ import os
 import shutil
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -27,7 +27,10 @@ class ClipSource(Protocol):
     """Describe what the cache needs of a corpus. `dsel.corpus.tracks.Corpus` is one."""
 
     path: Path
-    shards: object | None
+
+    @property
+    def shards(self) -> object | None:
+        """Where the clips lie if they are packed in shards; None if each is a file."""
 
     def clip(self, track: Track) -> tuple[np.ndarray, np.ndarray]:
         """Frames uint8 (T, H, W, 3) and waveform float32 (640 T,) of a track, in step."""
@@ -181,7 +184,7 @@ def _decoded(corpus: ClipSource, tracks: Iterable[Track], size: int) -> Iterator
 
     threads = 1 if corpus.shards is not None else os.cpu_count() or 1
     with ThreadPoolExecutor(threads) as pool:
-        coming = deque()
+        coming: deque[Future[tuple[np.ndarray, np.ndarray]]] = deque()
         try:
             for track in tracks:
                 coming.append(pool.submit(decode, track))
@@ -194,7 +197,7 @@ def _decoded(corpus: ClipSource, tracks: Iterable[Track], size: int) -> Iterator
                 waiting.cancel()
 
 
-def _fingerprint(corpus: ClipSource, tracks: list[Track]) -> str:
+def _fingerprint(corpus: ClipSource, tracks: Sequence[Track]) -> str:
     """Changes when any of the clips, their offsets or their order changes."""
     digest = hashlib.sha1()
     for track in tracks:

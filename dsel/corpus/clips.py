@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,8 +20,18 @@ from dsel.utils.containers import open_to_read
 from dsel.utils.errors import BadInput
 from dsel.utils.files import atomic
 
+# A clip to read: its path; or its bytes, after the name to call it by.
+ClipFile = str | os.PathLike | tuple[str, bytes]
 
-def write_clip(path, frames: np.ndarray, waveform: np.ndarray, *, crf: int = 23, audio_rate: int = 48_000) -> Path:
+
+def write_clip(
+    path: str | os.PathLike,
+    frames: np.ndarray,
+    waveform: np.ndarray,
+    *,
+    crf: int = 23,
+    audio_rate: int = 48_000,
+) -> Path:
     """Write a clip. The file appears under its name only when it is complete.
 
     Args:
@@ -70,7 +81,7 @@ def shift_sound(waveform: np.ndarray, frames: int) -> np.ndarray:
     return moved
 
 
-def remux_shifted(path, out, frames: int, *, audio_rate: int = 48_000) -> Path:
+def remux_shifted(path: str | os.PathLike, out: str | os.PathLike, frames: int, *, audio_rate: int = 48_000) -> Path:
     """Copy a clip with its sound moved by so many frames, see `shift_sound`. The picture's packets are copied bit by bit.
 
     Args:
@@ -95,7 +106,7 @@ def remux_shifted(path, out, frames: int, *, audio_rate: int = 48_000) -> Path:
     return Path(out)
 
 
-def read_clip(path) -> tuple[np.ndarray, np.ndarray]:
+def read_clip(path: ClipFile) -> tuple[np.ndarray, np.ndarray]:
     """Read a clip that dsel wrote: frames uint8 (T, H, W, 3) and waveform float32 (640 T,).
 
     path: of the clip; or its bytes, after the name to call it by: (name, bytes).
@@ -120,7 +131,7 @@ def read_clip(path) -> tuple[np.ndarray, np.ndarray]:
     return frames, _cut(blocks, 0, samples_for(len(frames)))
 
 
-def read_part(path, seen: range, heard: range, frames: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+def read_part(path: ClipFile, seen: range, heard: range, frames: int | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Part of a clip, the very bytes that `read_clip` gives there: frames uint8 (len(seen), H, W, 3), sound (640 len(heard),).
 
     The picture is decoded from the last key frame before `seen` on, the sound from its beginning, since what AAC says depends
@@ -162,7 +173,7 @@ def read_part(path, seen: range, heard: range, frames: int | None = None) -> tup
 
 
 @contextmanager
-def _clip(path) -> Iterator:
+def _clip(path: ClipFile) -> Iterator[Any]:
     """An open av container of a clip that dsel wrote; whatever goes wrong while it is read is a BadInput that names it."""
     import av
 
@@ -192,14 +203,14 @@ def _cut(blocks: list[np.ndarray], first: int, last: int) -> np.ndarray:
     return waveform
 
 
-def _aac(container, rate: int):
+def _aac(container: Any, rate: int) -> Any:
     """A new stream of 16 kHz mono AAC with so many bits a second."""
     sound = container.add_stream("aac", rate=SAMPLE_RATE, layout="mono")
     sound.bit_rate = rate
     return sound
 
 
-def _mux_sound(container, sound, waveform: np.ndarray) -> None:
+def _mux_sound(container: Any, sound: Any, waveform: np.ndarray) -> None:
     """Encode a waveform (S,) into its stream, from time 0 on."""
     import av
 

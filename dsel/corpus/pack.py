@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +18,14 @@ from dsel.utils.errors import BadInput
 from dsel.utils.files import atomic, sweep
 
 
-def shard(data, out, *, megabytes: int = 256, seed: int = 0, progress: bool = True) -> Path:
+def shard(
+    data: str | os.PathLike,
+    out: str | os.PathLike,
+    *,
+    megabytes: int = 256,
+    seed: int = 0,
+    progress: bool = True,
+) -> Path:
     """Pack the clips of the corpus `data` into WebDataset shards; `out` is a corpus too. See `dsel shard --help`.
 
     OUT/shards/<split>-000000.tar ..., the tracks of a split in random order, so that what lies together is not alike;
@@ -33,7 +41,8 @@ def shard(data, out, *, megabytes: int = 256, seed: int = 0, progress: bool = Tr
     if out.resolve() == corpus.path.resolve():
         raise BadInput(f"{out}: the shards need a folder of their own; give another --out")
     table, rng = corpus.tracks.table, np.random.default_rng(seed)
-    names, place = [], np.zeros((len(corpus), 3), np.int64)  # shard, first byte, bytes
+    names: list[str] = []
+    place = np.zeros((len(corpus), 3), np.int64)  # shard, first byte, bytes
     sweep(out, out / "shards")
     (out / "shards" / "index.npz").unlink(missing_ok=True)  # it would not fit shards that are written anew
     with tqdm(total=len(corpus), desc="packing clips", disable=not progress, unit="track") as bar:
@@ -45,9 +54,9 @@ def shard(data, out, *, megabytes: int = 256, seed: int = 0, progress: bool = Tr
                 place[chosen, 1:] = _packed(corpus, [table.track(int(k)) for k in chosen], path)
                 names.append(path.name)
                 bar.update(len(chosen))
-    index = {"shard": place[:, 0].astype(np.int32), "first": place[:, 1], "size": place[:, 2]}
+    number_of_shard, first, size = place[:, 0].astype(np.int32), place[:, 1], place[:, 2]
     with atomic(out / "shards" / "index.npz") as part:
-        np.savez(part, names=np.array(names), **index)
+        np.savez(part, names=np.array(names), shard=number_of_shard, first=first, size=size)
     for name in ("labels", "trials"):
         if (corpus.path / name).is_dir():
             shutil.copytree(corpus.path / name, out / name, dirs_exist_ok=True)
@@ -59,7 +68,8 @@ def shard(data, out, *, megabytes: int = 256, seed: int = 0, progress: bool = Tr
 
 def _portions(corpus: Corpus, rows: np.ndarray, most: int) -> Iterator[list[int]]:
     """Rows in order, cut where their clips would fill more than so many bytes."""
-    chosen, filled = [], 0
+    chosen: list[int] = []
+    filled = 0
     for k in rows.tolist():
         size = _stat(corpus, k).st_size
         if chosen and filled + size > most:
@@ -87,7 +97,7 @@ def _about(track: Track) -> dict:
     return {"id": track.id, "speaker": track.speaker, "frames": track.frames, "offset": track.offset, **track.factors}
 
 
-def _stat(corpus: Corpus, row: int):
+def _stat(corpus: Corpus, row: int) -> os.stat_result:
     path = corpus.path / corpus.tracks.table.path[row]
     if not path.is_file():  # a pipe would be waited for
         raise BadInput(f"{path}: the clip is missing; make the corpus again")

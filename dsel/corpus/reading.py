@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +26,9 @@ from dsel.utils.readers import (
 ROWS = 1 << 15  # of tracks.csv read at a time
 MOST_BYTES = 8 << 30  # of tracks.csv: more than ten million tracks
 AGAIN = "make the corpus again"  # the remedy in messages
-META = {  # entries of corpus.json beside the format, and what they are if they are missing
+META: dict[
+    str, Any
+] = {  # entries of corpus.json beside the format, and what they are if they are missing
     "made_by": "another program",
     "seed": None,
     "licence": "unknown",
@@ -52,7 +55,12 @@ def read_meta(path: Path) -> dict:
     if meta.get("format") != FORMAT:
         raise BadInput(f"{file}: format {meta.get('format')!r}, this dsel reads {FORMAT}; {AGAIN}")
     meta = META | meta
-    types = {"made_by": str, "seed": (int, type(None)), "licence": str, "recipe": dict}
+    types: dict[str, type | tuple[type, ...]] = {
+        "made_by": str,
+        "seed": (int, type(None)),
+        "licence": str,
+        "recipe": dict,
+    }
     check_entries(file, meta, types, AGAIN)
     return meta
 
@@ -84,10 +92,13 @@ def _columns(file: Path, columns: list[str], rows: list[list[str]], count: int) 
             row if len(row) == width else fitted(file, _line(file, count + k), row, width, AGAIN)
             for k, row in enumerate(rows)
         ]
-    found = dict(zip(columns, zip(*rows, strict=True) if rows else ((),) * width, strict=True))
-    _check(file, found, count)
+    cells: dict[str, Sequence[str]] = dict(
+        zip(columns, zip(*rows, strict=True) if rows else ((),) * width, strict=True)
+    )
+    _check(file, cells, count)
+    found: dict[str, Any] = dict(cells)
     for name in ("frames", "offset"):
-        found[name] = _whole_numbers(file, name, found[name], count)
+        found[name] = _whole_numbers(file, name, cells[name], count)
     if len(rows) and found["frames"].min() < 1:
         k = int(np.argmax(found["frames"] < 1))
         raise BadInput(f"{file}, line {_line(file, count + k)}: frames must be at least 1; {AGAIN}")
@@ -121,7 +132,10 @@ def _check(file: Path, found: dict[str, Sequence[str]], count: int) -> None:
     paths, splits = found["path"], found["split"]
     if any(_leads_out(path) for path in paths if path[0] in "/\\" or ".." in path or ":" in path):
         inside = f"paths must stay inside {file.parent}"
-        refuse(lambda k: _leads_out(paths[k]), lambda k: f"{paths[k]} lies outside the corpus; {inside}")
+        refuse(
+            lambda k: _leads_out(paths[k]),
+            lambda k: f"{paths[k]} lies outside the corpus; {inside}",
+        )
     if not set(splits) <= set(SPLITS):
         known = f"is none of {', '.join(SPLITS)}"
         refuse(lambda k: splits[k] not in SPLITS, lambda k: f"split {splits[k]!r} {known}; {AGAIN}")

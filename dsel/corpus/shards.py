@@ -16,8 +16,9 @@ import tarfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -35,7 +36,7 @@ class Unreachable(BadInput):
     """A server or the network failed again and again; the same request may go through later."""
 
 
-def is_url(place) -> bool:
+def is_url(place: str | os.PathLike) -> bool:
     """Whether a corpus lies behind a URL rather than in a folder."""
     return "://" in str(place)
 
@@ -78,12 +79,12 @@ class Shards:
         place: folder or URL of the shards themselves.
     """
 
-    def __init__(self, folder: Path, place):
+    def __init__(self, folder: Path, place: str | os.PathLike) -> None:
         self.place = str(place).rstrip("/")
         index = _read_index(folder / "index.npz")
         self.names = [str(name) for name in index["names"]]
         self.shard, self.first, self.size = index["shard"], index["first"], index["size"]
-        self._files: dict[str, object] = {}
+        self._files: dict[str, BinaryIO] = {}
         self._owner = os.getpid()
 
     def __len__(self) -> int:
@@ -119,7 +120,7 @@ class Shards:
             raise BadInput(f"{path}: the shard is missing; copy it here, or run 'dsel shard' again")
         return path
 
-    def _opened(self, name: str):
+    def _opened(self, name: str) -> BinaryIO:
         if self._owner != os.getpid():  # a process that was forked reads through files of its own
             self._files, self._owner = {}, os.getpid()
         if name not in self._files:
@@ -132,9 +133,9 @@ class Shards:
 def _read_index(path: Path) -> dict[str, np.ndarray]:
     """Read index.npz and check that every row lies somewhere in some shard. Raises BadInput."""
     index = read_arrays(path, INDEX, remedy=AGAIN)
-    columns = [index.get(name) for name in INDEX[1:]]
     if index.keys() != set(INDEX) or index["names"].dtype.kind != "U":
         raise BadInput(f"{path}: lacks one of {', '.join(INDEX)}; {AGAIN}")
+    columns = [index[name] for name in INDEX[1:]]
     if any(x.dtype.kind != "i" or x.shape != columns[0].shape or x.ndim != 1 for x in columns):
         raise BadInput(f"{path}: its arrays do not fit together; {AGAIN}")
     shard, first, size = columns
@@ -187,7 +188,7 @@ def cache_folder() -> Path:
     return Path(os.environ.get("DSEL_CACHE") or Path(home) / "dsel")
 
 
-def _kept(url: str, opener) -> Path:
+def _kept(url: str, opener: Callable[[str], Any]) -> Path:
     """The file behind a URL, whole, in the cache folder; fetched when it is not there yet."""
     path = cache_folder() / "fetched" / hashlib.sha1(url.encode()).hexdigest()
     if not path.is_file():
@@ -203,7 +204,7 @@ def _slice(path: Path, first: int, size: int | None) -> bytes:
         return file.read(-1 if size is None else size)
 
 
-def _through_webdataset(url: str):
+def _through_webdataset(url: str) -> Any:
     try:
         from webdataset.gopen import gopen
     except ImportError as error:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import overload
 
 import numpy as np
 
@@ -35,10 +36,10 @@ class Track:
         return max(0, self.frames - abs(self.offset))
 
 
-class Text(Sequence):
+class Text(Sequence[str]):
     """Hold many short strings in one piece of memory: their own bytes and 8 more each."""
 
-    def __init__(self, data: bytes, ends: np.ndarray):
+    def __init__(self, data: bytes, ends: np.ndarray) -> None:
         self.data, self.ends = data, ends  # ends int64 (K,): where each string ends in `data`
 
     @classmethod
@@ -46,7 +47,7 @@ class Text(Sequence):
         """Copy strings."""
         text = "".join(strings)
         data = text.encode()
-        lengths = map(len, strings)
+        lengths: Iterable[int] = map(len, strings)
         if len(data) > len(text):  # some letter takes more than one byte
             lengths = (len(string.encode()) for string in strings)
         return cls(data, np.cumsum(np.fromiter(lengths, np.int64, len(strings))))
@@ -61,7 +62,15 @@ class Text(Sequence):
     def __len__(self) -> int:
         return len(self.ends)
 
-    def __getitem__(self, k: int) -> str:
+    @overload
+    def __getitem__(self, k: int) -> str: ...
+
+    @overload
+    def __getitem__(self, k: slice) -> list[str]: ...
+
+    def __getitem__(self, k: int | slice) -> str | list[str]:
+        if isinstance(k, slice):
+            return [self.raw(i).decode() for i in range(len(self))[k]]
         return self.raw(k).decode()
 
     def raw(self, k: int) -> bytes:
@@ -100,10 +109,10 @@ class Table:
         texts = {
             name: Text.joined([part.pop(name) for part in parts]) for name in ("id", "path", *names)
         }
-        numbers = {
-            name: np.concatenate([part.pop(name) for part in parts])
+        split, frames, offset = (
+            np.concatenate([part.pop(name) for part in parts])
             for name in ("split", "frames", "offset")
-        }
+        )
         coded = [part.pop("speaker") for part in parts]
         speakers = sorted({name for _, names in coded for name in names})
         number = {name: k for k, name in enumerate(speakers)}
@@ -115,7 +124,9 @@ class Table:
             path=texts.pop("path"),
             speaker=np.concatenate(coded),
             speakers=speakers,
-            **numbers,
+            split=split,
+            frames=frames,
+            offset=offset,
             factors=texts,
             check=check[order],
             order=order,
@@ -154,20 +165,26 @@ class Table:
         return Track(self.id[k], speaker, split, self.path[k], frames, offset, factors)
 
 
-class Tracks(Sequence):
+class Tracks(Sequence[Track]):
     """Rows of tracks.csv, in order.
 
     A million of them take a few hundred bytes each: a `Track` is made when it is asked for.
     """
 
-    def __init__(self, table: Table, rows: np.ndarray | None = None):
+    def __init__(self, table: Table, rows: np.ndarray | None = None) -> None:
         self.table = table
         self.rows = np.arange(len(table.id), dtype=np.int32) if rows is None else rows
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, k):
+    @overload
+    def __getitem__(self, k: int | np.integer) -> Track: ...
+
+    @overload
+    def __getitem__(self, k: slice | np.ndarray) -> Tracks: ...
+
+    def __getitem__(self, k: int | np.integer | slice | np.ndarray) -> Track | Tracks:
         if isinstance(k, slice | np.ndarray):
             return Tracks(self.table, self.rows[k])
         return self.table.track(int(self.rows[k]))
@@ -175,9 +192,10 @@ class Tracks(Sequence):
     def __iter__(self) -> Iterator[Track]:
         return (self.table.track(k) for k in self.rows.tolist())
 
-    def __eq__(self, other) -> bool:
-        same_length = isinstance(other, Sequence) and len(self) == len(other)
-        return same_length and all(a == b for a, b in zip(self, other, strict=True))
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Sequence) or len(self) != len(other):
+            return False
+        return all(a == b for a, b in zip(self, other, strict=True))
 
     def __add__(self, other: Sequence[Track]) -> list[Track]:
         return [*self, *other]
@@ -185,7 +203,7 @@ class Tracks(Sequence):
     def __repr__(self) -> str:
         return f"Tracks({len(self)} of {len(self.speakers())} speakers)"
 
-    __hash__ = None
+    __hash__ = None  # type: ignore[assignment]  # as of a list
 
     @property
     def usable(self) -> np.ndarray:
@@ -206,10 +224,10 @@ class Tracks(Sequence):
         return [self.table.speakers[k] for k in np.unique(self.speaker)]
 
 
-class TracksById(Mapping):
+class TracksById(Mapping[str, Track]):
     """Map the id of a track to the track."""
 
-    def __init__(self, table: Table):
+    def __init__(self, table: Table) -> None:
         self.table = table
 
     def row(self, name: str) -> int:

@@ -18,14 +18,16 @@ so everything above this file sees sound and picture in step. (Source of the lay
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from dsel.corpus.cache import Cache
-from dsel.corpus.clips import read_clip, read_part
+from dsel.corpus.clips import ClipFile, read_clip, read_part
 from dsel.corpus.reading import AGAIN, read_meta, read_tracks
 from dsel.corpus.shards import Shards, cache_folder, fetch, is_url
 from dsel.corpus.store import COLUMNS, FORMAT, LABELS, SPLITS, Track, Tracks, TracksById
@@ -49,7 +51,9 @@ class Corpus:
         BadInput: no corpus there, one of another format version, or rows that cannot be used.
     """
 
-    def __init__(self, path, shards_at=None):
+    def __init__(
+        self, path: str | os.PathLike, shards_at: str | os.PathLike | None = None
+    ) -> None:
         self.path = Path(path)
         self.meta = read_meta(self.path)
         self.tracks = read_tracks(self.path)
@@ -123,7 +127,7 @@ class Corpus:
         """The decoded clips at `size` x `size` pixels, memory-mapped. Built on first use, rebuilt when clips change."""
         return Cache.of(self, size, self.tracks if tracks is None else tracks, progress)
 
-    def _source(self, track: Track):
+    def _source(self, track: Track) -> ClipFile:
         """What `read_clip` reads: the clip's path; or, from a shard, a name and bytes."""
         path = self.path / track.path
         if self.shards is None:
@@ -148,7 +152,8 @@ class Corpus:
     def _labels_of(self, speaker: str) -> dict[str, list[dict]]:
         """Read the labels of a speaker, once: track id -> labels in order."""
         if speaker not in self._labels:
-            path, labels = self._labels_path(speaker, "csv"), {}
+            path = self._labels_path(speaker, "csv")
+            labels: dict[str, list[dict]] = {}
             for row in read_csv(path, LABEL_TIMES, remedy=AGAIN) if path.exists() else []:
                 entry = dict.fromkeys(LABELS[3:], "") | row
                 labels.setdefault(entry.pop("track"), []).append(entry)
@@ -160,11 +165,11 @@ class Corpus:
         return self.path / "labels" / f"{Path(speaker).name}.{suffix}"
 
     @cached_property
-    def _labels(self) -> dict:
+    def _labels(self) -> dict[str, dict[str, list[dict]]]:
         return {}
 
 
-def open(name_or_path) -> Corpus:
+def open(name_or_path: str | os.PathLike) -> Corpus:
     """Open a corpus by path, by the URL of shards, or by the name of one that comes with the package (`data/`), e.g. 'mini'."""
     if is_url(name_or_path):
         return _open_url(str(name_or_path).rstrip("/"))
@@ -182,7 +187,15 @@ def _open_url(url: str) -> Corpus:
     return Corpus(folder, f"{url}/shards")
 
 
-def write_corpus(path, rows: list[dict], *, made_by: str, seed: int | None, licence: str, **recipe) -> Corpus:
+def write_corpus(
+    path: str | os.PathLike,
+    rows: list[dict],
+    *,
+    made_by: str,
+    seed: int | None,
+    licence: str,
+    **recipe: Any,
+) -> Corpus:
     """Write tracks.csv and corpus.json for clips that are already in place; both appear only when complete.
 
     Args:

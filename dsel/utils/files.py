@@ -239,10 +239,11 @@ def _is_alive_on_windows(pid: int) -> bool:
     """Ask Windows whether a process runs."""
     import ctypes
 
-    kernel = ctypes.WinDLL("kernel32", use_last_error=True)
+    kernel = ctypes.WinDLL("kernel32", use_last_error=True)  # type: ignore[attr-defined]
     handle = kernel.OpenProcess(0x1000, False, pid)  # PROCESS_QUERY_LIMITED_INFORMATION
     if not handle:
-        return ctypes.get_last_error() == 5  # ERROR_ACCESS_DENIED: it belongs to another user
+        denied = 5  # ERROR_ACCESS_DENIED: it belongs to another user
+        return ctypes.get_last_error() == denied  # type: ignore[attr-defined]
     code = ctypes.c_ulong()
     kernel.GetExitCodeProcess(handle, ctypes.byref(code))
     kernel.CloseHandle(handle)

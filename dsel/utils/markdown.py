@@ -55,5 +55,5 @@ def _checked(head: Sequence, rows: Sequence[Sequence]) -> Sequence[Sequence]:
     return rows
 
 
-def _cell(value) -> str:
+def _cell(value: object) -> str:
     return str(value).replace("|", "\\|").replace(" ± ", f"{NO_BREAK}±{NO_BREAK}").replace("\n", " ")

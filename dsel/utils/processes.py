@@ -52,7 +52,8 @@ def spread(
         name: job -> what `say` calls it.
         start: 'fork', 'spawn' or 'forkserver'; None: `START`.
     """
-    waiting, again, busy = deque(jobs), [], {}
+    waiting, again = deque(jobs), []
+    busy: dict[Future, tuple[_Worker, Any]] = {}
     before_fork()
     with ExitStack() as crew:
         # The first one is waited for, so that it is said once if none can be started.

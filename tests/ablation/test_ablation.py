@@ -378,6 +378,7 @@ def test_figures_show_what_there_is(finished):
 # --- With voices ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.heavy
 def test_fast_preset_from_corpus_to_confirmation(tmp_path, capsys):
     """The command on corpora that it makes itself: hard trials judged by family, choice frozen before new speakers appear."""
     pytest.importorskip("espeakng_loader", reason="voices need the extra 'speech'")

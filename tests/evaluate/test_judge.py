@@ -292,6 +292,7 @@ def probed_rows():
     return {"rows": rows, "disentanglement": {"D": None}, "random network": {"D": None}}
 
 
+@pytest.mark.heavy
 def test_leaks_stand_between_an_untrained_network_and_a_ceiling():
     """On the corpus that is shipped: every line is there, with an interval; the best probe is the ceiling."""
     import dsel

@@ -69,6 +69,7 @@ def judge(world, content, identity):
     return judge_codes(codes, factors)
 
 
+@pytest.mark.heavy
 def test_the_oracle_scores_one_and_its_mirror_image_minus_one(world):
     oracle = judge(world, ["what"], ["who"])
     assert oracle["disentanglement"]["D"] > 0.9
@@ -104,6 +105,7 @@ def test_an_oracle_without_any_noise_is_read_perfectly(world):
         assert read_off(exact.astype(float), factor, "linear").mean() == 1
 
 
+@pytest.mark.heavy
 def test_half_an_oracle_scores_half(world):
     """One head clean, the other entangled: its own factor counts, the wrong one takes it back."""
     assert judge(world, ["what"], ["what", "who"])["disentanglement"]["D"] == pytest.approx(0.5, abs=0.1)

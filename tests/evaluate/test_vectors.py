@@ -75,6 +75,7 @@ def test_main_directions_hold_the_share_they_promise():
         assert held >= share > fewer
 
 
+@pytest.mark.heavy
 def test_evaluation_imports_no_scikit_learn_and_no_scipy():
     code = (
         "import sys; import dsel.evaluate, dsel.evaluate.report, dsel.evaluate.probes, dsel.evaluate.vectors, dsel.ablation;"

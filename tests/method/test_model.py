@@ -193,6 +193,7 @@ class Stream(torch.nn.Module):
         return getattr(self.model, self.name)(x)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("stream", ["audio", "face"])
 def test_streams_are_exported_before_their_first_call(stream):
     """In a process of its own, where nothing has been computed before."""
@@ -231,6 +232,7 @@ def test_config_is_frozen_refuses_unknown_keys_and_survives_a_round_trip():
         ModelConfig.from_dict({**ModelConfig.laptop().to_dict(), "depth": 3})
 
 
+@pytest.mark.heavy
 def test_the_package_runs_on_a_bare_machine():
     """model, losses, reference, timing, audio, train and evaluate import torch, NumPy, tqdm and nothing else heavy."""
     code = (

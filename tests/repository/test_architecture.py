@@ -4,6 +4,7 @@ The files are read as text, so that imports inside functions and under TYPE_CHEC
 """
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,7 @@ ORDER = (
 FRONT = ("__init__", "__main__")  # `dsel.load` and `python -m dsel` reach for whatever they offer
 
 
+@cache
 def modules() -> dict[str, ast.Module]:
     """Dotted name -> syntax tree of every file of the package."""
     found = {}

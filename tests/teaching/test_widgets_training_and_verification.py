@@ -100,6 +100,7 @@ def test_an_explorer_without_clips_names_the_pairs(explorer):
     assert plain.worst()
 
 
+@pytest.mark.heavy
 def test_importing_widgets_imports_no_ipywidgets():
     import subprocess
     import sys

@@ -153,10 +153,6 @@ def test_the_sound_of_a_corpus_speaks_the_own_words_when_entangled(tmp_path):
 # ---- the same for the same seed
 
 
-def test_workers_do_not_change_a_sample(small, tmp_path):
-    assert_same_content(small, make.toy(tmp_path / "again", workers=1, **SMALL))
-
-
 def test_more_speakers_do_not_change_those_there_are(small, tmp_path):
     fewer = make.toy(
         tmp_path / "fewer", workers=1, **{**SMALL, "speakers": 2, "validation": 0, "test": 0}
@@ -188,7 +184,8 @@ def test_a_second_call_makes_only_what_is_missing(small, tmp_path):
     assert_same_content(small, again)
 
 
-def test_a_killed_run_goes_on_where_it_was(small, tmp_path):
+def test_a_killed_run_goes_on_where_it_was_and_one_worker_makes_what_two_make(small, tmp_path):
+    """`small` was made by two processes at once; here one makes it, in two lives."""
     out = tmp_path / "killed"
     call = f"""
 import signal

@@ -41,6 +41,7 @@ def test_release_keeps_the_networks_and_tells_where_they_come_from(noise_corpus,
 PRESENT = ("four_terms", "five_terms", "lambda0")
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("name", [*PRESENT, "laptop", "notes", "gpu"])
 def test_a_released_model_is_what_its_card_says(name):
     """Its hash, and its verification on the people of data/mini it has never met: far from chance, identity above content."""

@@ -309,6 +309,7 @@ except BadInput:
 """
 
 
+@pytest.mark.heavy
 @pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="the peak of memory is read from /proc")
 @pytest.mark.parametrize("harm", ["inflated", "config: huge", "one number for many"])
 def test_no_header_takes_memory(good, tmp_path, harm):

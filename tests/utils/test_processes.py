@@ -19,6 +19,8 @@ from tqdm.auto import tqdm
 from dsel.utils import processes
 from dsel.utils.processes import spread
 
+pytestmark = pytest.mark.heavy  # starts and kills processes
+
 STARTS = ["fork", "spawn"] if sys.platform == "linux" else ["spawn"]
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
