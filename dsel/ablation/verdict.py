@@ -11,8 +11,6 @@ lambda 0, 1, 3 and 10, `FIVE[front end]` the same with the fifth term, L_within,
 
 from __future__ import annotations
 
-import csv
-import json
 import math
 import statistics
 from pathlib import Path
@@ -22,7 +20,7 @@ from dsel.ablation.rows import GRID_LAMBDAS, SHIPPED, final, grid_id, read_resul
 from dsel.corpus.store import TRIALS
 from dsel.evaluate.intervals import Interval, grid_step, holm, interval
 from dsel.utils.markdown import table
-from dsel.utils.readers import NUMBER, read_csv
+from dsel.utils.readers import NAME, NUMBER, read_csv, read_json
 
 FOLDER = SHIPPED / "grid"
 REMEDY = "it belongs to dsel: get it again with git, or install dsel anew"
@@ -80,7 +78,7 @@ def supervised(page: Path = SHIPPED.parent / "toy.md") -> dict[str, float]:
 
 def settings(folder: Path = FOLDER) -> dict:
     """How the grid was trained: schedule.json."""
-    return json.loads((folder / "schedule.json").read_text(encoding="utf-8"))
+    return read_json(folder / "schedule.json", remedy=REMEDY, entries={})
 
 
 def by_seed(results: list[dict], row: str, measure: str, split: str = "test") -> dict[int, float]:
@@ -310,9 +308,8 @@ def on_new_speakers(folder: Path = FOLDER) -> dict[str, dict[str, float]]:
     path = folder / "released_confirmed.csv"
     if not path.is_file():
         return {}
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    return {row.pop("network"): {name: float(x) for name, x in row.items()} for row in rows}
+    rows = read_csv(path, {"network": NAME}, other=NUMBER, remedy=REMEDY)
+    return {row.pop("network"): row for row in rows}
 
 
 def stopped() -> str:

@@ -10,15 +10,15 @@ the order of the work change nothing. (Source: ours.)
 
 from __future__ import annotations
 
-import json
+import multiprocessing
 import os
-import selectors
 import shutil
-import signal
-import subprocess
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass, fields
+from functools import cache, partial
 from itertools import groupby
 from pathlib import Path
 
@@ -44,6 +44,7 @@ from dsel.toy.trials import COLUMNS as TRIAL_COLUMNS
 from dsel.toy.trials import KINDS, draw_trials
 from dsel.utils.errors import BadInput
 from dsel.utils.files import atomic, check_folder, sweep, write_csv, write_json
+from dsel.utils.processes import refuse_to_be_read_again, spread
 from dsel.utils.readers import TEXT, check_entries, read_csv, read_json
 
 __all__ = [
@@ -440,104 +441,54 @@ def _finish(out: Path, recipe: Recipe, cast: dict[str, list[Plan]]) -> corpora.C
     return made
 
 
-# Worker processes are plain programs that read names and answer a line for each, so that notebooks, scripts and shells
-# can all start them.
+def _in_processes(out: Path, recipe: Recipe, names: list[str], workers: int) -> Iterator[str]:
+    """Make speakers, divided among processes; yields each name when that speaker is done.
 
-
-def _in_processes(out: Path, recipe: Recipe, names: list[str], workers: int):
-    """Make these speakers in processes; yields each name as it is done. Interrupted, what is done stays done."""
-    running, waiting, finished = [], list(reversed(names)), False
-    selector = selectors.DefaultSelector()
-    try:
-        for _ in range(min(workers, len(names))):
-            process = _start(out, recipe)
-            running.append(process)
-            selector.register(process.stdout, selectors.EVENT_READ, process)
-            _ask(process, waiting.pop())
-        while selector.get_map():
-            for key, _ in selector.select():
-                reply = json.loads(
-                    key.fileobj.readline() or '{"error": "a worker process was killed"}'
-                )
-                if "error" in reply:
-                    kind = BadInput if reply.get("bad_input") else RuntimeError
-                    raise kind(
-                        f"{reply['error']}; finished speakers are kept, run it again to go on"
-                    )
-                if waiting:
-                    _ask(key.data, waiting.pop())
-                else:
-                    selector.unregister(key.fileobj)
-                yield reply["done"]
-        finished = True
-    finally:
-        selector.close()
-        for process in running:
-            process.stdin.close()  # a worker ends when there is nothing more to read
-            if not finished:
-                process.terminate()
-        for process in running:
-            process.wait()
-            process.stdout.close()
-
-
-def _start(out: Path, recipe: Recipe) -> subprocess.Popen:
-    root = str(Path(__file__).resolve().parents[2])
-    one = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    env = {
-        **os.environ,
-        **one,
-        "PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")])),
-    }
-    command = [
-        sys.executable,
-        "-m",
-        "dsel.toy.make",
-        str(out.resolve()),
-        json.dumps(asdict(recipe)),
-    ]
-    return subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        bufsize=1,
-        env=env,
-        start_new_session=True,
+    Raises:
+        BadInput: or RuntimeError, with the first speaker that could not be made. What is done stays.
+    """
+    if not names:
+        return
+    refuse_to_be_read_again()
+    results = spread(
+        names,
+        partial(_make_in_worker, out=out.resolve(), recipe=recipe),
+        workers,
+        lost=lambda name: RuntimeError(f"speaker {name}: its process died twice (out of memory?)"),
+        say=partial(tqdm.write, file=sys.stderr),
+        name="speaker {}".format,
     )
+    with closing(results):
+        for name, error in results:
+            if error is not None:
+                says = f"{error}; finished speakers are kept, run it again to go on"
+                raise type(error)(says) from error
+            yield name
 
 
-def _ask(process: subprocess.Popen, name: str) -> None:
-    process.stdin.write(name + "\n")
-    process.stdin.flush()
+def _make_in_worker(name: str, out: Path, recipe: Recipe) -> BadInput | RuntimeError | None:
+    """Make one speaker; returns what went wrong, if anything did."""
+    try:
+        cast, espeak = _once_per_worker(recipe)
+        make_speaker(out, recipe, cast[name], espeak)
+    except BadInput as error:
+        return error
+    except Exception as error:  # a bug here is reported by the process that shows the bar
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        what = f"{type(error).__name__}: {error} ({where.name}, line {where.lineno})"
+        return RuntimeError(f"speaker {name}: {what}")
+    return None
 
 
-def _work(out: Path, recipe: Recipe) -> None:
-    """The worker's life: read a name, make that speaker, answer."""
+@cache
+def _once_per_worker(recipe: Recipe) -> tuple[dict[str, list[Plan]], Espeak | None]:
+    """Return the plan and a running server; a worker needs one thread, it has a core of its own."""
     import torch
 
-    torch.set_num_threads(1)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that half-written files are put away
-    cast, espeak = plan(recipe), None
-    for line in sys.stdin:
-        name = line.strip()
-        try:
-            espeak = espeak or (None if recipe.voices else Espeak())
-            make_speaker(out, recipe, cast[name], espeak)
-            reply = {"done": name}
-        except BadInput as error:
-            reply = {"error": str(error), "bad_input": True}
-        except Exception as error:  # whatever it is belongs to the process that asked
-            where = traceback.extract_tb(error.__traceback__)[-1]
-            reply = {
-                "error": f"speaker {name}: {type(error).__name__}: {error} ({where.name}, line {where.lineno})"
-            }
-        print(json.dumps(reply), flush=True)
+    if multiprocessing.parent_process() is not None:
+        torch.set_num_threads(1)
+    return plan(recipe), None if recipe.voices else Espeak()
 
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-if __name__ == "__main__":
-    _work(Path(sys.argv[1]), Recipe(**json.loads(sys.argv[2])))

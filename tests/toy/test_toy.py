@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -16,7 +17,9 @@ from dsel import corpus as corpora
 from dsel.corpus.clips import read_clip, write_clip
 from dsel.timing import SAMPLES_PER_FRAME
 from dsel.toy.speech import text as texts
+from dsel.utils import processes
 from dsel.utils.errors import BadInput
+from dsel.utils.files import process_is_alive
 
 pytest.importorskip("espeakng_loader", reason="the voices need espeakng-loader")
 pytest.importorskip("av", reason="clips need PyAV")
@@ -184,20 +187,38 @@ def test_a_second_call_makes_only_what_is_missing(small, tmp_path):
     assert_same_content(small, again)
 
 
-def test_a_killed_run_goes_on_where_it_was_and_one_worker_makes_what_two_make(small, tmp_path):
-    """`small` was made by two processes at once; here one makes it, in two lives."""
-    out = tmp_path / "killed"
+def start(out: Path, **options) -> subprocess.Popen:
+    """Make a corpus in another process."""
     call = f"""
 import signal
 from dsel.toy.make import toy
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have switched them off
-toy({str(out)!r}, workers=1, **{SMALL!r})
+toy({str(out)!r}, **{options!r})
 """
-    process = subprocess.Popen([sys.executable, "-c", call], stderr=subprocess.DEVNULL)
+    return subprocess.Popen([sys.executable, "-c", call], stderr=subprocess.DEVNULL)
+
+
+def descendants(pid: int) -> set[int]:
+    """The processes that a process started, and those that they started."""
+    table = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True)
+    parent = dict(map(int, line.split()) for line in table.stdout.splitlines())
+    found = {pid}
+    for _ in range(5):
+        found |= {child for child, of in parent.items() if of in found}
+    return found - {pid}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_a_killed_run_goes_on_where_it_was_and_one_worker_makes_what_two_make(
+    small, tmp_path, number
+):
+    """`small` was made by two processes at once; here one makes it, in two lives."""
+    out = tmp_path / "killed"
+    process = start(out, workers=1, **SMALL)
     parts = out / ".parts"
     while process.poll() is None and len(list(parts.glob("t*.json"))) < 2:
         time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     assert process.wait(timeout=60) != 0
     assert not (out / "tracks.csv").exists()
     done = {p: p.stat().st_mtime_ns for p in out.glob("clips/tr0000/*.mp4")}
@@ -205,6 +226,69 @@ toy({str(out)!r}, workers=1, **{SMALL!r})
     assert_same_content(small, make.toy(out, workers=1, **SMALL))
     assert all(p.stat().st_mtime_ns == at for p, at in done.items())
     assert not list(out.rglob("*.part*"))
+
+
+def test_no_process_outlives_a_killed_run(tmp_path):
+    """Each worker has work for many seconds: it must notice the kill, not come to an end."""
+    process = start(tmp_path, workers=2, **{**SMALL, "speakers": 2, "tracks": 200})
+    while process.poll() is None and len(list(tmp_path.glob("clips/*/*.mp4"))) < 2:
+        time.sleep(0.01)
+    started = descendants(process.pid)
+    assert len(started) >= 4  # two workers, two servers
+    process.kill()
+    process.wait()
+    killed_at = time.monotonic()
+    while any(map(process_is_alive, started)) and time.monotonic() < killed_at + 30:
+        time.sleep(0.01)
+    assert not any(map(process_is_alive, started))  # within 0.1 s where a core is free
+    assert len(list(tmp_path.glob("clips/*/*.mp4"))) < 400
+
+
+def test_spawned_workers_make_the_same_corpus(small, tmp_path, monkeypatch):
+    monkeypatch.setattr(processes, "START", "spawn")
+    few = {**SMALL, "speakers": 2, "validation": 0, "test": 0}
+    made = make.toy(tmp_path / "few", workers=2, **few)
+    for track in made.tracks:
+        for a, b in zip(small.clip(track.id), made.clip(track), strict=True):
+            assert np.array_equal(a, b)
+
+
+def test_a_worker_that_is_killed_costs_nothing(small, tmp_path, monkeypatch, capsys):
+    """Workers are forked, so that they have the fault too."""
+
+    def die_once(out, recipe, tracks, espeak, honest=make.make_speaker):
+        if tracks[0].speaker == "te0001" and not (tmp_path / "died").exists():
+            (tmp_path / "died").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        honest(out, recipe, tracks, espeak)
+
+    monkeypatch.setattr(make, "make_speaker", die_once)
+    monkeypatch.setattr(processes, "START", "fork")
+    assert_same_content(small, make.toy(tmp_path / "out", workers=2, **SMALL))
+    assert "speaker te0001: the process that was at it died" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "says"),
+    [
+        (BadInput("no voice"), BadInput, "no voice; finished speakers are kept, run it again"),
+        (ZeroDivisionError("0"), RuntimeError, r"speaker tr0001: ZeroDivisionError: 0 \(fail, line "),
+    ],
+)
+def test_what_goes_wrong_in_a_worker_names_the_speaker(tmp_path, monkeypatch, error, kind, says):
+    def fail(out, recipe, tracks, espeak, honest=make.make_speaker):
+        if tracks[0].speaker == "tr0001":
+            raise error
+        honest(out, recipe, tracks, espeak)
+
+    few = {**SMALL, "speakers": 2, "validation": 0, "test": 0}
+    monkeypatch.setattr(processes, "START", "fork")
+    monkeypatch.setattr(make, "make_speaker", fail)
+    with pytest.raises(kind, match=says):
+        make.toy(tmp_path, workers=1, **few)
+    monkeypatch.undo()
+    assert (tmp_path / ".parts" / "tr0000.json").is_file()
+    assert len(make.toy(tmp_path, workers=1, **few)) == 4
 
 
 def test_other_parameters_into_the_same_folder_are_refused(small):
