@@ -259,7 +259,9 @@ def emergence(
     return figure.update_layout(sliders=[bar])
 
 
-def explored(plane, labels, hover, selected: int, near: np.ndarray, *, title: str, network: str = ""):
+def explored(
+    plane, labels, hover, selected: int, near: np.ndarray, *, title: str, network: str = ""
+):
     """Draw one map with a ring around a point and lines to its nearest neighbours in the space.
 
     Args:
@@ -319,7 +321,9 @@ def two_questions(answers: dict, *, title: str, network: str = ""):
         figure.update_yaxes(autorange="reversed", showgrid=False, row=1, col=col)
     rows = max(len(texts) for texts, _, _ in answers.values())
     text = titled(title, network=network)
-    return figure.update_layout(title=text, height=120 + 44 * rows, width=960)
+    margin = {"t": 100 if network else 60}
+    height = margin["t"] + 60 + 44 * rows
+    return figure.update_layout(title=text, height=height, width=960, margin=margin)
 
 
 def two_maps(views: dict, *, title: str, notes: dict[str, str], network: str = ""):
@@ -367,13 +371,18 @@ def two_maps(views: dict, *, title: str, notes: dict[str, str], network: str = "
     menu |= {"x": 0, "y": -0.04, "xanchor": "left", "yanchor": "top"}
     menus = [menu] if len(views) > 1 else []  # nothing to choose, nothing to press
     _bare(figure, texts[first], height=600, width=1050)
-    return figure.update_layout(updatemenus=menus, margin={"t": 110, "b": 80})
+    return figure.update_layout(updatemenus=menus, margin={"b": 80})
 
 
 def _bare(figure, title: str, *, height: int, width: int = 960):
-    """Set title and size, and remove the axes: the coordinates of a map mean nothing."""
-    margin = {"t": 100, "l": 20, "r": 20, "b": 30}
+    """Set title and size, and remove the axes: the coordinates of a map mean nothing.
+
+    A second line of small print gets room of its own above the headings of the panels.
+    """
+    more = 25 * max(0, title.count("<br>") - 1)
+    margin, height = {"t": 100 + more, "l": 20, "r": 20, "b": 30}, height + more
     legend = LEGEND | {"tracegroupgap": 0}
-    figure.update_layout(title=title, width=width, height=height, margin=margin, legend=legend)
+    place = {"text": title, "y": 1 - 32 / height, "yanchor": "top"} if more else title
+    figure.update_layout(title=place, width=width, height=height, margin=margin, legend=legend)
     figure.update_xaxes(visible=False)
     return figure.update_yaxes(visible=False)

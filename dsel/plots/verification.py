@@ -278,7 +278,8 @@ def intervals(
     rows = {"tickvals": list(range(len(names))), "ticktext": names}
     figure.update_yaxes(**rows, range=[len(names) - 0.4, -0.6], zeroline=False)
     legend = {"orientation": "h", "y": 1.02, "yanchor": "bottom"}
-    size = {"width": 900, "height": 210 + 60 * len(names), "margin": {"l": 210, "t": 100}}
+    top = 120 if network else 100
+    size = {"width": 900, "height": top + 110 + 60 * len(names), "margin": {"l": 210, "t": top}}
     return figure.update_layout(title=titled(title, network=network), legend=legend, **size)
 
 

@@ -9,9 +9,9 @@ Used by every notebook with a widget: 01, 03, 04, 05, 06, 07, 08. (Source: ours.
 
 from __future__ import annotations
 
-__all__ = ["WIDE", "Explorer", "bundle", "dropdown", "replace_figure"]
+__all__ = ["NARROW", "WIDE", "Explorer", "bundle", "dropdown", "replace_figure"]
 
-WIDE = {"description_width": "9em"}
+WIDE, NARROW = {"description_width": "9em"}, {"description_width": "6em"}  # room for descriptions
 
 
 class Explorer:

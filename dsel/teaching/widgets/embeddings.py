@@ -10,11 +10,9 @@ from collections.abc import Callable
 import numpy as np
 
 from dsel.evaluate.vectors import cosines
-from dsel.teaching.widgets.base import Explorer, dropdown
+from dsel.teaching.widgets.base import NARROW, Explorer, dropdown
 
 __all__ = ["EmbeddingExplorer", "RetrievalExplorer"]
-
-NARROW = {"description_width": "6em"}
 
 
 class EmbeddingExplorer(Explorer):

@@ -10,11 +10,9 @@ from collections.abc import Callable
 import numpy as np
 
 from dsel.evaluate.verification import confusable, equal_error_rate
-from dsel.teaching.widgets.base import Explorer, dropdown
+from dsel.teaching.widgets.base import NARROW, Explorer, dropdown
 
 __all__ = ["VerificationExplorer"]
-
-NARROW = {"description_width": "6em"}
 
 
 class VerificationExplorer(Explorer):
