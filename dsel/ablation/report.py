@@ -7,11 +7,12 @@ speakers; other speakers are what `dsel ablation --confirm` is for.
 
 from __future__ import annotations
 
+import statistics
 from dataclasses import dataclass
 from pathlib import Path
 
 from dsel.ablation.rows import CHOSEN_BY, GRID, KNOWN_CELLS, LEAVE_OUT, LONG, NO_EXTRAS, ROWS, SINGLE, Schedule, final
-from dsel.evaluate.intervals import Interval, grid_step, interval
+from dsel.evaluate.intervals import Interval, grid_step, holm, interval
 from dsel.utils.errors import BadInput
 from dsel.utils.files import replace_text
 from dsel.utils.markdown import table
@@ -21,6 +22,7 @@ SHOWN = {  # figure -> heading
     "eer_free_same_sex": "free, same sex",
     "eer_hard": "EER, hard",
     "eer_easy": "EER, easy",
+    "word_dependence": "word dependence (hard - easy)",
     "content_head_eer_free": "EER of the content head, free",
     "content_top1": "content task",
     "content_top1_identity_head": "... by the identity head",
@@ -114,6 +116,9 @@ CANDIDATES = tuple(dict.fromkeys(row for name in _COMPARED for row in GROUPS[nam
 DEFAULT = "e1-lam1"  # the notes' terms as `DisentangledLoss` has them: the default unless another row is shown to be better
 
 
+ENOUGH = 20  # different values of a column that show its grid
+
+
 def label(row: str, group: str = "") -> str:
     """What a row is called, in a group or on its own."""
     return CALLED.get(group, {}).get(row, ROWS[row].label)
@@ -128,16 +133,18 @@ def values(results: list[dict], row: str, column: str, step: int | None = None) 
 def grid(results: list[dict], column: str) -> dict:
     """The grid that the values of a column lie on: the options `step` and `parts` of `interval`.
 
-    An EER from K trials is a multiple of 1/K, in whatever row it stands; so the step is the smallest distance of two
-    values anywhere in the column. A word dependence is made of two EERs. Other columns are not on a coarse grid.
+    A share of K answers is a multiple of 1/K, in whatever row it stands; so the step is the smallest distance of two
+    values anywhere in the column. With fewer than `ENOUGH` different values it is not known, and taken for 0.
+    A word dependence is made of two EERs.
     """
     if column.endswith("word_dependence"):
         names = (column.replace("word_dependence", f"eer_{kind}") for kind in ("hard", "easy"))
         return {"step": max(grid(results, name)["step"] for name in names), "parts": 2}
-    if "eer_" not in column and not column.endswith("directions"):
-        return {"step": 0.0, "parts": 1}  # shares of many windows: as good as continuous
+    if column.endswith("directions"):
+        return {"step": 1.0, "parts": 1}
     column = column.replace("_seen_eer", "_eer")  # the same trials; with few directions many scores are tied
-    return {"step": grid_step([found[column] for found in results if column in found]), "parts": 1}
+    different = {found[column] for found in results if column in found}
+    return {"step": grid_step(different) if len(different) >= ENOUGH else 0.0, "parts": 1}
 
 
 def mean(results: list[dict], row: str, column: str, step: int | None = None) -> Interval:
@@ -240,6 +247,46 @@ def difference_table(results: list[dict], name: str, split: str = "test", shown:
     return table(head, lines) if lines else ""
 
 
+def all_differences(results: list[dict], split: str = "test") -> list[Interval]:
+    """Every difference that the report of a split shows with an interval, each once."""
+    pairs = {pair: tuple(TRIALS) for pair in PAIRS.values()}
+    for name in filter(lambda name: present(results, name), GROUPS):
+        rows, other = GROUPS[name]
+        for row in rows if other else ():
+            if row != other:
+                metrics = (*pairs.get((row, other), ()), *SHOWN, *SEEN, *LEAKS)
+                pairs[row, other] = tuple(dict.fromkeys(metrics))
+    found = [paired(results, *pair, f"{split}_{name}").interval for pair, names in pairs.items() for name in names]
+    return [difference for difference in found if difference.n > 1]
+
+
+def multiplicity(differences: list[Interval]) -> str:
+    """Say how many of many differences chance alone would show, and how many remain by Holm's rule."""
+    bold, kept = sum(d.shown for d in differences), int(holm([d.p_value for d in differences]).sum())
+    return (
+        f"{len(differences)} differences are tested at 5 %; {bold} are in bold. If none were real, about "
+        f"{0.05 * len(differences):.0f} would be. By Holm's rule, which keeps the chance of any false one at 5 %, "
+        f"{kept} remain."
+    )
+
+
+def pairing(results: list[dict], split: str = "test") -> list[float]:
+    """Correlations over seeds of the rows of `PAIRS` that share weights and batches, on every kind of trial.
+
+    Pairing makes an interval narrower where they are well above 0, and wider where they are below.
+    Pairs with fewer than 4 common seeds, or with a row whose values are all equal, are left out.
+    """
+    found = []
+    for row, other in PAIRS.values():
+        for name in TRIALS:
+            x, y = (values(results, each, f"{split}_{name}") for each in (row, other))
+            seeds = sorted(x.keys() & y.keys())
+            x, y = ([side[seed] for seed in seeds] for side in (x, y))
+            if len(seeds) >= 4 and len(set(x)) > 1 and len(set(y)) > 1:
+                found.append(statistics.correlation(x, y))
+    return found
+
+
 def _measured(results: list[dict], rows: tuple[str, ...], split: str, shown: dict) -> dict:
     """Those of the figures `shown` that any of the rows has."""
     there = [found for found in final(results) if found["row"] in rows]
@@ -327,11 +374,14 @@ def told(difference: Interval) -> str:
 def report(results: list[dict], split: str) -> str:
     """Everything as one Markdown page."""
     hours = sum(found.get("seconds", 0.0) for found in results) / 3600
+    correlations = pairing(results, split)
+    middle = f"{statistics.median(correlations):.2f}" if correlations else "not known"
     parts = [
         f"# Ablation, {split} speakers",
         f"{len(final(results))} trainings, {hours:.1f} hours. Percent, mean over seeds ± half of the 95 % interval (Student's "
         "t). EER by the cosine of mean audio identity embeddings; chance is 50. Differences are paired over seeds; bold: the "
-        "interval excludes 0.",
+        f"interval excludes 0. Median correlation of two paired rows over seeds: {middle}.",
+        multiplicity(all_differences(results, split)),
         "## What the confusion loss changes\n\n" + effect_table(results, split),
     ]
     for name in filter(lambda name: present(results, name), GROUPS):

@@ -6,6 +6,7 @@ A row is one way to train; a cell is a row and a seed. `dsel.ablation` trains th
 from __future__ import annotations
 
 import csv
+import itertools
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
@@ -348,10 +349,20 @@ def read_results(path) -> list[dict]:
         rows = list(csv.DictReader(file))
     text = ("row", "pair")
     whole = ("seed", "step", "steps")
-    return [
+    results = [
         {k: v if k in text else int(v) if k in whole else float(v) for k, v in row.items() if v not in ("", None)}
         for row in rows
     ]
+    return [_with_word_dependence(row) for row in results]
+
+
+def _with_word_dependence(row: dict) -> dict:
+    """Add the EER on hard trials minus that on easy ones, where a row is older than its column."""
+    for split, head in itertools.product(SPLITS, ("", "content_head_")):
+        hard, easy = (row.get(f"{split}_{head}eer_{kind}") for kind in ("hard", "easy"))
+        if hard is not None and easy is not None:
+            row.setdefault(f"{split}_{head}word_dependence", round(hard - easy, 4))
+    return row
 
 
 def final(results: list[dict]) -> list[dict]:

@@ -24,7 +24,7 @@ from tqdm.auto import tqdm
 from dsel.ablation.halving import chosen_by_the_grid, halving
 from dsel.ablation.judge import face_directions, face_tracks, judge, pair_hash
 from dsel.ablation.report import choose, report, write_report
-from dsel.ablation.rows import COLUMNS, SPLITS, Row, Schedule, cells, final, key_of, read_results
+from dsel.ablation.rows import COLUMNS, FIRST_COLUMNS, SPLITS, Row, Schedule, cells, final, key_of, read_results
 from dsel.corpus.tracks import Corpus
 from dsel.corpus.tracks import open as open_corpus
 from dsel.model import ModelConfig
@@ -120,6 +120,33 @@ def freeze(out) -> dict:
     return _read_json(held)
 
 
+def frozen_rows(out) -> list[dict]:
+    """The rows of results.csv that a choice was frozen on: those that the hash in DIR/frozen.json covers.
+
+    The hash is that of the whole file at the freeze. Rows that came later stand behind the others, and so do columns;
+    so the rows are those whose text, with as many columns as there were, has the hash.
+
+    Args:
+        out: folder of the experiment, with frozen.json, results.csv and schedule.json.
+    Returns:
+        The rows, as `read_results` gives them; `choose` chooses from them what is frozen.
+    Raises:
+        BadInput: no frozen.json, another schedule, or results.csv no longer begins with these rows.
+    """
+    out = Path(out)
+    hashes = _read_json(out / "frozen.json")["sha256"]
+    if hashlib.sha256((out / "schedule.json").read_bytes()).hexdigest() != hashes["schedule.json"]:
+        raise BadInput(f"{out / 'schedule.json'}: not the schedule that frozen.json was made with")
+    lines = [line.split(",") for line in (out / "results.csv").read_text(encoding="utf-8").splitlines()]
+    for width in sorted({len(lines[0]), len(FIRST_COLUMNS)}, reverse=True):
+        digest = hashlib.sha256()
+        for count, line in enumerate(lines):
+            digest.update((",".join(line[:width]) + "\n").encode())
+            if digest.hexdigest() == hashes["results.csv"]:
+                return read_results(out / "results.csv")[:count]
+    raise BadInput(f"{out / 'results.csv'}: does not begin with the rows that frozen.json was made of; restore the file")
+
+
 def confirm(out, *, progress: bool = True) -> list[dict]:
     """Freeze the choice, then draw new test speakers and judge the trained networks on them; returns confirmed.csv's rows.
 
@@ -150,7 +177,8 @@ def confirm(out, *, progress: bool = True) -> list[dict]:
             _append(file, known | {f"test_{name}": value for name, value in figures.items()})
     results = read_results(file)
     when = (
-        f"Frozen before these {schedule.new_speakers} speakers were drawn (seed {frozen['seed']}): the row {frozen['chosen']}."
+        f"Frozen before these {schedule.new_speakers} speakers were drawn (seed {frozen['seed']}), on the first "
+        f"{len(frozen_rows(out))} rows of results.csv: the row {frozen['chosen']}."
     )
     replace_text(out / "confirmed.md", when + "\n\n" + report(results, "test"))
     return results
