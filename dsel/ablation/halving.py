@@ -13,7 +13,7 @@ do not count as survivors. Nothing is dropped from results.csv: a row that was g
 
 from __future__ import annotations
 
-from dsel.ablation.rows import CHOSEN_BY, GRID, ROWS, Row, Schedule, final
+from dsel.ablation.rows import CHOSEN_BY, GRID, VARIANTS, Schedule, Variant, final
 
 RUNGS = ((0, 1), (2,), (3, 4))  # seeds that a row is given at each rung
 REFERENCES = ("e1-lam0", "e1-lam1", "raw-lam0", "raw-lam1", "both", "full")
@@ -36,7 +36,7 @@ def survivors(results: list[dict], rows: list[str], seeds) -> list[str] | None:
     return sorted(rows, key=lambda row: (scores[row], rows.index(row)))[: (len(rows) + 1) // 2]
 
 
-def halving(results: list[dict], schedule: Schedule, grid=GRID) -> list[tuple[Row, int]]:
+def halving(results: list[dict], schedule: Schedule, grid=GRID) -> list[tuple[Variant, int]]:
     """All cells that the results so far call for, those that are done included, in order: (row, seed).
 
     A rung is called for once the rung before is complete, so the list grows until the last one.
@@ -53,7 +53,7 @@ def halving(results: list[dict], schedule: Schedule, grid=GRID) -> list[tuple[Ro
                 break
             found += [(row, seed) for seed in rung for row in names]
             done = (*done, *rung)
-    return [(ROWS[row], seed) for row, seed in dict.fromkeys(found) if seed < schedule.most_seeds]
+    return [(VARIANTS[row], seed) for row, seed in dict.fromkeys(found) if seed < schedule.most_seeds]
 
 
 def best_front_end_and_lambda(results: list[dict]) -> tuple[str, float]:
@@ -66,7 +66,7 @@ def best_front_end_and_lambda(results: list[dict]) -> tuple[str, float]:
     best = survivors(results, [row.id for row in rows], RUNGS[0])
     if best is None:
         raise LookupError("the first rung of the grid at entanglement 1 is not complete")
-    row = ROWS[best[0]]
+    row = VARIANTS[best[0]]
     return row.model.get("front_end", "track"), row.changes["lam"]
 
 

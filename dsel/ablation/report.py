@@ -1,6 +1,6 @@
 """What results.csv says: means with intervals, paired differences, tables, sentences. Works on whatever rows are there.
 
-Everything here is a function of the rows of results.csv (`dsel.ablation.rows.read_results`); figures in percent, differences
+Everything here is a function of the rows of results.csv (`dsel.ablation.rows.read_results`); metrics in percent, differences
 in points; intervals are 95 %, Student's t over training seeds. They speak of other seeds on the same corpus and the same
 speakers; other speakers are what `dsel ablation --confirm` is for.
 """
@@ -11,13 +11,13 @@ import statistics
 from dataclasses import dataclass
 from pathlib import Path
 
-from dsel.ablation.rows import CHOSEN_BY, GRID, KNOWN_CELLS, LEAVE_OUT, LONG, NO_EXTRAS, ROWS, SINGLE, Schedule, final
+from dsel.ablation.rows import CHOSEN_BY, GRID, KNOWN_CELLS, LEAVE_OUT, LONG, NO_EXTRAS, SINGLE, VARIANTS, Schedule, final
 from dsel.evaluate.intervals import Interval, grid_step, holm, interval
 from dsel.utils.errors import BadInput
 from dsel.utils.files import replace_text
 from dsel.utils.markdown import table
 
-SHOWN = {  # figure -> heading
+SHOWN = {  # metric -> heading
     "eer_free": "EER, free",
     "eer_free_same_sex": "free, same sex",
     "eer_hard": "EER, hard",
@@ -121,11 +121,11 @@ ENOUGH = 20  # different values of a column that show its grid
 
 def label(row: str, group: str = "") -> str:
     """What a row is called, in a group or on its own."""
-    return CALLED.get(group, {}).get(row, ROWS[row].label)
+    return CALLED.get(group, {}).get(row, VARIANTS[row].label)
 
 
 def values(results: list[dict], row: str, column: str, step: int | None = None) -> dict[int, float]:
-    """{seed: figure} of a row at a step (None: the end of its training), for the seeds that have it."""
+    """{seed: metric} of a row at a step (None: the end of its training), for the seeds that have it."""
     rows = final(results) if step is None else [found for found in results if found["step"] == step]
     return {found["seed"]: found[column] for found in rows if found["row"] == row and column in found}
 
@@ -189,7 +189,7 @@ def growth(results: list[dict], row: str, other: str, column: str) -> dict[int, 
 def group_table(results: list[dict], name: str, split: str = "test", shown: dict = SHOWN) -> str:
     """A group of `GROUPS` as a Markdown table: mean ± half of the interval; rows that are not there yet are left out.
 
-    shown: {figure: heading}, `SHOWN` or `LEAKS`.
+    shown: {metric: heading}, `SHOWN` or `LEAKS`.
     """
     rows, _ = GROUPS[name]
     shown = _measured(results, rows, split, shown)
@@ -197,8 +197,8 @@ def group_table(results: list[dict], name: str, split: str = "test", shown: dict
     for row in rows:
         there = [found for found in final(results) if found["row"] == row]
         if there:
-            figures = [str(mean(results, row, f"{split}_{figure}")) for figure in shown]
-            lines.append([label(row, name), str(there[0]["steps"]), str(len(there)), *figures])
+            cells = [str(mean(results, row, f"{split}_{metric}")) for metric in shown]
+            lines.append([label(row, name), str(there[0]["steps"]), str(len(there)), *cells])
     return table(head, lines)
 
 
@@ -207,7 +207,7 @@ def effect_table(results: list[dict], split: str = "test") -> str:
     head = ["training corpus", "steps", "seeds", "same weights and batches", *TRIALS.values()]
     lines = []
     for name, (row, other) in PAIRS.items():
-        found = {figure: paired(results, row, other, f"{split}_{figure}") for figure in TRIALS}
+        found = {metric: paired(results, row, other, f"{split}_{metric}") for metric in TRIALS}
         first = found["eer_free"]
         if first.seeds:
             steps = next(r["steps"] for r in final(results) if r["row"] == row)
@@ -238,7 +238,7 @@ def difference_table(results: list[dict], name: str, split: str = "test", shown:
     shown = _measured(results, rows, split, shown)
     head, lines = [f"minus '{label(other, name)}'", "seeds", *shown.values()], []
     for row in rows:
-        found = {figure: paired(results, row, other, f"{split}_{figure}") for figure in shown}
+        found = {metric: paired(results, row, other, f"{split}_{metric}") for metric in shown}
         first = next(iter(found.values()), None)
         seeds = first.seeds if first else ()
         if row != other and seeds:
@@ -288,9 +288,9 @@ def pairing(results: list[dict], split: str = "test") -> list[float]:
 
 
 def _measured(results: list[dict], rows: tuple[str, ...], split: str, shown: dict) -> dict:
-    """Those of the figures `shown` that any of the rows has."""
+    """Those of the cells `shown` that any of the rows has."""
     there = [found for found in final(results) if found["row"] in rows]
-    return {figure: heading for figure, heading in shown.items() if any(f"{split}_{figure}" in found for found in there)}
+    return {metric: heading for metric, heading in shown.items() if any(f"{split}_{metric}" in found for found in there)}
 
 
 def signed(difference: Interval) -> str:
@@ -308,8 +308,8 @@ def markdown(lines: list[list[str]]) -> str:
 
 
 def criterion(results: list[dict], row: str) -> dict[int, float]:
-    """{seed: mean of the validation figures of `CHOSEN_BY`}: what is chosen by; smaller is better."""
-    parts = [values(results, row, f"validation_{figure}") for figure in CHOSEN_BY]
+    """{seed: mean of the validation cells of `CHOSEN_BY`}: what is chosen by; smaller is better."""
+    parts = [values(results, row, f"validation_{metric}") for metric in CHOSEN_BY]
     seeds = set.intersection(*(set(part) for part in parts))
     return {seed: sum(part[seed] for part in parts) / len(parts) for seed in sorted(seeds)}
 
@@ -340,8 +340,8 @@ def sentences(results: list[dict], split: str = "test") -> list[str]:
     """What the disentanglement loss does, in five measured sentences; each ends with its number, interval and verdict."""
     notes, further = PAIRS["entanglement 1"], PAIRS["entanglement 1, within audio too"]
 
-    def change(pair, figure):
-        return interval(differences(results, *pair, f"{split}_{figure}").values())
+    def change(pair, name):
+        return interval(differences(results, *pair, f"{split}_{name}").values())
 
     said = {
         "The notes' two confusion terms, on novel combinations of person and words (hard trials), after training on speech in "

@@ -1,6 +1,7 @@
-"""What the ablation compares: its rows, how large it is, in which order, and what its results.csv holds.
+"""Define the ablation: its variants, how large it is, in which order they are trained, and the columns of results.csv.
 
-A row is one way to train; a cell is a row and a seed. `dsel.ablation` trains them, `dsel.ablation.report` tells what they say.
+A variant is one way to train; a cell is a variant and a seed; a row is a line of results.csv, a cell judged at a step.
+`dsel.ablation.run` trains them, `dsel.ablation.report` says what the results mean.
 """
 
 from __future__ import annotations
@@ -126,16 +127,26 @@ PRESETS = {
 
 
 @dataclass(frozen=True)
-class Row:
-    """One line of the experiment: what is trained, on which corpus, for how long, with how many seeds."""
+class Variant:
+    """One way to train: on which corpus, for how long, with how many seeds.
+
+    Args:
+        id: its name in the column `row` of results.csv.
+        label: its name for a reader.
+        entanglement: of its training corpus, 0 to 1.
+        length: 'short', 'long' or 'idle', fields of `Schedule`.
+        changes: fields of TrainConfig.
+        many: whether it gets all seeds of the schedule, or the fewer.
+        model: fields of ModelConfig.
+    """
 
     id: str
     label: str
     entanglement: float
-    length: str  # "short", "long" or "idle"
-    changes: dict = field(default_factory=dict)  # fields of TrainConfig
-    many: bool = False  # all seeds of the schedule, or the fewer
-    model: dict = field(default_factory=dict)  # fields of ModelConfig
+    length: str
+    changes: dict = field(default_factory=dict)
+    many: bool = False
+    model: dict = field(default_factory=dict)
 
     def steps(self, schedule: Schedule) -> int:
         return getattr(schedule, self.length)
@@ -174,48 +185,48 @@ class Row:
         return TrainConfig.named(schedule.config, **given)
 
 
-def _pair(entanglement: float) -> tuple[Row, Row]:
+def _pair(entanglement: float) -> tuple[Variant, Variant]:
     name, label = f"e{entanglement:g}", f"entanglement {entanglement:g}"
     return tuple(
-        Row(f"{name}-lam{lam}", f"{label}, {what}", entanglement, "short", {"lam": float(lam)}, True)
+        Variant(f"{name}-lam{lam}", f"{label}, {what}", entanglement, "short", {"lam": float(lam)}, True)
         for lam, what in ((0, "content + identity"), (1, "+ disentanglement"))
     )
 
 
-def _longer(rows: tuple[Row, ...], many: bool) -> tuple[Row, ...]:
+def _longer(rows: tuple[Variant, ...], many: bool) -> tuple[Variant, ...]:
     return tuple(replace(row, id=f"{row.id}-long", label=f"{row.label}, long", length="long", many=many) for row in rows)
 
 
 NO_CONFUSION = {"lam": 0.0}
-RANDOM = Row("random", "random network", 0.0, "idle", {"lr": 0.0, **NO_CONFUSION}, True)
+RANDOM = Variant("random", "random network", 0.0, "idle", {"lr": 0.0, **NO_CONFUSION}, True)
 NOTES = (
-    Row("content", "content only", 0.0, "short", {"alpha_s": 0.0, **NO_CONFUSION}, True),
-    Row("identity", "identity only", 0.0, "short", {"alpha_c": 0.0, **NO_CONFUSION}, True),
-    Row("both", "content + identity", 0.0, "short", NO_CONFUSION, True),
-    Row("full", "content + identity + disentanglement", 0.0, "short", {"lam": 1.0}, True),
+    Variant("content", "content only", 0.0, "short", {"alpha_s": 0.0, **NO_CONFUSION}, True),
+    Variant("identity", "identity only", 0.0, "short", {"alpha_c": 0.0, **NO_CONFUSION}, True),
+    Variant("both", "content + identity", 0.0, "short", NO_CONFUSION, True),
+    Variant("full", "content + identity + disentanglement", 0.0, "short", {"lam": 1.0}, True),
 )
 SCALES = (
-    Row("scale-trained", "w trained by the confusion terms too", 1.0, "short", {"confusion_scale": "trained"}),
-    Row("scale-unbounded", "w detached, unbounded", 1.0, "short", {"w_max": None}),
-    Row("scale-fixed", "w fixed there, the main w at most 20", 1.0, "short", {"confusion_scale": "fixed"}),
-    Row(
+    Variant("scale-trained", "w trained by the confusion terms too", 1.0, "short", {"confusion_scale": "trained"}),
+    Variant("scale-unbounded", "w detached, unbounded", 1.0, "short", {"w_max": None}),
+    Variant("scale-fixed", "w fixed there, the main w at most 20", 1.0, "short", {"confusion_scale": "fixed"}),
+    Variant(
         *("scale-fixed-unbounded", "w fixed there, the main w unbounded", 1.0, "short"),
         {"confusion_scale": "fixed", "w_max": None},
     ),
 )
-LAMBDAS = tuple(Row(f"lam{x:g}", f"λ = {x:g}", 1.0, "short", {"lam": x}) for x in (0.1, 0.3, 3.0, 10.0))
-EXTRAS = tuple(Row(f"extra{x}", f"{x} extra identity-only tracks", 0.0, "short", {"extra": x}) for x in (0, 16, 32))
+LAMBDAS = tuple(Variant(f"lam{x:g}", f"λ = {x:g}", 1.0, "short", {"lam": x}) for x in (0.1, 0.3, 3.0, 10.0))
+EXTRAS = tuple(Variant(f"extra{x}", f"{x} extra identity-only tracks", 0.0, "short", {"extra": x}) for x in (0, 16, 32))
 BEYOND = (
-    Row("within", "+ within-audio confusion", 1.0, "short", {"lam": 1.0, "within": 1.0}, True),
-    Row("within-alone", "within-audio confusion in place of the notes'", 1.0, "short", {"lam": 0.0, "within": 1.0}),
-    Row("full-within", "entanglement 0, + within-audio confusion", 0.0, "short", {"lam": 1.0, "within": 1.0}),
-    Row("reversal0.2", "adversaries by gradient reversal, 0.2, for the confusion", 1.0, "short", {"lam": 0.0, "reversal": 0.2}),
-    Row("reversal1", "adversaries by gradient reversal, 1, for the confusion", 1.0, "short", {"lam": 0.0, "reversal": 1.0}),
-    Row("intra", "+ intra-modal matching", 1.0, "short", {"intra": 1.0}),
+    Variant("within", "+ within-audio confusion", 1.0, "short", {"lam": 1.0, "within": 1.0}, True),
+    Variant("within-alone", "within-audio confusion in place of the notes'", 1.0, "short", {"lam": 0.0, "within": 1.0}),
+    Variant("full-within", "entanglement 0, + within-audio confusion", 0.0, "short", {"lam": 1.0, "within": 1.0}),
+    Variant("reversal0.2", "adversaries by gradient reversal, 0.2, for the confusion", 1.0, "short", {"lam": 0.0, "reversal": 0.2}),
+    Variant("reversal1", "adversaries by gradient reversal, 1, for the confusion", 1.0, "short", {"lam": 0.0, "reversal": 1.0}),
+    Variant("intra", "+ intra-modal matching", 1.0, "short", {"intra": 1.0}),
 )
 # The log-mel of a track is normalised over the track, so that each window knows the average of all of them, words included.
 RAW = tuple(
-    Row(f"raw-{name}", f"input not normalised over the track, {what}", 1.0, "short", changes, model={"front_end": "none"})
+    Variant(f"raw-{name}", f"input not normalised over the track, {what}", 1.0, "short", changes, model={"front_end": "none"})
     for name, what, changes in (
         ("lam0", "content + identity", {"lam": 0.0}),
         ("lam1", "+ disentanglement", {"lam": 1.0}),
@@ -223,8 +234,8 @@ RAW = tuple(
     )
 )
 INVERSE = (
-    Row("inverse-lam0", "inverse distance, content + identity", 1.0, "short", {"similarity": "inverse_distance", "lam": 0.0}),
-    Row("inverse-lam1", "inverse distance, + disentanglement", 1.0, "short", {"similarity": "inverse_distance", "lam": 1.0}),
+    Variant("inverse-lam0", "inverse distance, content + identity", 1.0, "short", {"similarity": "inverse_distance", "lam": 0.0}),
+    Variant("inverse-lam1", "inverse distance, + disentanglement", 1.0, "short", {"similarity": "inverse_distance", "lam": 1.0}),
 )
 # The order is that of their worth: a stop at any moment leaves the best that could be had by then. Seeds go round robin
 # within a block, so that every row of it has its seed 0 first. What trains longest comes last.
@@ -254,18 +265,18 @@ def grid_id(entanglement: float, front_end: str, lam: float, within: float) -> s
     return KNOWN_CELLS.get((entanglement, front_end, lam, within), name)
 
 
-def _grid_row(entanglement: float, front_end: str, lam: float, within: float) -> Row:
+def _grid_row(entanglement: float, front_end: str, lam: float, within: float) -> Variant:
     name = grid_id(entanglement, front_end, lam, within)
     label = f"entanglement {entanglement:g}, input {front_end}, λ = {lam:g}" + (", + within-audio confusion" if within else "")
     changes = {"lam": lam, "within": within}
-    return _BY_ID.get(name) or Row(name, label, entanglement, "short", changes, model={"front_end": front_end})
+    return _BY_ID.get(name) or Variant(name, label, entanglement, "short", changes, model={"front_end": front_end})
 
 
-def _variant(front_end: str, name: str, what: str, changes: dict, length: str = "short") -> Row:
+def _variant(front_end: str, name: str, what: str, changes: dict, length: str = "short") -> Variant:
     """A further row at entanglement 1."""
     prefix = "e1" if front_end == "track" else f"e1-{front_end}"
     label = f"entanglement 1, input {front_end}, {what}"
-    return Row(f"{prefix}-{name}", label, 1.0, length, changes, model={"front_end": front_end})
+    return Variant(f"{prefix}-{name}", label, 1.0, length, changes, model={"front_end": front_end})
 
 
 GRID = tuple(
@@ -289,7 +300,7 @@ LEAVE_OUT = tuple(
 )
 
 
-def _long_grid(front_end: str) -> tuple[Row, ...]:
+def _long_grid(front_end: str) -> tuple[Variant, ...]:
     """Long trainings of a front end: the lambdas, the fifth term, and no bound on w."""
     rows = [(f"lam{lam:g}", f"λ = {lam:g}", {"lam": lam}) for lam in GRID_LAMBDAS]
     rows += [("within", "λ = 1, + within-audio confusion", {"lam": 1.0, "within": 1.0})]
@@ -311,18 +322,19 @@ EXPERIMENTS = {
     "singles": ((RANDOM,), SINGLE, LEAVE_OUT, NO_EXTRAS),
     "long": LONG,
 }
-ROWS = {row.id: row for blocks in EXPERIMENTS.values() for block in blocks for row in block}
+VARIANTS = {row.id: row for blocks in EXPERIMENTS.values() for block in blocks for row in block}
+Row, ROWS = Variant, VARIANTS  # their names before
 
 
-def cells(schedule: Schedule, rows=None, seeds=None) -> list[tuple[Row, int]]:
+def cells(schedule: Schedule, rows=None, seeds=None) -> list[tuple[Variant, int]]:
     """What is to be trained, best first, each once.
 
     rows: names of `EXPERIMENTS`, which come in the order given, and ids of rows, which come in the order of the blocks;
     None: the experiment 'terms'. seeds: numbers to keep. Raises BadInput for an unknown name.
     """
-    unknown = sorted(set(rows or ()) - set(ROWS) - set(EXPERIMENTS))
+    unknown = sorted(set(rows or ()) - set(VARIANTS) - set(EXPERIMENTS))
     if unknown:
-        raise BadInput(f"ablation: no row {unknown[0]!r}; there are {', '.join(ROWS)}; and groups {', '.join(EXPERIMENTS)}")
+        raise BadInput(f"ablation: no row {unknown[0]!r}; there are {', '.join(VARIANTS)}; and groups {', '.join(EXPERIMENTS)}")
     names = ["terms"] if rows is None else [name for name in rows if name in EXPERIMENTS]
     blocks = [block for name in names for block in EXPERIMENTS[name]]
     single = set(rows or ()) - set(EXPERIMENTS)
@@ -341,7 +353,7 @@ def key_of(found: dict) -> tuple[str, int, int]:
 
 
 def read_results(path) -> list[dict]:
-    """The rows of results.csv (a file, or the folder it is in), numbers as float, missing figures left out; [] if none."""
+    """The rows of results.csv (a file, or the folder it is in), numbers as float, missing values left out; [] if none."""
     path = Path(path) / "results.csv" if Path(path).is_dir() else Path(path)
     if not path.is_file():
         return []

@@ -24,7 +24,7 @@ from tqdm.auto import tqdm
 from dsel.ablation.halving import chosen_by_the_grid, halving
 from dsel.ablation.judge import face_directions, face_tracks, judge, pair_hash
 from dsel.ablation.report import choose, report, write_report
-from dsel.ablation.rows import COLUMNS, FIRST_COLUMNS, SPLITS, Row, Schedule, cells, final, key_of, read_results
+from dsel.ablation.rows import COLUMNS, FIRST_COLUMNS, SPLITS, Schedule, Variant, cells, final, key_of, read_results
 from dsel.corpus.tracks import Corpus
 from dsel.corpus.tracks import open as open_corpus
 from dsel.model import ModelConfig
@@ -43,7 +43,7 @@ def ablation(
     Args:
         out: its folder.
         preset: 'fast', 'laptop', 'gpu' or 'grid'; changes: fields of `Schedule`.
-        rows, seeds: only these (ids of `ROWS` or names of `EXPERIMENTS`; numbers).
+        rows, seeds: only these (ids of `VARIANTS` or names of `EXPERIMENTS`; numbers).
         halved: first the grid by successive halving (`dsel.ablation.halving`), then `rows`, if any.
         corpora: {entanglement: corpus} to use instead of made ones; the first judges all.
     Several processes may share a folder: each takes the next cell that nobody else has.
@@ -64,7 +64,7 @@ def ablation(
                 time.sleep(1)  # what others finish may call for more cells
 
 
-def _agenda(out: Path, schedule: Schedule, rows, seeds, halved: bool) -> list[tuple[Row, int]]:
+def _agenda(out: Path, schedule: Schedule, rows, seeds, halved: bool) -> list[tuple[Variant, int]]:
     """What is to be trained as far as the results tell, those that are done included."""
     if not halved:
         return cells(schedule, rows, seeds)
@@ -73,7 +73,7 @@ def _agenda(out: Path, schedule: Schedule, rows, seeds, halved: bool) -> list[tu
     return [(row, seed) for (_, seed), row in found.items()]
 
 
-def _take(out: Path, row: Row, seed: int, schedule: Schedule, corpora: dict | None, bar) -> bool:
+def _take(out: Path, row: Variant, seed: int, schedule: Schedule, corpora: dict | None, bar) -> bool:
     """Train a cell unless another process is at it or has finished it. Returns whether it was trained."""
     with lock(out / "runs" / f".{row.id}-{seed}.lock") as mine:
         if not mine or not _unfinished(out, [(row, seed)], schedule):
@@ -83,17 +83,17 @@ def _take(out: Path, row: Row, seed: int, schedule: Schedule, corpora: dict | No
 
 
 def draw(out, *, pictures: bool = True) -> list[Path]:
-    """Draw all figures that results.csv allows into DIR/figures; with `pictures` .png too, where that can be made."""
+    """Draw all plots that results.csv allows into DIR/figures; with `pictures` .png too, where that can be made."""
     from dsel.ablation import figures as ablationplots
     from dsel.plots import style as plots
 
     plots.use_template()
     made = []
-    for name, figure in ablationplots.figures(read_results(out)).items():
+    for name, plot in ablationplots.figures(read_results(out)).items():
         for kind in ("html", "png") if pictures else ("html",):
             path = Path(out) / "figures" / f"{name}.{kind}"
             try:
-                plots.write_figure(figure, path)
+                plots.write_figure(plot, path)
                 made.append(path)
             except BadInput:  # no kaleido or no browser here: the html is there
                 pictures = False
@@ -172,9 +172,9 @@ def confirm(out, *, progress: bool = True) -> list[dict]:
                 continue
             model, similarity = load_networks(_run_of(out, found) / KEPT)
             directions = face_directions(model, trained_on)
-            figures = judge(model, corpus, "test", similarity, faces=False, directions=directions)
+            metrics = judge(model, corpus, "test", similarity, faces=False, directions=directions)
             known = {k: v for k, v in found.items() if not k.startswith(SPLITS)}
-            _append(file, known | {f"test_{name}": value for name, value in figures.items()})
+            _append(file, known | {f"test_{name}": value for name, value in metrics.items()})
     results = read_results(file)
     when = (
         f"Frozen before these {schedule.new_speakers} speakers were drawn (seed {frozen['seed']}), on the first "
@@ -197,7 +197,7 @@ def _read_json(path: Path) -> dict:
 # --- One cell ---------------------------------------------------------------------------------------------------------------
 
 
-def _cell(out: Path, row: Row, seed: int, schedule: Schedule, corpora: dict | None, bar) -> None:
+def _cell(out: Path, row: Variant, seed: int, schedule: Schedule, corpora: dict | None, bar) -> None:
     """Train one cell to each of its marks, judging it there; what is left are its networks and its curves."""
     data = _corpus(out, schedule, row.entanglement, corpora, not bar.disable, row.speakers(schedule))
     run = out / "runs" / f"{row.id}-{seed}"
@@ -223,8 +223,8 @@ def _cell(out: Path, row: Row, seed: int, schedule: Schedule, corpora: dict | No
         found = known | {"pair": pair, **trainer.loss.scales()}
         directions = face_directions(trainer.model, judged) if mark == config.steps else None
         for split in SPLITS:
-            figures = judge(trainer.model, judged, split, config.similarity, faces=mark == config.steps, directions=directions)
-            found |= {f"{split}_{name}": value for name, value in figures.items()}
+            metrics = judge(trainer.model, judged, split, config.similarity, faces=mark == config.steps, directions=directions)
+            found |= {f"{split}_{name}": value for name, value in metrics.items()}
         if mark == config.steps:
             keep_networks(trainer.model, trainer.config, run / KEPT)
         _append(out / "results.csv", found | {"seconds": time.monotonic() - begun})
@@ -263,7 +263,7 @@ def _claim(out: Path, schedule: Schedule) -> None:
     sweep(out)
 
 
-def _unfinished(out: Path, todo: list[tuple[Row, int]], schedule: Schedule) -> list[tuple[Row, int]]:
+def _unfinished(out: Path, todo: list[tuple[Variant, int]], schedule: Schedule) -> list[tuple[Variant, int]]:
     """Those of the cells that lack the result of one of their marks."""
     known = {key_of(found) for found in read_results(out)}
     return [(row, seed) for row, seed in todo if any((row.id, seed, m) not in known for m in row.marks(schedule))]

@@ -6,7 +6,7 @@ verification uses it. A probe is trained on some speakers (or words) and judged 
 and cannot remember the recording. Confusion in the loss says that *matching* fails; a probe asks the harder question,
 whether the information is gone. (Source: notes ask for disentanglement; the probes are ours.)
 
-Every figure stands on a scale whose ends are measured too:
+Every score stands on a scale whose ends are measured too:
 
     chance          the best constant answer                       a random network     untrained, yet far above chance
     the two heads   what is judged                                 the ceiling          the best of trunk, input and heads
@@ -42,7 +42,7 @@ RANDOM = tuple(f"random {head}" for head in HEADS)  # the heads of an untrained 
 WINDOWS = 2000  # windows probed in all: more would sharpen little, neighbours being alike
 PER_TRACK = 9  # at most, so that they hardly overlap in a track of 2 s
 OWN = {"content": "phoneme", "identity": "speaker"}  # the factor each head is for; the other head's is the wrong one
-FIGURES = {"class": "% right", "number": "R², %"}
+SCORES = {"class": "% right", "number": "R², %"}
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def leakage(
     """All factors that the corpus knows, read off all codes of both streams by both probes.
 
     Returns {"rows", "disentanglement", "random network"}: rows {"stream", "factor", "probe", "figure", "unit", "units" (how
-    many), "across", "chance", and a figure in percent for each of CODES, and of RANDOM for the linear probe}; the other two
+    many), "across", "chance", and a score in percent for each of CODES, and of RANDOM for the linear probe}; the other two
     are what `disentanglement` gives, for the trained network with "low" and "high", the 95 % interval over speakers.
     Raises BadInput for an empty split, or one with fewer than 4 speakers.
     """
@@ -94,7 +94,7 @@ def judge_codes(codes: dict, factors: list[Factor], *, seed: int = 0, progress: 
         judged = {code: x for code, x in codes[factor.unit][stream].items() if probe == "linear" or code not in RANDOM}
         found = {code: read_off(x, factor, probe, seed=seed) for code, x in judged.items()}
         found["chance"] = read_off(np.zeros((len(factor.fold), 1)), factor, "constant")
-        row = {"stream": stream, "factor": factor.name, "probe": probe, "figure": FIGURES[factor.kind]}
+        row = {"stream": stream, "factor": factor.name, "probe": probe, "figure": SCORES[factor.kind]}
         row |= {"unit": factor.unit, "units": int((factor.fold >= 0).sum()), "across": factor.across}
         rows.append(row | {code: 100 * float(np.nanmean(hit)) for code, hit in found.items()})
         hits[stream, factor.name, probe] = found

@@ -23,6 +23,10 @@ def sync_offset(face: np.ndarray, audio: np.ndarray, reach: int = 15, similarity
     similarity for k = -reach .. reach, over all pairs (t, t + k) that the track has. Before, row means and column means are
     taken out of the N x N similarities: some windows (silence, the ends of a track) resemble everything, and would decide
     by whether a shift includes them. (The confidence is SyncNet's, the notes' reference 29's predecessor; the rest is ours.)
+
+    >>> what = np.random.default_rng(0).normal(size=(40, 16))
+    >>> sync_offset(what[4:], what[:-4], reach=10)[0]  # audio window t + 4 holds what face window t shows
+    4
     """
     N = len(face)
     if 2 * reach >= N:

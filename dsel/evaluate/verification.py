@@ -39,6 +39,10 @@ def det_curve(scores, target, weight=None) -> DetCurve:
     scores (K,): higher means more likely the same speaker. target (K,): true for a target trial. weight (K,): how often a
     trial counts, once if None. Equal scores are decided together, so that the order of trials does not matter.
     Raises ValueError if a class is empty or a score is not finite. (Source: NIST evaluations.)
+
+    >>> curve = det_curve([0.1, 0.4, 0.6, 0.9], [False, True, False, True])
+    >>> curve.miss.tolist(), curve.false_alarm.tolist()
+    ([0.0, 0.0, 0.5, 0.5, 1.0], [1.0, 0.5, 0.5, 0.0, 0.0])
     """
     scores, target = np.asarray(scores, np.float64), np.asarray(target, bool)
     weight = np.ones(len(scores)) if weight is None else np.asarray(weight, np.float64)
@@ -65,6 +69,11 @@ def equal_error_rate(scores, target, weight=None) -> float:
         EER = P_miss(theta*) = P_fa(theta*)
 
     Arguments as in `det_curve`. Between two thresholds both rates are joined by straight lines. Chance is 0.5.
+
+    >>> equal_error_rate([0.1, 0.4, 0.6, 0.9], [False, True, False, True])
+    0.5
+    >>> equal_error_rate([0.1, 0.2, 0.8, 0.9], [False, False, True, True])
+    0.0
     """
     miss, false_alarm = error_rates(scores, target, weight)
     k = int(np.argmax(miss >= false_alarm))  # the first threshold at which misses have caught up
@@ -80,6 +89,9 @@ def min_dcf(scores, target, p_target: float = P_TARGET, c_miss: float = 1.0, c_f
         minDCF     = min_theta DCF(theta) / min(C_miss P_target, C_fa (1 - P_target))
 
     1 means: no better than refusing (or accepting) everybody. Shapes as in `det_curve`. (Source: NIST evaluations.)
+
+    >>> min_dcf([0.1, 0.4, 0.6, 0.9], [False, True, False, True])  # one of two targets scores above all impostors
+    0.5
     """
     miss, false_alarm = error_rates(scores, target, weight)
     cost = c_miss * miss * p_target + c_fa * false_alarm * (1 - p_target)
@@ -103,6 +115,10 @@ def cosine_scores(vectors: np.ndarray, ids: list[str], trials: Trials) -> np.nda
     """Cosine between the vectors of a trial's two tracks, all by one matrix product: vectors (tracks, D) -> (K,).
 
     ids: the track of each row. Raises BadInput for a trial whose track has no row.
+
+    >>> one = np.array([True])
+    >>> cosine_scores(np.array([[3.0, 4.0], [4.0, 3.0]]), ["x", "y"], Trials(["x"], ["y"], one, one, [""])).round(2).tolist()
+    [0.96]
     """
     vectors = unit(vectors)
     row = {name: k for k, name in enumerate(ids)}
@@ -135,7 +151,12 @@ def crop_scores(crops: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def all_pairs(tracks: list[Track], limit: int = MAX_PAIRS, seed: int = 0) -> Trials:
-    """Every pair of two different tracks as a trial, for corpora without a trial list; at most `limit`, drawn at random."""
+    """Every pair of two different tracks as a trial, for corpora without a trial list; at most `limit`, drawn at random.
+
+    >>> tracks = [Track(name, speaker, "test", "a.mp4", 50) for name, speaker in (("x", "ada"), ("y", "ada"), ("z", "bob"))]
+    >>> all_pairs(tracks).target.tolist()
+    [True, False, False]
+    """
     i, j = np.triu_indices(len(tracks), 1)
     if len(i) > limit:
         keep = np.random.default_rng(seed).choice(len(i), limit, replace=False)
