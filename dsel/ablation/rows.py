@@ -1,7 +1,9 @@
-"""Define the ablation: its variants, how large it is, in which order they are trained, and the columns of results.csv.
+"""Define the ablation: its variants, how large it is, in which order they are trained, and the
+columns of results.csv.
 
-A variant is one way to train; a cell is a variant and a seed; a row is a line of results.csv, a cell judged at a step.
-`dsel.ablation.run` trains them, `dsel.ablation.report` says what the results mean.
+A variant is one way to train; a cell is a variant and a seed; a row is a line of results.csv, a
+cell judged at a step. `dsel.ablation.run` trains them, `dsel.ablation.report` says what the results
+mean.
 """
 
 from __future__ import annotations
@@ -19,19 +21,34 @@ from dsel.utils.errors import BadInput
 SHIPPED = shipped.folder() / "ablation"  # the results that come with the repository
 SPLITS = ("validation", "test")
 KEYS = ("row", "seed", "step")
-LISTS = ("free", "free_same_sex", "hard", "hard_same_sex", "hard_distinct", "hard_random", "easy", "easy_same_sex")
+LISTS = (
+    "free",
+    "free_same_sex",
+    "hard",
+    "hard_same_sex",
+    "hard_distinct",
+    "hard_random",
+    "easy",
+    "easy_same_sex",
+)
 METRICS = (  # columns of every results.csv, named by `dsel.ablation.judge.column`
     *(f"eer_{name}" for name in LISTS),  # audio identity embeddings
     "content_head_eer_free",
     "content_head_eer_hard",
-    *(f"seen_eer_{name}" for name in ("free", "free_same_sex", "hard", "easy")),  # voices along the directions of the faces
+    *(
+        f"seen_eer_{name}" for name in ("free", "free_same_sex", "hard", "easy")
+    ),  # voices along the directions of the faces
     "directions",  # how many these are
     "content_top1",  # content task, content head
     "content_within_one",
     "content_top1_identity_head",
     "identity_top1",
     "identity_top1_content_head",
-    *(f"{factor}_{head}_head" for factor in ("phoneme", "speaker") for head in ("content", "identity")),  # linear probes
+    *(
+        f"{factor}_{head}_head"
+        for factor in ("phoneme", "speaker")
+        for head in ("content", "identity")
+    ),  # linear probes
     "cone",  # length of the mean direction of the audio identity embeddings: 1 = all alike
 )
 LATER = (  # columns that came later; they stand behind the others, and older files lack them
@@ -54,13 +71,14 @@ CHOSEN_BY = ("eer_free", "eer_hard")  # their mean, on validation speakers, deci
 class Schedule:
     """How large an experiment is.
 
-    speakers, tracks: for training, in each corpus; validation, test: speakers to judge by, of `test_tracks` tracks each.
+    speakers, tracks: for training, in each corpus; validation, test: speakers to judge by, of
+    `test_tracks` tracks each.
     corpus_seed: of the corpora. new_speakers: test speakers that `confirm` draws afresh.
-    short, long: training steps of a row; each is also judged at its marks. idle: steps of the random network, which learns
-    nothing in them but the statistics of its BatchNorm. long_speakers: for training in the long rows; None: as many as in the
-    short ones. most_seeds: of the paired rows and the notes' rows; few_seeds: of
-    the others.
-    B, N, extra, lam_warmup: see `dsel.train.TrainConfig`. config: the networks, 'laptop' or 'paper'.
+    short, long: training steps of a row; each is also judged at its marks. idle: steps of the
+    random network, which learns nothing in them but the statistics of its BatchNorm. long_speakers:
+    for training in the long rows; None: as many as in the short ones. most_seeds: of the paired
+    rows and the notes' rows; few_seeds: of the others. B, N, extra, lam_warmup: see
+    `dsel.train.TrainConfig`. config: the networks, 'laptop' or 'paper'.
     """
 
     speakers: int = 1000
@@ -88,23 +106,52 @@ class Schedule:
 
     @classmethod
     def named(cls, name: str, **changes) -> Schedule:
-        """'fast' (seconds), 'laptop' (hours on two cores), 'gpu', or 'grid' (the laptop's, judged at the end alone, with long
-        trainings on more speakers), with changes. Raises BadInput for anything unknown."""
+        """'fast' (seconds), 'laptop' (hours on two cores), 'gpu', or 'grid' (the laptop's, judged
+        at the end alone, with long trainings on more speakers), with changes. Raises BadInput for
+        anything unknown.
+        """
         if name not in PRESETS:
             raise BadInput(f"preset {name!r}: must be one of {', '.join(PRESETS)}")
         known = {f.name for f in fields(cls)}
         if set(changes) - known:
-            raise BadInput(f"schedule: unknown key {min(set(changes) - known)!r}; known are {', '.join(sorted(known))}")
+            raise BadInput(
+                f"schedule: unknown key {min(set(changes) - known)!r}; known are "
+                f"{', '.join(sorted(known))}"
+            )
         values = {**PRESETS[name], **changes}
-        schedule = cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
-        if min(schedule.short, schedule.long, schedule.idle, schedule.most_seeds, schedule.few_seeds) < 1:
-            raise BadInput("schedule: short, long, idle, most_seeds and few_seeds must be at least 1")
+        schedule = cls(
+            **{
+                key: tuple(value) if isinstance(value, list) else value
+                for key, value in values.items()
+            }
+        )
+        if (
+            min(
+                schedule.short,
+                schedule.long,
+                schedule.idle,
+                schedule.most_seeds,
+                schedule.few_seeds,
+            )
+            < 1
+        ):
+            raise BadInput(
+                "schedule: short, long, idle, most_seeds and few_seeds must be at least 1"
+            )
         return schedule
 
 
 PRESETS = {
     "fast": {
-        **{"speakers": 16, "tracks": 2, "validation": 6, "test": 6, "test_tracks": 9, "seconds": 1.2, "size": 48},
+        **{
+            "speakers": 16,
+            "tracks": 2,
+            "validation": 6,
+            "test": 6,
+            "test_tracks": 9,
+            "seconds": 1.2,
+            "size": 48,
+        },
         **{
             "new_speakers": 8,
             "short": 4,
@@ -118,10 +165,30 @@ PRESETS = {
         **{"B": 4, "N": 6, "extra": 4, "lam_warmup": 2},
     },
     "laptop": {},
-    "grid": {"short_marks": (), "long_marks": (), "few_seeds": 5, "long": 2500, "long_speakers": 3000},
+    "grid": {
+        "short_marks": (),
+        "long_marks": (),
+        "few_seeds": 5,
+        "long": 2500,
+        "long_speakers": 3000,
+    },
     "gpu": {
-        **{"speakers": 4000, "tracks": 3, "test": 200, "new_speakers": 400, "short": 2000, "long": 10_000},
-        **{"short_marks": (500, 1000), "long_marks": (2000, 5000), "few_seeds": 5, "B": 30, "N": 30, "extra": 128},
+        **{
+            "speakers": 4000,
+            "tracks": 3,
+            "test": 200,
+            "new_speakers": 400,
+            "short": 2000,
+            "long": 10_000,
+        },
+        **{
+            "short_marks": (500, 1000),
+            "long_marks": (2000, 5000),
+            "few_seeds": 5,
+            "B": 30,
+            "N": 30,
+            "extra": 128,
+        },
     },
 }
 
@@ -164,13 +231,16 @@ class Variant:
         return range(schedule.most_seeds if self.many else schedule.few_seeds)
 
     def model_config(self, schedule: Schedule) -> ModelConfig:
-        """Give the networks of this row: the authors' normalisation over the track, unless the row says otherwise."""
+        """Give the networks of this row: the authors' normalisation over the track, unless the row
+        says otherwise.
+        """
         return ModelConfig.named(schedule.config, **{"front_end": "track", **self.model})
 
     def train_config(self, schedule: Schedule, seed: int) -> TrainConfig:
         common = {name: getattr(schedule, name) for name in ("B", "N", "extra", "lam_warmup")}
         steps = self.steps(schedule)
-        # lam=1, within=0: the notes' loss, unless a row says otherwise. A cell is over before compiling has paid.
+        # lam=1, within=0: the notes' loss, unless a row says otherwise. A cell is over before
+        # compiling has paid.
         given = {
             **common,
             "lam": 1.0,
@@ -188,13 +258,18 @@ class Variant:
 def _pair(entanglement: float) -> tuple[Variant, Variant]:
     name, label = f"e{entanglement:g}", f"entanglement {entanglement:g}"
     return tuple(
-        Variant(f"{name}-lam{lam}", f"{label}, {what}", entanglement, "short", {"lam": float(lam)}, True)
+        Variant(
+            f"{name}-lam{lam}", f"{label}, {what}", entanglement, "short", {"lam": float(lam)}, True
+        )
         for lam, what in ((0, "content + identity"), (1, "+ disentanglement"))
     )
 
 
 def _longer(rows: tuple[Variant, ...], many: bool) -> tuple[Variant, ...]:
-    return tuple(replace(row, id=f"{row.id}-long", label=f"{row.label}, long", length="long", many=many) for row in rows)
+    return tuple(
+        replace(row, id=f"{row.id}-long", label=f"{row.label}, long", length="long", many=many)
+        for row in rows
+    )
 
 
 NO_CONFUSION = {"lam": 0.0}
@@ -206,27 +281,76 @@ NOTES = (
     Variant("full", "content + identity + disentanglement", 0.0, "short", {"lam": 1.0}, True),
 )
 SCALES = (
-    Variant("scale-trained", "w trained by the confusion terms too", 1.0, "short", {"confusion_scale": "trained"}),
+    Variant(
+        "scale-trained",
+        "w trained by the confusion terms too",
+        1.0,
+        "short",
+        {"confusion_scale": "trained"},
+    ),
     Variant("scale-unbounded", "w detached, unbounded", 1.0, "short", {"w_max": None}),
-    Variant("scale-fixed", "w fixed there, the main w at most 20", 1.0, "short", {"confusion_scale": "fixed"}),
+    Variant(
+        "scale-fixed",
+        "w fixed there, the main w at most 20",
+        1.0,
+        "short",
+        {"confusion_scale": "fixed"},
+    ),
     Variant(
         *("scale-fixed-unbounded", "w fixed there, the main w unbounded", 1.0, "short"),
         {"confusion_scale": "fixed", "w_max": None},
     ),
 )
-LAMBDAS = tuple(Variant(f"lam{x:g}", f"λ = {x:g}", 1.0, "short", {"lam": x}) for x in (0.1, 0.3, 3.0, 10.0))
-EXTRAS = tuple(Variant(f"extra{x}", f"{x} extra identity-only tracks", 0.0, "short", {"extra": x}) for x in (0, 16, 32))
+LAMBDAS = tuple(
+    Variant(f"lam{x:g}", f"λ = {x:g}", 1.0, "short", {"lam": x}) for x in (0.1, 0.3, 3.0, 10.0)
+)
+EXTRAS = tuple(
+    Variant(f"extra{x}", f"{x} extra identity-only tracks", 0.0, "short", {"extra": x})
+    for x in (0, 16, 32)
+)
 BEYOND = (
     Variant("within", "+ within-audio confusion", 1.0, "short", {"lam": 1.0, "within": 1.0}, True),
-    Variant("within-alone", "within-audio confusion in place of the notes'", 1.0, "short", {"lam": 0.0, "within": 1.0}),
-    Variant("full-within", "entanglement 0, + within-audio confusion", 0.0, "short", {"lam": 1.0, "within": 1.0}),
-    Variant("reversal0.2", "adversaries by gradient reversal, 0.2, for the confusion", 1.0, "short", {"lam": 0.0, "reversal": 0.2}),
-    Variant("reversal1", "adversaries by gradient reversal, 1, for the confusion", 1.0, "short", {"lam": 0.0, "reversal": 1.0}),
+    Variant(
+        "within-alone",
+        "within-audio confusion in place of the notes'",
+        1.0,
+        "short",
+        {"lam": 0.0, "within": 1.0},
+    ),
+    Variant(
+        "full-within",
+        "entanglement 0, + within-audio confusion",
+        0.0,
+        "short",
+        {"lam": 1.0, "within": 1.0},
+    ),
+    Variant(
+        "reversal0.2",
+        "adversaries by gradient reversal, 0.2, for the confusion",
+        1.0,
+        "short",
+        {"lam": 0.0, "reversal": 0.2},
+    ),
+    Variant(
+        "reversal1",
+        "adversaries by gradient reversal, 1, for the confusion",
+        1.0,
+        "short",
+        {"lam": 0.0, "reversal": 1.0},
+    ),
     Variant("intra", "+ intra-modal matching", 1.0, "short", {"intra": 1.0}),
 )
-# The log-mel of a track is normalised over the track, so that each window knows the average of all of them, words included.
+# The log-mel of a track is normalised over the track, so that each window knows the average of all
+# of them, words included.
 RAW = tuple(
-    Variant(f"raw-{name}", f"input not normalised over the track, {what}", 1.0, "short", changes, model={"front_end": "none"})
+    Variant(
+        f"raw-{name}",
+        f"input not normalised over the track, {what}",
+        1.0,
+        "short",
+        changes,
+        model={"front_end": "none"},
+    )
     for name, what, changes in (
         ("lam0", "content + identity", {"lam": 0.0}),
         ("lam1", "+ disentanglement", {"lam": 1.0}),
@@ -234,10 +358,23 @@ RAW = tuple(
     )
 )
 INVERSE = (
-    Variant("inverse-lam0", "inverse distance, content + identity", 1.0, "short", {"similarity": "inverse_distance", "lam": 0.0}),
-    Variant("inverse-lam1", "inverse distance, + disentanglement", 1.0, "short", {"similarity": "inverse_distance", "lam": 1.0}),
+    Variant(
+        "inverse-lam0",
+        "inverse distance, content + identity",
+        1.0,
+        "short",
+        {"similarity": "inverse_distance", "lam": 0.0},
+    ),
+    Variant(
+        "inverse-lam1",
+        "inverse distance, + disentanglement",
+        1.0,
+        "short",
+        {"similarity": "inverse_distance", "lam": 1.0},
+    ),
 )
-# The order is that of their worth: a stop at any moment leaves the best that could be had by then. Seeds go round robin
+# The order is that of their worth: a stop at any moment leaves the best that could be had by then.
+# Seeds go round robin
 # within a block, so that every row of it has its seed 0 first. What trains longest comes last.
 BLOCKS = (
     _pair(1.0), (RANDOM, *NOTES), BEYOND, RAW, LAMBDAS, SCALES, _pair(0.5), EXTRAS, INVERSE,
@@ -251,10 +388,21 @@ FRONTS = ("none", "track", "level")
 GRID_LAMBDAS = (0.0, 1.0, 3.0, 10.0)
 # Cells of the grid that are rows above: the same training under the id that results.csv knows.
 KNOWN_CELLS = {
-    **{(1.0, "track", x, 0.0): name for x, name in ((0.0, "e1-lam0"), (1.0, "e1-lam1"), (3.0, "lam3"), (10.0, "lam10"))},
+    **{
+        (1.0, "track", x, 0.0): name
+        for x, name in ((0.0, "e1-lam0"), (1.0, "e1-lam1"), (3.0, "lam3"), (10.0, "lam10"))
+    },
     **{(1.0, "track", 0.0, 1.0): "within-alone", (1.0, "track", 1.0, 1.0): "within"},
-    **{(1.0, "none", 0.0, 0.0): "raw-lam0", (1.0, "none", 1.0, 0.0): "raw-lam1", (1.0, "none", 1.0, 1.0): "raw-within"},
-    **{(0.0, "track", 0.0, 0.0): "both", (0.0, "track", 1.0, 0.0): "full", (0.0, "track", 1.0, 1.0): "full-within"},
+    **{
+        (1.0, "none", 0.0, 0.0): "raw-lam0",
+        (1.0, "none", 1.0, 0.0): "raw-lam1",
+        (1.0, "none", 1.0, 1.0): "raw-within",
+    },
+    **{
+        (0.0, "track", 0.0, 0.0): "both",
+        (0.0, "track", 1.0, 0.0): "full",
+        (0.0, "track", 1.0, 1.0): "full-within",
+    },
 }
 _BY_ID = {row.id: row for block in BLOCKS for row in block}
 
@@ -267,9 +415,13 @@ def grid_id(entanglement: float, front_end: str, lam: float, within: float) -> s
 
 def _grid_row(entanglement: float, front_end: str, lam: float, within: float) -> Variant:
     name = grid_id(entanglement, front_end, lam, within)
-    label = f"entanglement {entanglement:g}, input {front_end}, λ = {lam:g}" + (", + within-audio confusion" if within else "")
+    label = f"entanglement {entanglement:g}, input {front_end}, λ = {lam:g}" + (
+        ", + within-audio confusion" if within else ""
+    )
     changes = {"lam": lam, "within": within}
-    return _BY_ID.get(name) or Variant(name, label, entanglement, "short", changes, model={"front_end": front_end})
+    return _BY_ID.get(name) or Variant(
+        name, label, entanglement, "short", changes, model={"front_end": front_end}
+    )
 
 
 def _variant(front_end: str, name: str, what: str, changes: dict, length: str = "short") -> Variant:
@@ -280,7 +432,12 @@ def _variant(front_end: str, name: str, what: str, changes: dict, length: str = 
 
 
 GRID = tuple(
-    tuple(_grid_row(e, front, lam, within) for within in (0.0, 1.0) for front in FRONTS for lam in GRID_LAMBDAS)
+    tuple(
+        _grid_row(e, front, lam, within)
+        for within in (0.0, 1.0)
+        for front in FRONTS
+        for lam in GRID_LAMBDAS
+    )
     for e in (1.0, 0.0)
 )
 SINGLE = tuple(
@@ -294,7 +451,12 @@ NO_EXTRAS = tuple(
     for lam in lams
 )
 LEAVE_OUT = tuple(
-    _variant(front, f"leaveout-lam{lam:g}", f"mean voice without the picked moment, λ = {lam:g}", {"leave_out": 4, "lam": lam})
+    _variant(
+        front,
+        f"leaveout-lam{lam:g}",
+        f"mean voice without the picked moment, λ = {lam:g}",
+        {"leave_out": 4, "lam": lam},
+    )
     for front, lams in (("track", (0.0, 1.0)), ("none", (0.0, 3.0)))
     for lam in lams
 )
@@ -315,7 +477,8 @@ def _long_grid(front_end: str) -> tuple[Variant, ...]:
 
 
 LONG = ((*_long_grid("none"), *_long_grid("track")),)
-# What `dsel ablation --rows` takes beside single ids: named groups of blocks, each in the order of its worth.
+# What `dsel ablation --rows` takes beside single ids: named groups of blocks, each in the order of
+# its worth.
 EXPERIMENTS = {
     "terms": BLOCKS,
     "grid": GRID,
@@ -329,12 +492,16 @@ Row, ROWS = Variant, VARIANTS  # their names before
 def cells(schedule: Schedule, rows=None, seeds=None) -> list[tuple[Variant, int]]:
     """What is to be trained, best first, each once.
 
-    rows: names of `EXPERIMENTS`, which come in the order given, and ids of rows, which come in the order of the blocks;
-    None: the experiment 'terms'. seeds: numbers to keep. Raises BadInput for an unknown name.
+    rows: names of `EXPERIMENTS`, which come in the order given, and ids of rows, which come in the
+    order of the blocks; None: the experiment 'terms'. seeds: numbers to keep. Raises BadInput for
+    an unknown name.
     """
     unknown = sorted(set(rows or ()) - set(VARIANTS) - set(EXPERIMENTS))
     if unknown:
-        raise BadInput(f"ablation: no row {unknown[0]!r}; there are {', '.join(VARIANTS)}; and groups {', '.join(EXPERIMENTS)}")
+        raise BadInput(
+            f"ablation: no row {unknown[0]!r}; there are {', '.join(VARIANTS)}; and groups "
+            f"{', '.join(EXPERIMENTS)}"
+        )
     names = ["terms"] if rows is None else [name for name in rows if name in EXPERIMENTS]
     blocks = [block for name in names for block in EXPERIMENTS[name]]
     single = set(rows or ()) - set(EXPERIMENTS)
@@ -343,7 +510,11 @@ def cells(schedule: Schedule, rows=None, seeds=None) -> list[tuple[Variant, int]
     found = {}
     for block in blocks:
         turns = [(seed, row) for row in block for seed in row.seeds(schedule)]
-        found |= {(row.id, seed): row for seed, row in sorted(turns, key=lambda turn: turn[0]) if (row.id, seed) not in found}
+        found |= {
+            (row.id, seed): row
+            for seed, row in sorted(turns, key=lambda turn: turn[0])
+            if (row.id, seed) not in found
+        }
     return [(row, seed) for (_, seed), row in found.items() if seeds is None or seed in seeds]
 
 
@@ -353,7 +524,9 @@ def key_of(found: dict) -> tuple[str, int, int]:
 
 
 def read_results(path) -> list[dict]:
-    """The rows of results.csv (a file, or the folder it is in), numbers as float, missing values left out; [] if none."""
+    """The rows of results.csv (a file, or the folder it is in), numbers as float, missing values
+    left out; [] if none.
+    """
     path = Path(path) / "results.csv" if Path(path).is_dir() else Path(path)
     if not path.is_file():
         return []
@@ -362,7 +535,11 @@ def read_results(path) -> list[dict]:
     text = ("row", "pair")
     whole = ("seed", "step", "steps")
     results = [
-        {k: v if k in text else int(v) if k in whole else float(v) for k, v in row.items() if v not in ("", None)}
+        {
+            k: v if k in text else int(v) if k in whole else float(v)
+            for k, v in row.items()
+            if v not in ("", None)
+        }
         for row in rows
     ]
     return [_with_word_dependence(row) for row in results]

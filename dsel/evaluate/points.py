@@ -45,7 +45,9 @@ class Points:
 
     def only(self, keep: np.ndarray) -> Points:
         """Choose points: keep (P,) bool, or their numbers."""
-        vectors = {s: {code: x[keep] for code, x in codes.items()} for s, codes in self.vectors.items()}
+        vectors = {
+            s: {code: x[keep] for code, x in codes.items()} for s, codes in self.vectors.items()
+        }
         labels = {name: values[keep] for name, values in self.labels.items()}
         return Points(
             vectors, labels, self.hover[keep], self.track[keep], self.time[keep], self.seconds
@@ -81,7 +83,8 @@ def half_tracks(corpus: Corpus, e: Embeddings) -> Points:
     numbers, first = np.unique(half, return_index=True)
     vectors = {
         stream: {
-            code: np.stack([x[half == k].mean(axis=0) for k in numbers]) for code, x in codes.items()
+            code: np.stack([x[half == k].mean(axis=0) for k in numbers])
+            for code, x in codes.items()
         }
         for stream, codes in e.vectors.items()
     }
@@ -97,17 +100,20 @@ def half_tracks(corpus: Corpus, e: Embeddings) -> Points:
 
 
 def halves(e: Embeddings) -> np.ndarray:
-    """Number the half tracks: 2 k for the windows of the first half of track k, 2 k + 1 for the rest.
+    """Number the half tracks: 2 k for the windows of the first half of track k, 2 k + 1 for the
+    rest.
 
-    The middle is the mean of the windows of the track that are in `e`; a window there belongs to the
-    first half. Returns (W,).
+    The middle is the mean of the windows of the track that are in `e`; a window there belongs to
+    the first half. Returns (W,).
     """
     middle = np.bincount(e.track, e.window) / np.maximum(np.bincount(e.track), 1)
     return 2 * e.track + (e.window > middle[e.track])
 
 
 def _of_tracks(corpus: Corpus, e: Embeddings, track: np.ndarray) -> dict[str, np.ndarray]:
-    """Collect the factors that a point has from its track; the speaker by the name that pictures show."""
+    """Collect the factors that a point has from its track; the speaker by the name that pictures
+    show.
+    """
     names = speaker_names(corpus, e.tracks)
     labels = {"speaker": np.array([names[e.tracks[k].speaker] for k in track])}
     sex = np.array([str(e.tracks[k].factors.get("sex", "")) for k in track])
