@@ -116,11 +116,11 @@ def _embed(**arguments: Any) -> None:
 
 
 def _plot(**arguments: Any) -> None:
-    from dsel.plots.identity_vs_content import plot
+    from dsel.plots.identity_vs_content import plot, purity_text
 
     for colouring, shares in plot(**arguments).items():
-        percentages = ", ".join(f"{head} {100 * value:.0f} %" for head, value in shares.items())
-        print(f"10 nearest neighbours from other tracks with the same {colouring}: {percentages}")
+        text = purity_text(shares)
+        print(f"10 nearest neighbours from other tracks with the same {colouring}: {text}")
     print(arguments["out"])
 
 

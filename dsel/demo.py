@@ -6,7 +6,7 @@ from pathlib import Path
 
 from dsel.evaluate.metrics import Metric
 from dsel.evaluate.report import evaluate, table
-from dsel.plots.identity_vs_content import plot
+from dsel.plots.identity_vs_content import plot, purity_text
 from dsel.toy.make import toy
 from dsel.train import TrainConfig
 from dsel.train.trainer import train
@@ -68,10 +68,6 @@ def demo(
     print("4/4  plot (the first UMAP on a machine is compiled, which takes half a minute)")
     path = out / "identity_against_content.html"
     for colouring, shares in plot(out / "run", out / "corpus", path, progress=progress).items():
-        heads = ", ".join(
-            f"{head} head {100 * share:.0f} %" for head, share in shares.items() if head != "chance"
-        )
-        chance = f"chance {100 * shares['chance']:.0f} %"
-        print(f"     neighbours with the same {colouring}: {heads}, {chance}")
+        print(f"     neighbours with the same {colouring}: {purity_text(shares)}")
     print(f"open {path} in a browser")
     return rows

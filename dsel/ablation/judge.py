@@ -1,4 +1,6 @@
-"""Judge the networks of a cell of the ablation: the columns of results.csv, from the metrics of `dsel.evaluate.judge`."""
+"""Judge the networks of a cell of the ablation: the columns of results.csv, from the metrics of
+`dsel.evaluate.judge`.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ FACES = 200  # training tracks whose faces say along which directions people dif
 
 
 def pair_hash(trainer: Trainer) -> str:
-    """What paired rows have in common: a hash of the initial weights and of the first and last batch of a training."""
+    """What paired rows have in common: a hash of the initial weights and of the first and last
+    batch of a training.
+    """
     torch.manual_seed(trainer.config.seed)
     digest = hashlib.sha256()
     for value in TwoStream(trainer.model.config).state_dict().values():
@@ -36,9 +40,16 @@ def pair_hash(trainer: Trainer) -> str:
 
 
 def judge(
-    model: TwoStream, corpus: Corpus, split: str, similarity: str = "cosine", *, faces: bool = True, directions=None
+    model: TwoStream,
+    corpus: Corpus,
+    split: str,
+    similarity: str = "cosine",
+    *,
+    faces: bool = True,
+    directions=None,
 ) -> dict[str, float]:
-    """The columns of results.csv for networks on a split, without the name of the split; what has no value is left out.
+    """The columns of results.csv for networks on a split, without the name of the split; what has
+    no value is left out.
 
     Args:
         model, corpus, split: what is judged on what.
@@ -47,7 +58,13 @@ def judge(
         directions: of `face_directions`, to compare voices along them too.
     """
     alike = None if similarity == "cosine" else inverse_distance
-    options = {"faces": faces, "intervals": False, "probes": True, "directions": directions, "progress": False}
+    options = {
+        "faces": faces,
+        "intervals": False,
+        "probes": True,
+        "directions": directions,
+        "progress": False,
+    }
     found = {}
     for metric in evaluate.judge(model, corpus, split, similarity=alike, **options):
         name = column(metric)
@@ -70,7 +87,10 @@ def column(record: Metric) -> str:
     if record.metric in ("eer", "word_dependence") and record.head == "content":
         return f"content_head_{name}"
     own = "identity" if record.metric == "identity_top1" else "content"
-    if record.metric in ("content_top1", "content_within_one", "identity_top1") and record.head != own:
+    if (
+        record.metric in ("content_top1", "content_within_one", "identity_top1")
+        and record.head != own
+    ):
         return f"{name}_{record.head}_head"
     return name
 
@@ -85,4 +105,8 @@ def face_directions(model: TwoStream, corpus: Corpus) -> np.ndarray:
     """`main_directions` of the faces of some training tracks, by the identity head: (d, D)."""
     tracks = face_tracks(corpus)
     cache = corpus.cache(model.config.face_size, tracks=tracks, progress=False)
-    return main_directions(embed_tracks(model, cache, tracks, streams=("face",), progress=False).means("face", "identity"))
+    return main_directions(
+        embed_tracks(model, cache, tracks, streams=("face",), progress=False).means(
+            "face", "identity"
+        )
+    )

@@ -1,11 +1,15 @@
-"""What the ablation compares: its rows, how large it is, in which order, and what its results.csv holds.
+"""Define the ablation: its variants, how large it is, in which order they are trained, and the
+columns of results.csv.
 
-A row is one way to train; a cell is a row and a seed. `dsel.ablation` trains them, `dsel.ablation.report` tells what they say.
+A variant is one way to train; a cell is a variant and a seed; a row is a line of results.csv, a
+cell judged at a step. `dsel.ablation.run` trains them, `dsel.ablation.report` says what the results
+mean.
 """
 
 from __future__ import annotations
 
 import csv
+import itertools
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
@@ -17,19 +21,34 @@ from dsel.utils.errors import BadInput
 SHIPPED = shipped.folder() / "ablation"  # the results that come with the repository
 SPLITS = ("validation", "test")
 KEYS = ("row", "seed", "step")
-LISTS = ("free", "free_same_sex", "hard", "hard_same_sex", "hard_distinct", "hard_random", "easy", "easy_same_sex")
+LISTS = (
+    "free",
+    "free_same_sex",
+    "hard",
+    "hard_same_sex",
+    "hard_distinct",
+    "hard_random",
+    "easy",
+    "easy_same_sex",
+)
 METRICS = (  # columns of every results.csv, named by `dsel.ablation.judge.column`
     *(f"eer_{name}" for name in LISTS),  # audio identity embeddings
     "content_head_eer_free",
     "content_head_eer_hard",
-    *(f"seen_eer_{name}" for name in ("free", "free_same_sex", "hard", "easy")),  # voices along the directions of the faces
+    *(
+        f"seen_eer_{name}" for name in ("free", "free_same_sex", "hard", "easy")
+    ),  # voices along the directions of the faces
     "directions",  # how many these are
     "content_top1",  # content task, content head
     "content_within_one",
     "content_top1_identity_head",
     "identity_top1",
     "identity_top1_content_head",
-    *(f"{factor}_{head}_head" for factor in ("phoneme", "speaker") for head in ("content", "identity")),  # linear probes
+    *(
+        f"{factor}_{head}_head"
+        for factor in ("phoneme", "speaker")
+        for head in ("content", "identity")
+    ),  # linear probes
     "cone",  # length of the mean direction of the audio identity embeddings: 1 = all alike
 )
 LATER = (  # columns that came later; they stand behind the others, and older files lack them
@@ -52,13 +71,14 @@ CHOSEN_BY = ("eer_free", "eer_hard")  # their mean, on validation speakers, deci
 class Schedule:
     """How large an experiment is.
 
-    speakers, tracks: for training, in each corpus; validation, test: speakers to judge by, of `test_tracks` tracks each.
+    speakers, tracks: for training, in each corpus; validation, test: speakers to judge by, of
+    `test_tracks` tracks each.
     corpus_seed: of the corpora. new_speakers: test speakers that `confirm` draws afresh.
-    short, long: training steps of a row; each is also judged at its marks. idle: steps of the random network, which learns
-    nothing in them but the statistics of its BatchNorm. long_speakers: for training in the long rows; None: as many as in the
-    short ones. most_seeds: of the paired rows and the notes' rows; few_seeds: of
-    the others.
-    B, N, extra, lam_warmup: see `dsel.train.TrainConfig`. config: the networks, 'laptop' or 'paper'.
+    short, long: training steps of a row; each is also judged at its marks. idle: steps of the
+    random network, which learns nothing in them but the statistics of its BatchNorm. long_speakers:
+    for training in the long rows; None: as many as in the short ones. most_seeds: of the paired
+    rows and the notes' rows; few_seeds: of the others. B, N, extra, lam_warmup: see
+    `dsel.train.TrainConfig`. config: the networks, 'laptop' or 'paper'.
     """
 
     speakers: int = 1000
@@ -86,23 +106,52 @@ class Schedule:
 
     @classmethod
     def named(cls, name: str, **changes) -> Schedule:
-        """'fast' (seconds), 'laptop' (hours on two cores), 'gpu', or 'grid' (the laptop's, judged at the end alone, with long
-        trainings on more speakers), with changes. Raises BadInput for anything unknown."""
+        """'fast' (seconds), 'laptop' (hours on two cores), 'gpu', or 'grid' (the laptop's, judged
+        at the end alone, with long trainings on more speakers), with changes. Raises BadInput for
+        anything unknown.
+        """
         if name not in PRESETS:
             raise BadInput(f"preset {name!r}: must be one of {', '.join(PRESETS)}")
         known = {f.name for f in fields(cls)}
         if set(changes) - known:
-            raise BadInput(f"schedule: unknown key {min(set(changes) - known)!r}; known are {', '.join(sorted(known))}")
+            raise BadInput(
+                f"schedule: unknown key {min(set(changes) - known)!r}; known are "
+                f"{', '.join(sorted(known))}"
+            )
         values = {**PRESETS[name], **changes}
-        schedule = cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
-        if min(schedule.short, schedule.long, schedule.idle, schedule.most_seeds, schedule.few_seeds) < 1:
-            raise BadInput("schedule: short, long, idle, most_seeds and few_seeds must be at least 1")
+        schedule = cls(
+            **{
+                key: tuple(value) if isinstance(value, list) else value
+                for key, value in values.items()
+            }
+        )
+        if (
+            min(
+                schedule.short,
+                schedule.long,
+                schedule.idle,
+                schedule.most_seeds,
+                schedule.few_seeds,
+            )
+            < 1
+        ):
+            raise BadInput(
+                "schedule: short, long, idle, most_seeds and few_seeds must be at least 1"
+            )
         return schedule
 
 
 PRESETS = {
     "fast": {
-        **{"speakers": 16, "tracks": 2, "validation": 6, "test": 6, "test_tracks": 9, "seconds": 1.2, "size": 48},
+        **{
+            "speakers": 16,
+            "tracks": 2,
+            "validation": 6,
+            "test": 6,
+            "test_tracks": 9,
+            "seconds": 1.2,
+            "size": 48,
+        },
         **{
             "new_speakers": 8,
             "short": 4,
@@ -116,25 +165,55 @@ PRESETS = {
         **{"B": 4, "N": 6, "extra": 4, "lam_warmup": 2},
     },
     "laptop": {},
-    "grid": {"short_marks": (), "long_marks": (), "few_seeds": 5, "long": 2500, "long_speakers": 3000},
+    "grid": {
+        "short_marks": (),
+        "long_marks": (),
+        "few_seeds": 5,
+        "long": 2500,
+        "long_speakers": 3000,
+    },
     "gpu": {
-        **{"speakers": 4000, "tracks": 3, "test": 200, "new_speakers": 400, "short": 2000, "long": 10_000},
-        **{"short_marks": (500, 1000), "long_marks": (2000, 5000), "few_seeds": 5, "B": 30, "N": 30, "extra": 128},
+        **{
+            "speakers": 4000,
+            "tracks": 3,
+            "test": 200,
+            "new_speakers": 400,
+            "short": 2000,
+            "long": 10_000,
+        },
+        **{
+            "short_marks": (500, 1000),
+            "long_marks": (2000, 5000),
+            "few_seeds": 5,
+            "B": 30,
+            "N": 30,
+            "extra": 128,
+        },
     },
 }
 
 
 @dataclass(frozen=True)
-class Row:
-    """One line of the experiment: what is trained, on which corpus, for how long, with how many seeds."""
+class Variant:
+    """One way to train: on which corpus, for how long, with how many seeds.
+
+    Args:
+        id: its name in the column `row` of results.csv.
+        label: its name for a reader.
+        entanglement: of its training corpus, 0 to 1.
+        length: 'short', 'long' or 'idle', fields of `Schedule`.
+        changes: fields of TrainConfig.
+        many: whether it gets all seeds of the schedule, or the fewer.
+        model: fields of ModelConfig.
+    """
 
     id: str
     label: str
     entanglement: float
-    length: str  # "short", "long" or "idle"
-    changes: dict = field(default_factory=dict)  # fields of TrainConfig
-    many: bool = False  # all seeds of the schedule, or the fewer
-    model: dict = field(default_factory=dict)  # fields of ModelConfig
+    length: str
+    changes: dict = field(default_factory=dict)
+    many: bool = False
+    model: dict = field(default_factory=dict)
 
     def steps(self, schedule: Schedule) -> int:
         return getattr(schedule, self.length)
@@ -152,13 +231,16 @@ class Row:
         return range(schedule.most_seeds if self.many else schedule.few_seeds)
 
     def model_config(self, schedule: Schedule) -> ModelConfig:
-        """Give the networks of this row: the authors' normalisation over the track, unless the row says otherwise."""
+        """Give the networks of this row: the authors' normalisation over the track, unless the row
+        says otherwise.
+        """
         return ModelConfig.named(schedule.config, **{"front_end": "track", **self.model})
 
     def train_config(self, schedule: Schedule, seed: int) -> TrainConfig:
         common = {name: getattr(schedule, name) for name in ("B", "N", "extra", "lam_warmup")}
         steps = self.steps(schedule)
-        # lam=1, within=0: the notes' loss, unless a row says otherwise. A cell is over before compiling has paid.
+        # lam=1, within=0: the notes' loss, unless a row says otherwise. A cell is over before
+        # compiling has paid.
         given = {
             **common,
             "lam": 1.0,
@@ -173,48 +255,102 @@ class Row:
         return TrainConfig.named(schedule.config, **given)
 
 
-def _pair(entanglement: float) -> tuple[Row, Row]:
+def _pair(entanglement: float) -> tuple[Variant, Variant]:
     name, label = f"e{entanglement:g}", f"entanglement {entanglement:g}"
     return tuple(
-        Row(f"{name}-lam{lam}", f"{label}, {what}", entanglement, "short", {"lam": float(lam)}, True)
+        Variant(
+            f"{name}-lam{lam}", f"{label}, {what}", entanglement, "short", {"lam": float(lam)}, True
+        )
         for lam, what in ((0, "content + identity"), (1, "+ disentanglement"))
     )
 
 
-def _longer(rows: tuple[Row, ...], many: bool) -> tuple[Row, ...]:
-    return tuple(replace(row, id=f"{row.id}-long", label=f"{row.label}, long", length="long", many=many) for row in rows)
+def _longer(rows: tuple[Variant, ...], many: bool) -> tuple[Variant, ...]:
+    return tuple(
+        replace(row, id=f"{row.id}-long", label=f"{row.label}, long", length="long", many=many)
+        for row in rows
+    )
 
 
 NO_CONFUSION = {"lam": 0.0}
-RANDOM = Row("random", "random network", 0.0, "idle", {"lr": 0.0, **NO_CONFUSION}, True)
+RANDOM = Variant("random", "random network", 0.0, "idle", {"lr": 0.0, **NO_CONFUSION}, True)
 NOTES = (
-    Row("content", "content only", 0.0, "short", {"alpha_s": 0.0, **NO_CONFUSION}, True),
-    Row("identity", "identity only", 0.0, "short", {"alpha_c": 0.0, **NO_CONFUSION}, True),
-    Row("both", "content + identity", 0.0, "short", NO_CONFUSION, True),
-    Row("full", "content + identity + disentanglement", 0.0, "short", {"lam": 1.0}, True),
+    Variant("content", "content only", 0.0, "short", {"alpha_s": 0.0, **NO_CONFUSION}, True),
+    Variant("identity", "identity only", 0.0, "short", {"alpha_c": 0.0, **NO_CONFUSION}, True),
+    Variant("both", "content + identity", 0.0, "short", NO_CONFUSION, True),
+    Variant("full", "content + identity + disentanglement", 0.0, "short", {"lam": 1.0}, True),
 )
 SCALES = (
-    Row("scale-trained", "w trained by the confusion terms too", 1.0, "short", {"confusion_scale": "trained"}),
-    Row("scale-unbounded", "w detached, unbounded", 1.0, "short", {"w_max": None}),
-    Row("scale-fixed", "w fixed there, the main w at most 20", 1.0, "short", {"confusion_scale": "fixed"}),
-    Row(
+    Variant(
+        "scale-trained",
+        "w trained by the confusion terms too",
+        1.0,
+        "short",
+        {"confusion_scale": "trained"},
+    ),
+    Variant("scale-unbounded", "w detached, unbounded", 1.0, "short", {"w_max": None}),
+    Variant(
+        "scale-fixed",
+        "w fixed there, the main w at most 20",
+        1.0,
+        "short",
+        {"confusion_scale": "fixed"},
+    ),
+    Variant(
         *("scale-fixed-unbounded", "w fixed there, the main w unbounded", 1.0, "short"),
         {"confusion_scale": "fixed", "w_max": None},
     ),
 )
-LAMBDAS = tuple(Row(f"lam{x:g}", f"λ = {x:g}", 1.0, "short", {"lam": x}) for x in (0.1, 0.3, 3.0, 10.0))
-EXTRAS = tuple(Row(f"extra{x}", f"{x} extra identity-only tracks", 0.0, "short", {"extra": x}) for x in (0, 16, 32))
-BEYOND = (
-    Row("within", "+ within-audio confusion", 1.0, "short", {"lam": 1.0, "within": 1.0}, True),
-    Row("within-alone", "within-audio confusion in place of the notes'", 1.0, "short", {"lam": 0.0, "within": 1.0}),
-    Row("full-within", "entanglement 0, + within-audio confusion", 0.0, "short", {"lam": 1.0, "within": 1.0}),
-    Row("reversal0.2", "adversaries by gradient reversal, 0.2, for the confusion", 1.0, "short", {"lam": 0.0, "reversal": 0.2}),
-    Row("reversal1", "adversaries by gradient reversal, 1, for the confusion", 1.0, "short", {"lam": 0.0, "reversal": 1.0}),
-    Row("intra", "+ intra-modal matching", 1.0, "short", {"intra": 1.0}),
+LAMBDAS = tuple(
+    Variant(f"lam{x:g}", f"λ = {x:g}", 1.0, "short", {"lam": x}) for x in (0.1, 0.3, 3.0, 10.0)
 )
-# The log-mel of a track is normalised over the track, so that each window knows the average of all of them, words included.
+EXTRAS = tuple(
+    Variant(f"extra{x}", f"{x} extra identity-only tracks", 0.0, "short", {"extra": x})
+    for x in (0, 16, 32)
+)
+BEYOND = (
+    Variant("within", "+ within-audio confusion", 1.0, "short", {"lam": 1.0, "within": 1.0}, True),
+    Variant(
+        "within-alone",
+        "within-audio confusion in place of the notes'",
+        1.0,
+        "short",
+        {"lam": 0.0, "within": 1.0},
+    ),
+    Variant(
+        "full-within",
+        "entanglement 0, + within-audio confusion",
+        0.0,
+        "short",
+        {"lam": 1.0, "within": 1.0},
+    ),
+    Variant(
+        "reversal0.2",
+        "adversaries by gradient reversal, 0.2, for the confusion",
+        1.0,
+        "short",
+        {"lam": 0.0, "reversal": 0.2},
+    ),
+    Variant(
+        "reversal1",
+        "adversaries by gradient reversal, 1, for the confusion",
+        1.0,
+        "short",
+        {"lam": 0.0, "reversal": 1.0},
+    ),
+    Variant("intra", "+ intra-modal matching", 1.0, "short", {"intra": 1.0}),
+)
+# The log-mel of a track is normalised over the track, so that each window knows the average of all
+# of them, words included.
 RAW = tuple(
-    Row(f"raw-{name}", f"input not normalised over the track, {what}", 1.0, "short", changes, model={"front_end": "none"})
+    Variant(
+        f"raw-{name}",
+        f"input not normalised over the track, {what}",
+        1.0,
+        "short",
+        changes,
+        model={"front_end": "none"},
+    )
     for name, what, changes in (
         ("lam0", "content + identity", {"lam": 0.0}),
         ("lam1", "+ disentanglement", {"lam": 1.0}),
@@ -222,10 +358,23 @@ RAW = tuple(
     )
 )
 INVERSE = (
-    Row("inverse-lam0", "inverse distance, content + identity", 1.0, "short", {"similarity": "inverse_distance", "lam": 0.0}),
-    Row("inverse-lam1", "inverse distance, + disentanglement", 1.0, "short", {"similarity": "inverse_distance", "lam": 1.0}),
+    Variant(
+        "inverse-lam0",
+        "inverse distance, content + identity",
+        1.0,
+        "short",
+        {"similarity": "inverse_distance", "lam": 0.0},
+    ),
+    Variant(
+        "inverse-lam1",
+        "inverse distance, + disentanglement",
+        1.0,
+        "short",
+        {"similarity": "inverse_distance", "lam": 1.0},
+    ),
 )
-# The order is that of their worth: a stop at any moment leaves the best that could be had by then. Seeds go round robin
+# The order is that of their worth: a stop at any moment leaves the best that could be had by then.
+# Seeds go round robin
 # within a block, so that every row of it has its seed 0 first. What trains longest comes last.
 BLOCKS = (
     _pair(1.0), (RANDOM, *NOTES), BEYOND, RAW, LAMBDAS, SCALES, _pair(0.5), EXTRAS, INVERSE,
@@ -239,10 +388,21 @@ FRONTS = ("none", "track", "level")
 GRID_LAMBDAS = (0.0, 1.0, 3.0, 10.0)
 # Cells of the grid that are rows above: the same training under the id that results.csv knows.
 KNOWN_CELLS = {
-    **{(1.0, "track", x, 0.0): name for x, name in ((0.0, "e1-lam0"), (1.0, "e1-lam1"), (3.0, "lam3"), (10.0, "lam10"))},
+    **{
+        (1.0, "track", x, 0.0): name
+        for x, name in ((0.0, "e1-lam0"), (1.0, "e1-lam1"), (3.0, "lam3"), (10.0, "lam10"))
+    },
     **{(1.0, "track", 0.0, 1.0): "within-alone", (1.0, "track", 1.0, 1.0): "within"},
-    **{(1.0, "none", 0.0, 0.0): "raw-lam0", (1.0, "none", 1.0, 0.0): "raw-lam1", (1.0, "none", 1.0, 1.0): "raw-within"},
-    **{(0.0, "track", 0.0, 0.0): "both", (0.0, "track", 1.0, 0.0): "full", (0.0, "track", 1.0, 1.0): "full-within"},
+    **{
+        (1.0, "none", 0.0, 0.0): "raw-lam0",
+        (1.0, "none", 1.0, 0.0): "raw-lam1",
+        (1.0, "none", 1.0, 1.0): "raw-within",
+    },
+    **{
+        (0.0, "track", 0.0, 0.0): "both",
+        (0.0, "track", 1.0, 0.0): "full",
+        (0.0, "track", 1.0, 1.0): "full-within",
+    },
 }
 _BY_ID = {row.id: row for block in BLOCKS for row in block}
 
@@ -253,22 +413,31 @@ def grid_id(entanglement: float, front_end: str, lam: float, within: float) -> s
     return KNOWN_CELLS.get((entanglement, front_end, lam, within), name)
 
 
-def _grid_row(entanglement: float, front_end: str, lam: float, within: float) -> Row:
+def _grid_row(entanglement: float, front_end: str, lam: float, within: float) -> Variant:
     name = grid_id(entanglement, front_end, lam, within)
-    label = f"entanglement {entanglement:g}, input {front_end}, λ = {lam:g}" + (", + within-audio confusion" if within else "")
+    label = f"entanglement {entanglement:g}, input {front_end}, λ = {lam:g}" + (
+        ", + within-audio confusion" if within else ""
+    )
     changes = {"lam": lam, "within": within}
-    return _BY_ID.get(name) or Row(name, label, entanglement, "short", changes, model={"front_end": front_end})
+    return _BY_ID.get(name) or Variant(
+        name, label, entanglement, "short", changes, model={"front_end": front_end}
+    )
 
 
-def _variant(front_end: str, name: str, what: str, changes: dict, length: str = "short") -> Row:
+def _variant(front_end: str, name: str, what: str, changes: dict, length: str = "short") -> Variant:
     """A further row at entanglement 1."""
     prefix = "e1" if front_end == "track" else f"e1-{front_end}"
     label = f"entanglement 1, input {front_end}, {what}"
-    return Row(f"{prefix}-{name}", label, 1.0, length, changes, model={"front_end": front_end})
+    return Variant(f"{prefix}-{name}", label, 1.0, length, changes, model={"front_end": front_end})
 
 
 GRID = tuple(
-    tuple(_grid_row(e, front, lam, within) for within in (0.0, 1.0) for front in FRONTS for lam in GRID_LAMBDAS)
+    tuple(
+        _grid_row(e, front, lam, within)
+        for within in (0.0, 1.0)
+        for front in FRONTS
+        for lam in GRID_LAMBDAS
+    )
     for e in (1.0, 0.0)
 )
 SINGLE = tuple(
@@ -282,13 +451,18 @@ NO_EXTRAS = tuple(
     for lam in lams
 )
 LEAVE_OUT = tuple(
-    _variant(front, f"leaveout-lam{lam:g}", f"mean voice without the picked moment, λ = {lam:g}", {"leave_out": 4, "lam": lam})
+    _variant(
+        front,
+        f"leaveout-lam{lam:g}",
+        f"mean voice without the picked moment, λ = {lam:g}",
+        {"leave_out": 4, "lam": lam},
+    )
     for front, lams in (("track", (0.0, 1.0)), ("none", (0.0, 3.0)))
     for lam in lams
 )
 
 
-def _long_grid(front_end: str) -> tuple[Row, ...]:
+def _long_grid(front_end: str) -> tuple[Variant, ...]:
     """Long trainings of a front end: the lambdas, the fifth term, and no bound on w."""
     rows = [(f"lam{lam:g}", f"λ = {lam:g}", {"lam": lam}) for lam in GRID_LAMBDAS]
     rows += [("within", "λ = 1, + within-audio confusion", {"lam": 1.0, "within": 1.0})]
@@ -303,25 +477,31 @@ def _long_grid(front_end: str) -> tuple[Row, ...]:
 
 
 LONG = ((*_long_grid("none"), *_long_grid("track")),)
-# What `dsel ablation --rows` takes beside single ids: named groups of blocks, each in the order of its worth.
+# What `dsel ablation --rows` takes beside single ids: named groups of blocks, each in the order of
+# its worth.
 EXPERIMENTS = {
     "terms": BLOCKS,
     "grid": GRID,
     "singles": ((RANDOM,), SINGLE, LEAVE_OUT, NO_EXTRAS),
     "long": LONG,
 }
-ROWS = {row.id: row for blocks in EXPERIMENTS.values() for block in blocks for row in block}
+VARIANTS = {row.id: row for blocks in EXPERIMENTS.values() for block in blocks for row in block}
+Row, ROWS = Variant, VARIANTS  # their names before
 
 
-def cells(schedule: Schedule, rows=None, seeds=None) -> list[tuple[Row, int]]:
+def cells(schedule: Schedule, rows=None, seeds=None) -> list[tuple[Variant, int]]:
     """What is to be trained, best first, each once.
 
-    rows: names of `EXPERIMENTS`, which come in the order given, and ids of rows, which come in the order of the blocks;
-    None: the experiment 'terms'. seeds: numbers to keep. Raises BadInput for an unknown name.
+    rows: names of `EXPERIMENTS`, which come in the order given, and ids of rows, which come in the
+    order of the blocks; None: the experiment 'terms'. seeds: numbers to keep. Raises BadInput for
+    an unknown name.
     """
-    unknown = sorted(set(rows or ()) - set(ROWS) - set(EXPERIMENTS))
+    unknown = sorted(set(rows or ()) - set(VARIANTS) - set(EXPERIMENTS))
     if unknown:
-        raise BadInput(f"ablation: no row {unknown[0]!r}; there are {', '.join(ROWS)}; and groups {', '.join(EXPERIMENTS)}")
+        raise BadInput(
+            f"ablation: no row {unknown[0]!r}; there are {', '.join(VARIANTS)}; and groups "
+            f"{', '.join(EXPERIMENTS)}"
+        )
     names = ["terms"] if rows is None else [name for name in rows if name in EXPERIMENTS]
     blocks = [block for name in names for block in EXPERIMENTS[name]]
     single = set(rows or ()) - set(EXPERIMENTS)
@@ -330,7 +510,11 @@ def cells(schedule: Schedule, rows=None, seeds=None) -> list[tuple[Row, int]]:
     found = {}
     for block in blocks:
         turns = [(seed, row) for row in block for seed in row.seeds(schedule)]
-        found |= {(row.id, seed): row for seed, row in sorted(turns, key=lambda turn: turn[0]) if (row.id, seed) not in found}
+        found |= {
+            (row.id, seed): row
+            for seed, row in sorted(turns, key=lambda turn: turn[0])
+            if (row.id, seed) not in found
+        }
     return [(row, seed) for (_, seed), row in found.items() if seeds is None or seed in seeds]
 
 
@@ -340,7 +524,9 @@ def key_of(found: dict) -> tuple[str, int, int]:
 
 
 def read_results(path) -> list[dict]:
-    """The rows of results.csv (a file, or the folder it is in), numbers as float, missing figures left out; [] if none."""
+    """The rows of results.csv (a file, or the folder it is in), numbers as float, missing values
+    left out; [] if none.
+    """
     path = Path(path) / "results.csv" if Path(path).is_dir() else Path(path)
     if not path.is_file():
         return []
@@ -348,10 +534,24 @@ def read_results(path) -> list[dict]:
         rows = list(csv.DictReader(file))
     text = ("row", "pair")
     whole = ("seed", "step", "steps")
-    return [
-        {k: v if k in text else int(v) if k in whole else float(v) for k, v in row.items() if v not in ("", None)}
+    results = [
+        {
+            k: v if k in text else int(v) if k in whole else float(v)
+            for k, v in row.items()
+            if v not in ("", None)
+        }
         for row in rows
     ]
+    return [_with_word_dependence(row) for row in results]
+
+
+def _with_word_dependence(row: dict) -> dict:
+    """Add the EER on hard trials minus that on easy ones, where a row is older than its column."""
+    for split, head in itertools.product(SPLITS, ("", "content_head_")):
+        hard, easy = (row.get(f"{split}_{head}eer_{kind}") for kind in ("hard", "easy"))
+        if hard is not None and easy is not None:
+            row.setdefault(f"{split}_{head}word_dependence", round(hard - easy, 4))
+    return row
 
 
 def final(results: list[dict]) -> list[dict]:

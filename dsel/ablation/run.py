@@ -1,14 +1,18 @@
-"""The experiment: which terms, which scale, which lambda, on which corpus; several seeds each, paired, resumable.
+"""The experiment: which terms, which scale, which lambda, on which corpus; several seeds each,
+paired, resumable.
 
-    ablation("runs/ablation", "laptop")      or      python -m dsel ablation --preset laptop --out runs/ablation
+    ablation("runs/ablation", "laptop")
+    python -m dsel ablation --preset laptop --out runs/ablation
 
-A cell is one row of the experiment trained with one seed. It is judged on validation and test speakers and appended to
-results.csv; a finished cell is never done again, a begun one goes on from its checkpoint. Rows with the same seed share
-corpus, initial weights and batches (the column `pair` is their hash), so that differences are taken seed by seed.
-Choices are made on the columns validation_*; `confirm` freezes them before it draws new test speakers.
+A cell is one row of the experiment trained with one seed. It is judged on validation and test
+speakers and appended to results.csv; a finished cell is never done again, a begun one goes on from
+its checkpoint. Rows with the same seed share corpus, initial weights and batches (the column `pair`
+is their hash), so that differences are taken seed by seed. Choices are made on the columns
+validation_*; `confirm` freezes them before it draws new test speakers.
 
-    DIR/schedule.json  corpora/  runs/<row>-<seed>/{metrics.csv,model.pt}  results.csv  report-*.md  figures/
-    DIR/frozen.json    confirmed.csv  confirmed.md                                             (after `confirm`)
+    DIR/schedule.json  corpora/  runs/<row>-<seed>/{metrics.csv,model.pt}
+    DIR/results.csv    report-*.md  figures/
+    DIR/frozen.json    confirmed.csv  confirmed.md           (after `confirm`)
 """
 
 from __future__ import annotations
@@ -24,7 +28,17 @@ from tqdm.auto import tqdm
 from dsel.ablation.halving import chosen_by_the_grid, halving
 from dsel.ablation.judge import face_directions, face_tracks, judge, pair_hash
 from dsel.ablation.report import choose, report, write_report
-from dsel.ablation.rows import COLUMNS, SPLITS, Row, Schedule, cells, final, key_of, read_results
+from dsel.ablation.rows import (
+    COLUMNS,
+    FIRST_COLUMNS,
+    SPLITS,
+    Schedule,
+    Variant,
+    cells,
+    final,
+    key_of,
+    read_results,
+)
 from dsel.corpus.tracks import Corpus
 from dsel.corpus.tracks import open as open_corpus
 from dsel.model import ModelConfig
@@ -35,15 +49,22 @@ from dsel.utils.files import lock, replace_text, sweep, write_csv, write_json
 
 
 def ablation(
-    out, preset: str = "laptop", *, rows=None, seeds=None, halved: bool = False, corpora: dict | None = None,
-    progress: bool = True, **changes,
-) -> list[dict]:  # fmt: skip
+    out,
+    preset: str = "laptop",
+    *,
+    rows=None,
+    seeds=None,
+    halved: bool = False,
+    corpora: dict | None = None,
+    progress: bool = True,
+    **changes,
+) -> list[dict]:
     """Run the experiment, or go on with it; returns the rows of results.csv.
 
     Args:
         out: its folder.
         preset: 'fast', 'laptop', 'gpu' or 'grid'; changes: fields of `Schedule`.
-        rows, seeds: only these (ids of `ROWS` or names of `EXPERIMENTS`; numbers).
+        rows, seeds: only these (ids of `VARIANTS` or names of `EXPERIMENTS`; numbers).
         halved: first the grid by successive halving (`dsel.ablation.halving`), then `rows`, if any.
         corpora: {entanglement: corpus} to use instead of made ones; the first judges all.
     Several processes may share a folder: each takes the next cell that nobody else has.
@@ -64,7 +85,7 @@ def ablation(
                 time.sleep(1)  # what others finish may call for more cells
 
 
-def _agenda(out: Path, schedule: Schedule, rows, seeds, halved: bool) -> list[tuple[Row, int]]:
+def _agenda(out: Path, schedule: Schedule, rows, seeds, halved: bool) -> list[tuple[Variant, int]]:
     """What is to be trained as far as the results tell, those that are done included."""
     if not halved:
         return cells(schedule, rows, seeds)
@@ -73,8 +94,12 @@ def _agenda(out: Path, schedule: Schedule, rows, seeds, halved: bool) -> list[tu
     return [(row, seed) for (_, seed), row in found.items()]
 
 
-def _take(out: Path, row: Row, seed: int, schedule: Schedule, corpora: dict | None, bar) -> bool:
-    """Train a cell unless another process is at it or has finished it. Returns whether it was trained."""
+def _take(
+    out: Path, row: Variant, seed: int, schedule: Schedule, corpora: dict | None, bar
+) -> bool:
+    """Train a cell unless another process is at it or has finished it. Returns whether it was
+    trained.
+    """
     with lock(out / "runs" / f".{row.id}-{seed}.lock") as mine:
         if not mine or not _unfinished(out, [(row, seed)], schedule):
             return False
@@ -83,74 +108,134 @@ def _take(out: Path, row: Row, seed: int, schedule: Schedule, corpora: dict | No
 
 
 def draw(out, *, pictures: bool = True) -> list[Path]:
-    """Draw all figures that results.csv allows into DIR/figures; with `pictures` .png too, where that can be made."""
+    """Draw all plots that results.csv allows into DIR/figures; with `pictures` .png too, where that
+    can be made.
+    """
     from dsel.ablation import figures as ablationplots
     from dsel.plots import style as plots
 
     plots.use_template()
     made = []
-    for name, figure in ablationplots.figures(read_results(out)).items():
+    for name, plot in ablationplots.figures(read_results(out)).items():
         for kind in ("html", "png") if pictures else ("html",):
             path = Path(out) / "figures" / f"{name}.{kind}"
             try:
-                plots.write_figure(figure, path)
+                plots.write_figure(plot, path)
                 made.append(path)
             except BadInput:  # no kaleido or no browser here: the html is there
                 pictures = False
     return made
 
 
-# --- After every choice -----------------------------------------------------------------------------------------------------
+# --- After every choice ---------------------------------------------------------------------------
 
 
 def freeze(out) -> dict:
-    """Write DIR/frozen.json, unless it is there: what is chosen, by which metrics, and the seed of new test speakers.
+    """Write DIR/frozen.json, unless it is there: what is chosen, by which metrics, and the seed of
+    new test speakers.
 
-    The seed is taken from the hashes of results and schedule, so that nobody picks it. Where the grid is far enough,
-    `grid` holds the front end and lambda that it chooses, see `dsel.ablation.halving`. Raises BadInput where nothing can be
-    chosen yet.
+    The seed is taken from the hashes of results and schedule, so that nobody picks it. Where the
+    grid is far enough, `grid` holds the front end and lambda that it chooses, see
+    `dsel.ablation.halving`. Raises BadInput where nothing can be chosen yet.
     """
     out, held = Path(out), Path(out) / "frozen.json"
     if not held.is_file():
         results = read_results(out)
-        hashes = {name: hashlib.sha256((out / name).read_bytes()).hexdigest() for name in ("results.csv", "schedule.json")}
+        hashes = {
+            name: hashlib.sha256((out / name).read_bytes()).hexdigest()
+            for name in ("results.csv", "schedule.json")
+        }
         frozen = choose(results) | chosen_by_the_grid(results) | {"sha256": hashes}
         seed = int(hashlib.sha256(json.dumps(frozen, sort_keys=True).encode()).hexdigest()[:7], 16)
         write_json(held, frozen | {"seed": seed})
     return _read_json(held)
 
 
-def confirm(out, *, progress: bool = True) -> list[dict]:
-    """Freeze the choice, then draw new test speakers and judge the trained networks on them; returns confirmed.csv's rows.
+def frozen_rows(out) -> list[dict]:
+    """The rows of results.csv that a choice was frozen on: those that the hash in DIR/frozen.json
+    covers.
 
-    DIR/frozen.json is written first, see `freeze`. Called again, it goes on; trainings finished after the freeze are judged
-    too, but can no longer change the choice. Voices alone are judged: the trials need no faces.
+    The hash is that of the whole file at the freeze. Rows that came later stand behind the others,
+    and so do columns; so the rows are those whose text, with as many columns as there were, has the
+    hash.
+
+    Args:
+        out: folder of the experiment, with frozen.json, results.csv and schedule.json.
+    Returns:
+        The rows, as `read_results` gives them; `choose` chooses from them what is frozen.
+    Raises:
+        BadInput: no frozen.json, another schedule, or results.csv no longer begins with these rows.
+    """
+    out = Path(out)
+    hashes = _read_json(out / "frozen.json")["sha256"]
+    if hashlib.sha256((out / "schedule.json").read_bytes()).hexdigest() != hashes["schedule.json"]:
+        raise BadInput(f"{out / 'schedule.json'}: not the schedule that frozen.json was made with")
+    lines = [
+        line.split(",") for line in (out / "results.csv").read_text(encoding="utf-8").splitlines()
+    ]
+    for width in sorted({len(lines[0]), len(FIRST_COLUMNS)}, reverse=True):
+        digest = hashlib.sha256()
+        for count, line in enumerate(lines):
+            digest.update((",".join(line[:width]) + "\n").encode())
+            if digest.hexdigest() == hashes["results.csv"]:
+                return read_results(out / "results.csv")[:count]
+    raise BadInput(
+        f"{out / 'results.csv'}: does not begin with the rows that frozen.json was made of; "
+        "restore the file"
+    )
+
+
+def confirm(out, *, progress: bool = True) -> list[dict]:
+    """Freeze the choice, then draw new test speakers and judge the trained networks on them;
+    returns confirmed.csv's rows.
+
+    DIR/frozen.json is written first, see `freeze`. Called again, it goes on; trainings finished
+    after the freeze are judged too, but can no longer change the choice. Voices alone are judged:
+    the trials need no faces.
     Raises BadInput where nothing can be chosen yet.
     """
     out, held = Path(out), Path(out) / "frozen.json"
-    schedule = Schedule(**{k: tuple(v) if isinstance(v, list) else v for k, v in _read_json(out / "schedule.json").items()})
+    schedule = Schedule(
+        **{
+            k: tuple(v) if isinstance(v, list) else v
+            for k, v in _read_json(out / "schedule.json").items()
+        }
+    )
     frozen = freeze(out)
     if frozen["seed"] == schedule.corpus_seed:
-        raise BadInput(f"{held}: its seed is the one of the old speakers; the choice must be made again")
+        raise BadInput(
+            f"{held}: its seed is the one of the old speakers; the choice must be made again"
+        )
     corpus = _make(
-        out / "corpora" / f"new-{frozen['seed']}", progress,
-        speakers=0, tracks=1, validation=0, test=schedule.new_speakers, test_tracks=schedule.test_tracks,
-        seconds=schedule.seconds, size=schedule.size, seed=frozen["seed"],
-    )  # fmt: skip
+        out / "corpora" / f"new-{frozen['seed']}",
+        progress,
+        speakers=0,
+        tracks=1,
+        validation=0,
+        test=schedule.new_speakers,
+        test_tracks=schedule.test_tracks,
+        seconds=schedule.seconds,
+        size=schedule.size,
+        seed=frozen["seed"],
+    )
     file, trained_on = out / "confirmed.csv", _corpus(out, schedule, 0.0, None, progress)
-    finished = [found for found in final(read_results(out)) if (_run_of(out, found) / KEPT).is_file()]
+    finished = [
+        found for found in final(read_results(out)) if (_run_of(out, found) / KEPT).is_file()
+    ]
     for found in tqdm(finished, "judging on new speakers", disable=not progress, unit="network"):
         with lock(_run_of(out, found) / ".judged.lock") as mine:
             if not mine or key_of(found) in {key_of(known) for known in read_results(file)}:
                 continue
             model, similarity = load_networks(_run_of(out, found) / KEPT)
             directions = face_directions(model, trained_on)
-            figures = judge(model, corpus, "test", similarity, faces=False, directions=directions)
+            metrics = judge(model, corpus, "test", similarity, faces=False, directions=directions)
             known = {k: v for k, v in found.items() if not k.startswith(SPLITS)}
-            _append(file, known | {f"test_{name}": value for name, value in figures.items()})
+            _append(file, known | {f"test_{name}": value for name, value in metrics.items()})
     results = read_results(file)
     when = (
-        f"Frozen before these {schedule.new_speakers} speakers were drawn (seed {frozen['seed']}): the row {frozen['chosen']}."
+        f"Frozen before these {schedule.new_speakers} speakers were drawn (seed {frozen['seed']}), "
+        "on the first "
+        f"{len(frozen_rows(out))} rows of results.csv: the row {frozen['chosen']}."
     )
     replace_text(out / "confirmed.md", when + "\n\n" + report(results, "test"))
     return results
@@ -166,15 +251,23 @@ def _read_json(path: Path) -> dict:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-# --- One cell ---------------------------------------------------------------------------------------------------------------
+# --- One cell -------------------------------------------------------------------------------------
 
 
-def _cell(out: Path, row: Row, seed: int, schedule: Schedule, corpora: dict | None, bar) -> None:
-    """Train one cell to each of its marks, judging it there; what is left are its networks and its curves."""
-    data = _corpus(out, schedule, row.entanglement, corpora, not bar.disable, row.speakers(schedule))
+def _cell(
+    out: Path, row: Variant, seed: int, schedule: Schedule, corpora: dict | None, bar
+) -> None:
+    """Train one cell to each of its marks, judging it there; what is left are its networks and its
+    curves.
+    """
+    data = _corpus(
+        out, schedule, row.entanglement, corpora, not bar.disable, row.speakers(schedule)
+    )
     run = out / "runs" / f"{row.id}-{seed}"
     config, model = row.train_config(schedule, seed), row.model_config(schedule)
-    trainer = Trainer(data, model, config, run, resume=(run / "checkpoint.pt").is_file(), progress=False)
+    trainer = Trainer(
+        data, model, config, run, resume=(run / "checkpoint.pt").is_file(), progress=False
+    )
     pair, at = pair_hash(trainer), [trainer.step]
     bar.set_description(f"{row.id}, seed {seed}")
     bar.update(trainer.step)
@@ -188,37 +281,62 @@ def _cell(out: Path, row: Row, seed: int, schedule: Schedule, corpora: dict | No
         trainer.fit(advance, until=mark)
         if trainer.step < mark:  # the trainer takes Ctrl-C, keeps what it has, and returns
             raise KeyboardInterrupt
-        if trainer.step > mark or (row.id, seed, mark) in {key_of(known) for known in read_results(out)}:
+        if trainer.step > mark or (row.id, seed, mark) in {
+            key_of(known) for known in read_results(out)
+        }:
             continue  # judged before it was interrupted
         judged = _corpus(out, schedule, 0.0, corpora, not bar.disable)
-        known = {"row": row.id, "seed": seed, "step": mark, "steps": config.steps, "entanglement": row.entanglement}
+        known = {
+            "row": row.id,
+            "seed": seed,
+            "step": mark,
+            "steps": config.steps,
+            "entanglement": row.entanglement,
+        }
         found = known | {"pair": pair, **trainer.loss.scales()}
         directions = face_directions(trainer.model, judged) if mark == config.steps else None
         for split in SPLITS:
-            figures = judge(trainer.model, judged, split, config.similarity, faces=mark == config.steps, directions=directions)
-            found |= {f"{split}_{name}": value for name, value in figures.items()}
+            metrics = judge(
+                trainer.model,
+                judged,
+                split,
+                config.similarity,
+                faces=mark == config.steps,
+                directions=directions,
+            )
+            found |= {f"{split}_{name}": value for name, value in metrics.items()}
         if mark == config.steps:
             keep_networks(trainer.model, trainer.config, run / KEPT)
         _append(out / "results.csv", found | {"seconds": time.monotonic() - begun})
         write_report(read_results(out), out)
-        told = ", ".join(f"{n} {found[f'validation_eer_{n}']:.1f}" for n in ("free", "hard") if f"validation_eer_{n}" in found)
+        told = ", ".join(
+            f"{n} {found[f'validation_eer_{n}']:.1f}"
+            for n in ("free", "hard")
+            if f"validation_eer_{n}" in found
+        )
         if not bar.disable:
             tqdm.write(f"{row.id}, seed {seed}, step {mark}: EER on validation speakers: {told}")
     for file in run.glob("checkpoint*"):  # nothing is left to be resumed
         file.unlink()
 
 
-# --- What is kept on disk ---------------------------------------------------------------------------------------------------
+# --- What is kept on disk -------------------------------------------------------------------------
 
 
 def _append(path: Path, found: dict) -> None:
-    """Add a row; at every moment the old file or the new one is there, and no process loses another's row."""
+    """Add a row; at every moment the old file or the new one is there, and no process loses
+    another's row.
+    """
     with lock(path.with_name(f".{path.name}.lock"), wait=True):
         rows = read_results(path)
         fresh = {k: f"{v:.4f}" if isinstance(v, float) else v for k, v in found.items()}
         kept = [row for row in rows if key_of(row) != key_of(found)]
-        kept = [{k: f"{v:.4f}" if isinstance(v, float) else v for k, v in row.items()} for row in kept]
-        write_csv(path, [{name: row.get(name, "") for name in COLUMNS} for row in [*kept, fresh]], COLUMNS)
+        kept = [
+            {k: f"{v:.4f}" if isinstance(v, float) else v for k, v in row.items()} for row in kept
+        ]
+        write_csv(
+            path, [{name: row.get(name, "") for name in COLUMNS} for row in [*kept, fresh]], COLUMNS
+        )
 
 
 def _claim(out: Path, schedule: Schedule) -> None:
@@ -226,52 +344,90 @@ def _claim(out: Path, schedule: Schedule) -> None:
     held, wanted = out / "schedule.json", json.loads(json.dumps(asdict(schedule)))
     if held.is_file():
         found = json.loads(held.read_text(encoding="utf-8"))
-        differ = [f"{k} {found.get(k)} there, {wanted[k]} asked" for k in wanted if found.get(k) != wanted[k]]
+        differ = [
+            f"{k} {found.get(k)} there, {wanted[k]} asked"
+            for k in wanted
+            if found.get(k) != wanted[k]
+        ]
         if differ:
-            raise BadInput(f"{out}: holds an ablation of another schedule ({', '.join(differ)}); choose another folder")
+            raise BadInput(
+                f"{out}: holds an ablation of another schedule ({', '.join(differ)}); choose "
+                "another folder"
+            )
     else:
         write_json(held, wanted)
     (out / "runs").mkdir(exist_ok=True)
     sweep(out)
 
 
-def _unfinished(out: Path, todo: list[tuple[Row, int]], schedule: Schedule) -> list[tuple[Row, int]]:
+def _unfinished(
+    out: Path, todo: list[tuple[Variant, int]], schedule: Schedule
+) -> list[tuple[Variant, int]]:
     """Those of the cells that lack the result of one of their marks."""
     known = {key_of(found) for found in read_results(out)}
-    return [(row, seed) for row, seed in todo if any((row.id, seed, m) not in known for m in row.marks(schedule))]
+    return [
+        (row, seed)
+        for row, seed in todo
+        if any((row.id, seed, m) not in known for m in row.marks(schedule))
+    ]
 
 
-def prepare_corpus(out, preset: str, entanglement: float, *, train_speakers=None, workers=None, **changes) -> Corpus:
-    """Make one of the corpora of an experiment, and the caches that its cells read, before the cells start.
+def prepare_corpus(
+    out, preset: str, entanglement: float, *, train_speakers=None, workers=None, **changes
+) -> Corpus:
+    """Make one of the corpora of an experiment, and the caches that its cells read, before the
+    cells start.
 
-    train_speakers: None: as many as the short rows have. workers: processes; None: one a core. Processes that want
-    this corpus meanwhile wait for it. Raises BadInput as `ablation`.
+    train_speakers: None: as many as the short rows have. workers: processes; None: one a core.
+    Processes that want this corpus meanwhile wait for it. Raises BadInput as `ablation`.
     """
     out, schedule = Path(out), Schedule.named(preset, **changes)
     _claim(out, schedule)
     size = ModelConfig.named(schedule.config).face_size
-    return _corpus(out, schedule, entanglement, None, False, train_speakers, workers=workers, cache_at=size)
+    return _corpus(
+        out, schedule, entanglement, None, False, train_speakers, workers=workers, cache_at=size
+    )
 
 
 def _corpus(
-    out: Path, schedule: Schedule, entanglement: float, given: dict | None, progress: bool, speakers: int | None = None, **how
+    out: Path,
+    schedule: Schedule,
+    entanglement: float,
+    given: dict | None,
+    progress: bool,
+    speakers: int | None = None,
+    **how,
 ) -> Corpus:
-    """The corpus of that entanglement, made if it is not there. Only the first one of 0 has speakers to judge by."""
+    """The corpus of that entanglement, made if it is not there. Only the first one of 0 has
+    speakers to judge by.
+    """
     if given:
         return open_corpus(given[entanglement if entanglement in given else min(given)])
     speakers = speakers or schedule.speakers
     usual = speakers == schedule.speakers
     judges = usual and not entanglement
     return _make(
-        out / "corpora" / (f"e{entanglement:g}" if usual else f"e{entanglement:g}-{speakers}"), progress, **how,
-        speakers=speakers, tracks=schedule.tracks, seed=schedule.corpus_seed, entanglement=entanglement,
-        validation=schedule.validation * judges, test=schedule.test * judges, test_tracks=schedule.test_tracks,
-        seconds=schedule.seconds, size=schedule.size,
-    )  # fmt: skip
+        out / "corpora" / (f"e{entanglement:g}" if usual else f"e{entanglement:g}-{speakers}"),
+        progress,
+        **how,
+        speakers=speakers,
+        tracks=schedule.tracks,
+        seed=schedule.corpus_seed,
+        entanglement=entanglement,
+        validation=schedule.validation * judges,
+        test=schedule.test * judges,
+        test_tracks=schedule.test_tracks,
+        seconds=schedule.seconds,
+        size=schedule.size,
+    )
 
 
-def _make(path: Path, progress: bool, workers: int | None = None, cache_at: int | None = None, **recipe) -> Corpus:
-    """A toy corpus, or what is there of the same recipe. cache_at: also decode what the cells read, at so many pixels."""
+def _make(
+    path: Path, progress: bool, workers: int | None = None, cache_at: int | None = None, **recipe
+) -> Corpus:
+    """A toy corpus, or what is there of the same recipe. cache_at: also decode what the cells read,
+    at so many pixels.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with lock(path.with_name(f".{path.name}.lock"), wait=True):
         if not (path / "corpus.json").is_file():
@@ -280,10 +436,18 @@ def _make(path: Path, progress: bool, workers: int | None = None, cache_at: int 
             toy(path, progress=progress, workers=workers, **recipe)
         corpus = Corpus(path)
         found = {**corpus.meta["recipe"], "seed": corpus.meta["seed"]}
-        differ = [f"{k} {found.get(k)} there, {v} asked" for k, v in recipe.items() if found.get(k) != v]
+        differ = [
+            f"{k} {found.get(k)} there, {v} asked" for k, v in recipe.items() if found.get(k) != v
+        ]
         if differ:
-            raise BadInput(f"{path}: holds a corpus made otherwise ({', '.join(differ)}); move it away")
-        read = [corpus.split(split) for split in ("train", *SPLITS)] + [face_tracks(corpus)] if cache_at else []
+            raise BadInput(
+                f"{path}: holds a corpus made otherwise ({', '.join(differ)}); move it away"
+            )
+        read = (
+            [corpus.split(split) for split in ("train", *SPLITS)] + [face_tracks(corpus)]
+            if cache_at
+            else []
+        )
         for tracks in filter(len, read):
             corpus.cache(cache_at, tracks=tracks, progress=False)
         return corpus

@@ -1,6 +1,14 @@
 """Judge embeddings: matching tasks, verification, probes, audio-video offset."""
 
-from dsel.evaluate.embeddings import STREAMS, Embeddings, embed, embed_split, embed_tracks, free_speech, window_labels
+from dsel.evaluate.embeddings import (
+    STREAMS,
+    Embeddings,
+    embed,
+    embed_split,
+    embed_tracks,
+    free_speech,
+    window_labels,
+)
 from dsel.evaluate.intervals import Interval, speaker_bootstrap
 from dsel.evaluate.matching import CHOICES, content_accuracy, identity_accuracy
 from dsel.evaluate.metrics import METRICS, Metric, read_metric, table

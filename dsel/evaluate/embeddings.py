@@ -1,4 +1,6 @@
-"""Every window of some tracks through both streams: vectors in order, and what is known of each window."""
+"""Every window of some tracks through both streams: vectors in order, and what is known of each
+window.
+"""
 
 from __future__ import annotations
 
@@ -47,27 +49,44 @@ class Embeddings:
         """The tracks for which `keep(track)` holds, in the same order."""
         kept = [k for k, track in enumerate(self.tracks) if keep(track)]
         rows = np.isin(self.track, kept)
-        vectors = {s: {head: x[rows] for head, x in heads.items()} for s, heads in self.vectors.items()}
-        return Embeddings([self.tracks[k] for k in kept], np.searchsorted(kept, self.track[rows]), self.window[rows], vectors)
+        vectors = {
+            s: {head: x[rows] for head, x in heads.items()} for s, heads in self.vectors.items()
+        }
+        return Embeddings(
+            [self.tracks[k] for k in kept],
+            np.searchsorted(kept, self.track[rows]),
+            self.window[rows],
+            vectors,
+        )
 
 
 def free_speech(track: Track) -> bool:
-    """Whether a track was drawn from all words. Where four words recur, a window has several right answers in its track, and
-    the content task says little. True where the corpus does not know."""
+    """Whether a track was drawn from all words. Where four words recur, a window has several right
+    answers in its track, and the content task says little. True where the corpus does not know.
+    """
     return str(track.factors.get("vocabulary", "free")) == "free"
 
 
 def embed_tracks(
-    model: TwoStream, cache: Cache, tracks: list[Track], *, streams: tuple[str, ...] = STREAMS, progress: bool = True
+    model: TwoStream,
+    cache: Cache,
+    tracks: list[Track],
+    *,
+    streams: tuple[str, ...] = STREAMS,
+    progress: bool = True,
 ) -> Embeddings:
-    """Every window of every track through both streams, in evaluation mode. Tracks under 5 frames are left out.
+    """Every window of every track through both streams, in evaluation mode. Tracks under 5 frames
+    are left out.
 
-    streams: only these; one that is left out is not in `vectors`. Neighbours of the same length go through together.
+    streams: only these; one that is left out is not in `vectors`. Neighbours of the same length go
+    through together.
     """
     device = next(model.parameters()).device
     tracks = [track for track in tracks if track.usable >= WINDOW_FRAMES]
     if not tracks:
-        raise BadInput("no tracks to embed: the split is empty, or every clip is shorter than 5 frames")
+        raise BadInput(
+            "no tracks to embed: the split is empty, or every clip is shorter than 5 frames"
+        )
     was_training = model.training
     model.eval()
     found = {stream: {head: [] for head in HEADS} for stream in streams}
@@ -81,7 +100,10 @@ def embed_tracks(
             bar.update(len(alike))
     model.train(was_training)
     lengths = [track.usable - WINDOW_FRAMES + 1 for track in tracks]
-    vectors = {stream: {head: np.concatenate(e) for head, e in heads.items()} for stream, heads in found.items()}
+    vectors = {
+        stream: {head: np.concatenate(e) for head, e in heads.items()}
+        for stream, heads in found.items()
+    }
     window = np.concatenate([np.arange(n) for n in lengths])
     return Embeddings(tracks, np.repeat(np.arange(len(tracks)), lengths), window, vectors)
 
@@ -102,9 +124,16 @@ def _input(stream: str, cache: Cache, tracks: list[Track]) -> torch.Tensor:
 
 
 def embed_split(
-    model: TwoStream, corpus: Corpus, split: str, *, streams: tuple[str, ...] = STREAMS, progress: bool = True
+    model: TwoStream,
+    corpus: Corpus,
+    split: str,
+    *,
+    streams: tuple[str, ...] = STREAMS,
+    progress: bool = True,
 ) -> Embeddings:
-    """`embed_tracks` for all tracks of a split. Raises BadInput for an empty one, and says which there are."""
+    """`embed_tracks` for all tracks of a split. Raises BadInput for an empty one, and says which
+    there are.
+    """
     tracks = corpus.split(split)
     if not tracks:
         known = ", ".join(sorted({t.split for t in corpus.tracks}))
@@ -114,9 +143,11 @@ def embed_split(
 
 
 def embed(run, data, out, *, split: str = "test", progress: bool = True) -> Path:
-    """Write the embeddings of a split as .npz: <stream>_<head> float32 (W, D), and what is known of each window.
+    """Write the embeddings of a split as .npz: <stream>_<head> float32 (W, D), and what is known of
+    each window.
 
-    That is track, speaker, phoneme, viseme, word (W,) str and time (W,), the middle of the window in seconds.
+    That is track, speaker, phoneme, viseme, word (W,) str and time (W,), the middle of the window
+    in seconds.
     """
     model, corpus, out = load_model(run), open_corpus(data), Path(out)
     e = embed_split(model, corpus, split, progress=progress)
@@ -127,7 +158,9 @@ def embed(run, data, out, *, split: str = "test", progress: bool = True) -> Path
 
 
 def window_labels(corpus: Corpus, e: Embeddings) -> dict[str, np.ndarray]:
-    """What is known of each window: track, speaker, time of its middle (s), and phoneme, viseme, word there ("" if unknown)."""
+    """What is known of each window: track, speaker, time of its middle (s), and phoneme, viseme,
+    word there ("" if unknown).
+    """
     time = (e.window + WINDOW_FRAMES / 2) / FPS
     known = {key: np.full(len(time), "", object) for key in ("phoneme", "viseme", "word")}
     for k, track in enumerate(e.tracks):
@@ -135,7 +168,8 @@ def window_labels(corpus: Corpus, e: Embeddings) -> dict[str, np.ndarray]:
         shift = max(0, -track.offset) / FPS  # windows count from the first frame in step
         for label in corpus.labels(track):
             inside = first + np.flatnonzero(
-                (time[first:last] + shift >= label["start"]) & (time[first:last] + shift < label["end"])
+                (time[first:last] + shift >= label["start"])
+                & (time[first:last] + shift < label["end"])
             )
             for key in known:
                 known[key][inside] = label[key]

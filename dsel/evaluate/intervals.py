@@ -1,9 +1,10 @@
-"""Intervals: Student's t over training seeds, the bootstrap over speakers, and what many of them do together.
+"""Intervals: Student's t over training seeds, the bootstrap over speakers, and what many of them do
+together.
 
 Two questions, two methods, one class `Interval` for the answer:
 
-    other training seeds, same speakers     `interval`            Student's t over the values of n seeds
-    other speakers, same networks           `speaker_bootstrap`   percentiles over resampled speakers
+    other seeds, same speakers       `interval`            Student's t over the values of n seeds
+    other speakers, same networks    `speaker_bootstrap`   percentiles over resampled speakers
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ DRAWS = 200  # of the bootstrap
 class Interval:
     """A value with the interval around it.
 
-    value: a mean over n seeds, or a metric on all speakers. low, high: the ends of the interval; infinite for one seed;
-    nan, as the value, for none. n: how many seeds, or speakers, it is taken over. Unpacks to (value, low, high).
+    value: a mean over n seeds, or a metric on all speakers. low, high: the ends of the interval;
+    infinite for one seed; nan, as the value, for none. n: how many seeds, or speakers, it is taken
+    over. Unpacks to (value, low, high).
     """
 
     value: float
@@ -50,20 +52,25 @@ class Interval:
 
     @property
     def p_value(self) -> float:
-        """Probability of a t at least this far from 0 if the truth were 0; for intervals of `interval` at `LEVEL`."""
+        """Probability of a t at least this far from 0 if the truth were 0; for intervals of
+        `interval` at `LEVEL`.
+        """
         from scipy.special import stdtr
 
         if self.n < 2:
             return math.nan if not self.n else 1.0
         if not self.half:
             return 0.0 if self.value else 1.0
-        return float(2 * stdtr(self.n - 1, -abs(self.value) * t_quantile(LEVEL, self.n - 1) / self.half))
+        return float(
+            2 * stdtr(self.n - 1, -abs(self.value) * t_quantile(LEVEL, self.n - 1) / self.half)
+        )
 
     def __str__(self) -> str:
         return self.text()
 
     def text(self, sign: bool = False) -> str:
-        """'3.1 ± 1.2', '3.1 (1 seed)', '-' for none. A half below 0.05 is written with the digits that it needs.
+        """'3.1 ± 1.2', '3.1 (1 seed)', '-' for none. A half below 0.05 is written with the digits
+        that it needs.
 
         sign: write a plus before positive values.
         """
@@ -71,24 +78,28 @@ class Interval:
             return "-"
         if self.n == 1:
             return f"{self.value:{'+' if sign else ''}.1f} (1 seed)"
-        digits = 1 if self.half >= 0.05 or not self.half else min(4, math.ceil(-math.log10(self.half)))
+        digits = (
+            1 if self.half >= 0.05 or not self.half else min(4, math.ceil(-math.log10(self.half)))
+        )
         half = f"{self.half:.{digits}f}" if self.half else "0 (all alike)"
         return f"{self.value:{'+' if sign else ''}.{digits}f} ± {half}"
 
 
 def interval(values, level: float = LEVEL, *, step: float = 0.0, parts: int = 1) -> Interval:
-    """Mean and Student's t interval of a few values, not narrower than the grid of the values allows.
+    """Mean and Student's t interval of a few values, not narrower than the grid of the values
+    allows.
 
         half = max( t s' / sqrt(n),  parts step / 2 )       s' = max( s, step sqrt(parts / 12) )
 
-    s is the standard deviation of the n values and t the quantile of Student's distribution with n - 1 degrees of
-    freedom. With step = 0 this is the plain t interval. (Source: Student 1908.)
+    s is the standard deviation of the n values and t the quantile of Student's distribution with n
+    - 1 degrees of freedom. With step = 0 this is the plain t interval. (Source: Student 1908.)
 
-    An EER from K trials is a multiple of 1/K, so a few seeds may give equal values although their errors differ; then
-    s = 0 and the plain interval has no width. Rounding to a grid of this step adds an error of up to step / 2, of
-    standard deviation step / sqrt(12); the two floors keep it in view. In simulations with 2, 3 and 5 seeds and spreads
-    from 0.02 to 3 steps the interval covers at least 94 % for every place of the mean on the grid. The plain one falls
-    to 0 %. (Ours; a test repeats it.)
+    An EER from K trials is a multiple of 1/K, so a few seeds may give equal values although their
+    errors differ; then s = 0 and the plain interval has no width. Rounding to a grid of this step
+    adds an error of up to step / 2, of standard deviation step / sqrt(12); the two floors keep it
+    in view. In simulations with 2, 3 and 5 seeds and spreads from 0.02 to 3 steps the interval
+    covers at least 94 % for every place of the mean on the grid. The plain one falls to 0 %. (Ours;
+    a test repeats it.)
 
     Args:
         values: one number per seed.
@@ -128,9 +139,11 @@ def t_quantile(level: float, df: int) -> float:
 
 
 def grid_step(values, digits: int = 4) -> float:
-    """Smallest distance between two different values: the step of the grid they lie on. 0 if all are equal.
+    """Smallest distance between two different values: the step of the grid they lie on. 0 if all
+    are equal.
 
-    values: any number; nan is left out. Differences that vanish at `digits` decimals count as rounding of the file.
+    values: any number; nan is left out. Differences that vanish at `digits` decimals count as
+    rounding of the file.
 
     >>> grid_step([25.0, 12.5, 50.0, 25.0])
     12.5
@@ -142,10 +155,11 @@ def grid_step(values, digits: int = 4) -> float:
 
 
 def holm(p_values, level: float = 1 - LEVEL) -> np.ndarray:
-    """Which of many differences stay shown if the chance of *any* false one is to be at most `level`: (K,) bool.
+    """Which of many differences stay shown if the chance of *any* false one is to be at most
+    `level`: (K,) bool.
 
-    The smallest p is compared with level / K, the next with level / (K - 1), until one fails. nan is never shown and does
-    not count. (Source: Holm 1979.)
+    The smallest p is compared with level / K, the next with level / (K - 1), until one fails. nan
+    is never shown and does not count. (Source: Holm 1979.)
 
     >>> holm([0.001, 0.04, 0.03]).tolist()
     [True, False, False]
@@ -160,14 +174,21 @@ def holm(p_values, level: float = 1 - LEVEL) -> np.ndarray:
 
 
 def bootstrap(
-    statistic: Callable[[np.ndarray], float], count: int, *, draws: int = DRAWS, level: float = LEVEL, seed: int = 0
+    statistic: Callable[[np.ndarray], float],
+    count: int,
+    *,
+    draws: int = DRAWS,
+    level: float = LEVEL,
+    seed: int = 0,
 ) -> Interval:
     """Percentile interval of a metric over resampled speakers.
 
-    Of `count` speakers, as many are drawn with replacement; the metric is taken again for every draw.
+    Of `count` speakers, as many are drawn with replacement; the metric is taken again for every
+    draw.
 
     Args:
-        statistic: how often each speaker was drawn (count,) -> metric; ValueError where a draw cannot be judged.
+        statistic: how often each speaker was drawn (count,) -> metric; ValueError where a draw
+            cannot be judged.
         count: number of speakers S.
         draws, level, seed: of the bootstrap.
     Raises:
@@ -190,14 +211,14 @@ def bootstrap(
 def speaker_bootstrap(statistic: Callable[[np.ndarray], float], a, b, **options) -> Interval:
     """How far a metric of trials would move with other speakers of the same kind.
 
-    The trials of one speaker stand and fall together, so speakers are resampled and not trials. A trial then counts as
-    often as its speakers were drawn:
+    The trials of one speaker stand and fall together, so speakers are resampled and not trials. A
+    trial then counts as often as its speakers were drawn:
 
         weight(a, b) = n_a for a target trial (a = b),   n_a n_b for an impostor trial
 
     Args:
-        statistic: weights (K,) -> metric, e.g. lambda w: equal_error_rate(scores, target, w), or a difference of two
-            systems on the same trials.
+        statistic: weights (K,) -> metric, e.g. lambda w: equal_error_rate(scores, target, w), or a
+            difference of two systems on the same trials.
         a, b: (K,) the speakers of each trial's two tracks.
         options: draws, level, seed of `bootstrap`.
     Raises:
@@ -210,5 +231,7 @@ def speaker_bootstrap(statistic: Callable[[np.ndarray], float], a, b, **options)
 
 
 def trial_weights(n: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """How often each trial counts when speaker s was drawn n[s] times: n (S,), a and b (K,) numbers -> (K,)."""
+    """How often each trial counts when speaker s was drawn n[s] times: n (S,), a and b (K,) numbers
+    -> (K,).
+    """
     return np.where(a == b, n[a], n[a] * n[b]).astype(float)

@@ -1,12 +1,13 @@
-"""Measure networks: every metric of `dsel evaluate` and of the ablation comes from here, as a `Metric`.
+"""Measure networks: every metric of `dsel evaluate` and of the ablation comes from here, as a
+`Metric`.
 
     judge           windows through the networks, then all of the following
     task_metrics    content task, identity task, offset of the sound
     trial_metrics   EER, word dependence and minDCF on every trial list of the corpus
     probe_metrics   phoneme and speaker, read off the audio embeddings
 
-What a head keeps of the other's factor is measured in `dsel.evaluate.leaks`.
-What cannot be measured is a `Metric` without a value that gives the reason. Intervals are over speakers.
+What a head keeps of the other's factor is measured in `dsel.evaluate.leaks`. What cannot be
+measured is a `Metric` without a value that gives the reason. Intervals are over speakers.
 """
 
 from __future__ import annotations
@@ -73,10 +74,12 @@ def judge(
     Args:
         model, corpus, split: what is judged on what.
         similarity: that of the training, see `dsel.losses`; None: the cosine.
-        faces: also measure what needs faces, the matching tasks; without, it takes a fraction of the time.
+        faces: also measure what needs faces, the matching tasks; without, it takes a fraction of
+            the time.
         intervals: with 95 % intervals over speakers.
         probes: also read phoneme and speaker off both heads.
-        directions: (d, D), to compare voices along them too, see `dsel.evaluate.vectors.main_directions`.
+        directions: (d, D), to compare voices along them too, see
+            `dsel.evaluate.vectors.main_directions`.
         progress: show a bar.
     Raises:
         BadInput: the split is empty.
@@ -95,11 +98,14 @@ def judge(
     return found
 
 
-# --- Matching tasks -----------------------------------------------------------------------------------------------
+# --- Matching tasks -------------------------------------------------------------------------------
 
 
-def task_metrics(e: Embeddings, similarity: Callable | None = None, *, intervals: bool = True) -> list[Metric]:
-    """Content and identity task by both heads, and the offset of the sound; on free speech, where there is any.
+def task_metrics(
+    e: Embeddings, similarity: Callable | None = None, *, intervals: bool = True
+) -> list[Metric]:
+    """Content and identity task by both heads, and the offset of the sound; on free speech, where
+    there is any.
 
     Where the words of a track recur, a window has several right answers.
     """
@@ -117,9 +123,13 @@ def _content_task(e: Embeddings, similarity, intervals: bool) -> list[Metric]:
         for name in ("top1", "within_one") if head == "content" else ("top1",):
             entry = {"head": head, "choices": N, "chance": 100 * chances[name]}
             if N < 2:
-                found.append(Metric(f"content_{name}", None, reason="no track has two windows", **entry))
+                found.append(
+                    Metric(f"content_{name}", None, reason="no track has two windows", **entry)
+                )
                 continue
-            found.append(_share(f"content_{name}", hits[name], _speakers(e, tracks), intervals, entry))
+            found.append(
+                _share(f"content_{name}", hits[name], _speakers(e, tracks), intervals, entry)
+            )
     return found
 
 
@@ -129,7 +139,9 @@ def _identity_task(e: Embeddings, similarity, intervals: bool) -> list[Metric]:
         hits, asked, B, names = identity_hits(e, head, similarity=similarity)
         entry = {"head": head, "choices": B, "chance": 100 / B}
         if B < 2:
-            found.append(Metric("identity_top1", None, reason="one speaker: nothing to choose from", **entry))
+            found.append(
+                Metric("identity_top1", None, reason="one speaker: nothing to choose from", **entry)
+            )
             continue
         found.append(_share("identity_top1", hits, names, intervals, entry, asked))
     return found
@@ -140,12 +152,30 @@ def _offset_task(e: Embeddings, similarity, intervals: bool) -> list[Metric]:
     entry = {"head": "content", "choices": 2 * reach + 1, "chance": 100 * 3 / (2 * reach + 1)}
     if not len(tracks):
         entry |= {"choices": None, "chance": None}
-        return [Metric("sync_within_one", None, reason="no track has the 10 windows that are needed", **entry)]
-    return [_share("sync_within_one", (errors <= 1).astype(float), _speakers(e, tracks), intervals, entry)]
+        return [
+            Metric(
+                "sync_within_one",
+                None,
+                reason="no track has the 10 windows that are needed",
+                **entry,
+            )
+        ]
+    return [
+        _share(
+            "sync_within_one", (errors <= 1).astype(float), _speakers(e, tracks), intervals, entry
+        )
+    ]
 
 
-def _share(name: str, hits: np.ndarray, speakers, intervals: bool, entry: dict, asked: np.ndarray | None = None) -> Metric:
-    """A share of right answers: hits (K,) of asked (K,) questions, which belong to speakers (K,)."""
+def _share(
+    name: str,
+    hits: np.ndarray,
+    speakers,
+    intervals: bool,
+    entry: dict,
+    asked: np.ndarray | None = None,
+) -> Metric:
+    """A share of right answers: hits (K,) of asked (K,) questions of speakers (K,)."""
     asked = np.ones(len(hits)) if asked is None else asked
     names, number = np.unique(speakers, return_inverse=True)
     right, all_ = (np.bincount(number, x, len(names)) for x in (hits, asked))
@@ -163,7 +193,7 @@ def _speakers(e: Embeddings, tracks) -> list[str]:
     return [e.tracks[k].speaker for k in tracks]
 
 
-# --- Verification -------------------------------------------------------------------------------------------------
+# --- Verification ---------------------------------------------------------------------------------
 
 
 def trial_lists(corpus: Corpus, split: str, tracks: Sequence[Track]) -> dict[TrialList, Trials]:
@@ -173,16 +203,22 @@ def trial_lists(corpus: Corpus, split: str, tracks: Sequence[Track]) -> dict[Tri
     """
     prefix, found = "" if split == "test" else f"{split}_", {}
     lists = {kind: corpus.trials(prefix + kind) for kind in TRIALS}
-    lists = {kind: trials for kind, trials in lists.items() if trials is not None} or {"all_pairs": all_pairs(tracks)}
+    lists = {kind: trials for kind, trials in lists.items() if trials is not None} or {
+        "all_pairs": all_pairs(tracks)
+    }
     for kind, trials in lists.items():
         found[TrialList(kind)] = trials
         found[TrialList(kind, same_sex=True)] = trials.only(trials.same_sex)
         groups = sorted(set(trials.group) - {"", kind})
-        found |= {TrialList(kind, group=group): trials.only(trials.group == group) for group in groups}
+        found |= {
+            TrialList(kind, group=group): trials.only(trials.group == group) for group in groups
+        }
     return found
 
 
-def trial_metrics(e: Embeddings, lists: dict[TrialList, Trials], *, intervals: bool = True) -> list[Metric]:
+def trial_metrics(
+    e: Embeddings, lists: dict[TrialList, Trials], *, intervals: bool = True
+) -> list[Metric]:
     """EER of both heads on every list, word dependence, then minDCF of the identity head.
 
     One family of vocabularies alone is judged by the identity head only.
@@ -205,7 +241,9 @@ def trial_metrics(e: Embeddings, lists: dict[TrialList, Trials], *, intervals: b
         if reasons[which]:
             found.append(Metric("min_dcf", None, reason=reasons[which], **entry))
         else:
-            found.append(_judged("min_dcf", _cost, scores[which, "identity"], trials, e, intervals, 1, entry))
+            found.append(
+                _judged("min_dcf", _cost, scores[which, "identity"], trials, e, intervals, 1, entry)
+            )
     return found
 
 
@@ -215,14 +253,19 @@ def why_not(trials: Trials, tracks: Sequence[Track]) -> str:
         return "the list has no such trials"
     missing = {*trials.a, *trials.b} - {track.id for track in tracks}
     if missing:
-        return f"{len(missing)} tracks of the list were not embedded, e.g. {min(missing)}: too short, or of another split"
+        return (
+            f"{len(missing)} tracks of the list were not embedded, e.g. {min(missing)}: too short, "
+            "or of another split"
+        )
     if trials.target.all():
         return "no impostors: every trial is of one speaker with itself"
     return "" if trials.target.any() else "no targets: every trial is of two speakers"
 
 
-def eer_metric(scores: np.ndarray, trials: Trials, e: Embeddings, entry: dict, *, intervals: bool = True) -> Metric:
-    """EER of scored trials, with its interval over speakers; entry: the other fields of the record."""
+def eer_metric(
+    scores: np.ndarray, trials: Trials, e: Embeddings, entry: dict, *, intervals: bool = True
+) -> Metric:
+    """EER of scored trials with its interval over speakers; entry: other fields of the record."""
     return _judged("eer", equal_error_rate, scores, trials, e, intervals, 100, entry)
 
 
@@ -230,7 +273,16 @@ def _cost(scores, target, weight=None) -> float:
     return min_dcf(scores, target, weight=weight)
 
 
-def _judged(name: str, measure: Callable, scores, trials: Trials, e: Embeddings, intervals: bool, scale, entry) -> Metric:
+def _judged(
+    name: str,
+    measure: Callable,
+    scores,
+    trials: Trials,
+    e: Embeddings,
+    intervals: bool,
+    scale,
+    entry,
+) -> Metric:
     """A metric of scored trials with its interval over speakers."""
     order = np.argsort(scores, kind="stable")  # once, not at every draw
     scores, target = scores[order], trials.target[order]
@@ -239,24 +291,37 @@ def _judged(name: str, measure: Callable, scores, trials: Trials, e: Embeddings,
     def interval() -> Interval:
         return speaker_bootstrap(lambda weight: measure(scores, target, weight), a, b)
 
-    return Metric(name, scale * measure(scores, target), **entry, **(_ends(interval, scale) if intervals else {}))
+    return Metric(
+        name,
+        scale * measure(scores, target),
+        **entry,
+        **(_ends(interval, scale) if intervals else {}),
+    )
 
 
-def _word_dependence(e: Embeddings, lists: dict, scores: dict, reasons: dict, intervals: bool) -> list[Metric]:
+def _word_dependence(
+    e: Embeddings, lists: dict, scores: dict, reasons: dict, intervals: bool
+) -> list[Metric]:
     """EER on hard trials minus EER on easy ones, the speakers of both lists resampled together."""
     found = []
     for same_sex in (False, True):
         pair = [TrialList(kind, same_sex) for kind in ("hard", "easy")]
         if not set(pair) <= set(lists):
             continue
-        reason = next(filter(None, (f"{which.trials}: {reasons[which]}" for which in pair if reasons[which])), "")
+        reason = next(
+            filter(None, (f"{which.trials}: {reasons[which]}" for which in pair if reasons[which])),
+            "",
+        )
         for head in HEADS[::-1]:
             entry = {"head": head, "same_sex": same_sex, "chance": 0.0}
             if reason:
                 found.append(Metric("word_dependence", None, reason=reason, **entry))
                 continue
             hard, easy = ((scores[which, head], lists[which].target) for which in pair)
-            sides = [np.concatenate(side) for side in zip(*(trial_speakers(lists[w], e.tracks) for w in pair), strict=True)]
+            sides = [
+                np.concatenate(side)
+                for side in zip(*(trial_speakers(lists[w], e.tracks) for w in pair), strict=True)
+            ]
             found.append(_difference(hard, easy, sides, intervals, entry))
     return found
 
@@ -280,9 +345,15 @@ def _ends(interval: Callable[[], Interval], scale: float) -> dict:
     return {"low": scale * found.low, "high": scale * found.high, "speakers": found.n}
 
 
-def _along_directions(e: Embeddings, lists: dict[TrialList, Trials], directions: np.ndarray) -> list[Metric]:
+def _along_directions(
+    e: Embeddings, lists: dict[TrialList, Trials], directions: np.ndarray
+) -> list[Metric]:
     """EER of voices compared along some directions (d, D) only, and how many these are."""
-    voices, ids, found = e.means("audio", "identity") @ directions.T, [track.id for track in e.tracks], []
+    voices, ids, found = (
+        e.means("audio", "identity") @ directions.T,
+        [track.id for track in e.tracks],
+        [],
+    )
     for which, trials in lists.items():
         if which.group:
             continue
@@ -296,22 +367,32 @@ def _along_directions(e: Embeddings, lists: dict[TrialList, Trials], directions:
     return [*found, Metric("directions", float(len(directions)))]
 
 
-# --- What the heads keep ------------------------------------------------------------------------------------------
+# --- What the heads keep --------------------------------------------------------------------------
 
 
 def probe_metrics(corpus: Corpus, e: Embeddings) -> list[Metric]:
-    """Phoneme and speaker, read off both heads of the audio stream by a linear probe; [] where the corpus knows neither.
+    """Phoneme and speaker, read off both heads of the audio stream by a linear probe; [] where the
+    corpus knows neither.
 
-    The phoneme is read off single windows, on speakers the probe was not trained on; the speaker off the mean
-    of a track, on tracks with other words than those it was trained on. See `dsel.evaluate.probes`.
+    The phoneme is read off single windows, on speakers the probe was not trained on; the speaker
+    off the mean of a track, on tracks with other words than those it was trained on. See
+    `dsel.evaluate.probes`.
     """
-    chosen = np.concatenate([first + evenly(n, PER_TRACK) for first, n in zip(*_spans(e), strict=True)])
+    chosen = np.concatenate(
+        [first + evenly(n, PER_TRACK) for first, n in zip(*_spans(e), strict=True)]
+    )
     few = Embeddings(e.tracks, e.track[chosen], e.window[chosen], {})
     found = []
     for factor in known_factors(corpus, few):
         for head in HEADS if factor.name in ("phoneme", "speaker") else ():
-            x = e.vectors["audio"][head][chosen] if factor.unit == "window" else e.means("audio", head)
-            found.append(Metric(factor.name, 100 * float(np.nanmean(read_off(x, factor, "linear"))), head))
+            x = (
+                e.vectors["audio"][head][chosen]
+                if factor.unit == "window"
+                else e.means("audio", head)
+            )
+            found.append(
+                Metric(factor.name, 100 * float(np.nanmean(read_off(x, factor, "linear"))), head)
+            )
     return found
 
 

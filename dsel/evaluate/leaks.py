@@ -1,8 +1,8 @@
 """What each head keeps of the other head's factor, beside an untrained network and a ceiling.
 
 "The content head does not know the speaker" is a statement about a scale: its lower end is what an
-untrained network of the same shape gives away, its upper end what somebody who knows the names of many
-other speakers can read. (Source: ours.)
+untrained network of the same shape gives away, its upper end what somebody who knows the names of
+many other speakers can read. (Source: ours.)
 """
 
 from __future__ import annotations
@@ -29,14 +29,22 @@ LISTENED = 1200  # training tracks from which a supervised listener learns
 
 
 def leak_metrics(
-    model: TwoStream, corpus: Corpus, split: str, probed: dict, *, seed: int = 0, progress: bool = True
+    model: TwoStream,
+    corpus: Corpus,
+    split: str,
+    probed: dict,
+    *,
+    seed: int = 0,
+    progress: bool = True,
 ) -> list[Metric]:
-    """What each head keeps of the other head's factor, on a scale between a network that learnt nothing and a ceiling.
+    """What each head keeps of the other head's factor, on a scale between a network that learnt
+    nothing and a ceiling.
 
-    Speakers by the content head: EER on free trials (or all pairs); 50 % means that no identity is left.
-    Phonemes by the identity head: share read by a linear probe. Beside each stand the same measure of an
-    untrained network, and what can be reached by learning from the names: a supervised listener on the same
-    embedding and on MFCC statistics, trained on the training speakers; the best probe of trunk, input and heads.
+    Speakers by the content head: EER on free trials (or all pairs); 50 % means that no identity is
+    left. Phonemes by the identity head: share read by a linear probe. Beside each stand the same
+    measure of an untrained network, and what can be reached by learning from the names: a
+    supervised listener on the same embedding and on MFCC statistics, trained on the training
+    speakers; the best probe of trunk, input and heads.
 
     Args:
         model, corpus, split: what is judged on what.
@@ -47,21 +55,31 @@ def leak_metrics(
     return [*_speaker_leak(model, corpus, split, seed, progress), *_phoneme_leak(probed)]
 
 
-def _speaker_leak(model: TwoStream, corpus: Corpus, split: str, seed: int, progress: bool) -> list[Metric]:
+def _speaker_leak(
+    model: TwoStream, corpus: Corpus, split: str, seed: int, progress: bool
+) -> list[Metric]:
     networks = {"": model, "random network": random_network(model, seed)}
     windows = {
-        name: embed_split(network, corpus, split, streams=("audio",), progress=progress) for name, network in networks.items()
+        name: embed_split(network, corpus, split, streams=("audio",), progress=progress)
+        for name, network in networks.items()
     }
     e = windows[""]
     which, trials = next(
-        (which, trials) for which, trials in trial_lists(corpus, split, e.tracks).items() if not (which.same_sex or which.group)
+        (which, trials)
+        for which, trials in trial_lists(corpus, split, e.tracks).items()
+        if not (which.same_sex or which.group)
     )
     entry = {"head": "content", **which._asdict(), "chance": 50.0}
-    voices: dict[str, np.ndarray | str] = {name: x.means("audio", "content") for name, x in windows.items()}
+    voices: dict[str, np.ndarray | str] = {
+        name: x.means("audio", "content") for name, x in windows.items()
+    }
     known = listened_tracks(corpus)
     for name, describe in (
         ("supervised, same embedding", lambda tracks: _content_means(model, corpus, tracks)),
-        ("supervised, MFCC statistics", lambda tracks: np.stack([mfcc_statistics(corpus.clip(t)[1]) for t in tracks])),
+        (
+            "supervised, MFCC statistics",
+            lambda tracks: np.stack([mfcc_statistics(corpus.clip(t)[1]) for t in tracks]),
+        ),
     ):
         if known:
             speakers = [track.speaker for track in known]
@@ -81,11 +99,15 @@ def _speaker_leak(model: TwoStream, corpus: Corpus, split: str, seed: int, progr
 
 def _content_means(model: TwoStream, corpus: Corpus, tracks: Sequence[Track]) -> np.ndarray:
     cache = corpus.cache(model.config.face_size, tracks=tracks, progress=False)
-    return embed_tracks(model, cache, list(tracks), streams=("audio",), progress=False).means("audio", "content")
+    return embed_tracks(model, cache, list(tracks), streams=("audio",), progress=False).means(
+        "audio", "content"
+    )
 
 
 def listened_tracks(corpus: Corpus, most: int = LISTENED) -> list[Track]:
-    """Training tracks for a supervised listener: those of speakers with at least two, at most about `most`."""
+    """Training tracks for a supervised listener: those of speakers with at least two, at most about
+    `most`.
+    """
     by_speaker: dict[str, list[Track]] = {}
     for track in corpus.split("train"):
         if track.usable >= WINDOW_FRAMES:
@@ -98,10 +120,12 @@ def listened_tracks(corpus: Corpus, most: int = LISTENED) -> list[Track]:
 
 
 def supervised(x: np.ndarray, speakers: Sequence[str], new: np.ndarray) -> np.ndarray:
-    """Learn from named tracks how voices differ and how tracks of a voice do; give new tracks on that scale.
+    """Learn from named tracks how voices differ and how tracks of a voice do; give new tracks on
+    that scale.
 
-    Linear discriminant analysis with all directions: the mean is taken away and the scatter within speakers,
-    shrunk, becomes the unit of length. (Source: Fisher 1936; Ledoit and Wolf 2004 for the shrinkage.)
+    Linear discriminant analysis with all directions: the mean is taken away and the scatter within
+    speakers, shrunk, becomes the unit of length. (Source: Fisher 1936; Ledoit and Wolf 2004 for the
+    shrinkage.)
 
     Args:
         x: (K, D) training tracks.
@@ -114,7 +138,10 @@ def supervised(x: np.ndarray, speakers: Sequence[str], new: np.ndarray) -> np.nd
 
     _, number = np.unique(speakers, return_inverse=True)
     middle, spread = x.mean(axis=0), x.std(axis=0) + 1e-9
-    x, new = (np.asarray(x, np.float64) - middle) / spread, (np.asarray(new, np.float64) - middle) / spread
+    x, new = (
+        (np.asarray(x, np.float64) - middle) / spread,
+        (np.asarray(new, np.float64) - middle) / spread,
+    )
     means = np.stack([x[number == k].mean(axis=0) for k in range(number.max() + 1)])
     within = LedoitWolf(assume_centered=True).fit(x - means[number]).covariance_
     return np.linalg.solve(np.linalg.cholesky(within), new.T).T
@@ -127,7 +154,9 @@ def mfcc_statistics(sound: np.ndarray) -> np.ndarray:
 
 
 def _phoneme_leak(probed: dict) -> list[Metric]:
-    """The phoneme read off the identity head of the audio stream, from the rows of `dsel.evaluate.probes.leakage`."""
+    """The phoneme read off the identity head of the audio stream, from the rows of
+    `dsel.evaluate.probes.leakage`.
+    """
     rows = [row for row in probed["rows"] if (row["stream"], row["factor"]) == ("audio", "phoneme")]
     if not rows:
         return [Metric("phoneme", None, "identity", reason="the corpus knows no phonemes")]

@@ -10,14 +10,19 @@ from dsel.losses import scaled_cosine, top1
 
 __all__ = ["CHOICES", "content_accuracy", "content_hits", "identity_accuracy", "identity_hits"]
 
-CHOICES = 30  # windows of a track and tracks of a batch to choose from, as in the ablation of the notes
+CHOICES = (
+    30  # windows of a track and tracks of a batch to choose from, as in the ablation of the notes
+)
 
 
-def content_accuracy(e: Embeddings, head: str = "content", N: int = CHOICES, similarity=None) -> dict:
-    """Content task: share of video windows whose nearest audio window, of N of the same track, is their own.
+def content_accuracy(
+    e: Embeddings, head: str = "content", N: int = CHOICES, similarity=None
+) -> dict:
+    """Content task: share of video windows whose nearest audio window, of N of the same track, is
+    their own.
 
-    The first N windows of each track of at least N windows are used; where no track has N, N is lowered to
-    the longest. (Source: notes; ours.)
+    The first N windows of each track of at least N windows are used; where no track has N, N is
+    lowered to the longest. (Source: notes; ours.)
 
     Args:
         e: embeddings of both streams.
@@ -25,12 +30,14 @@ def content_accuracy(e: Embeddings, head: str = "content", N: int = CHOICES, sim
         N: number of windows to choose from.
         similarity: of `dsel.losses`; None: the cosine.
     Returns:
-        {"top1", "within_one" (the match or its neighbour 40 ms away), "chance", "choices", "tracks"}.
+        {"top1", "within_one" (the match or its neighbour 40 ms away), "chance", "choices",
+        "tracks"}.
 
     >>> from dsel.corpus import Track
     >>> x = np.eye(3)  # three windows, each of them like itself alone
     >>> vectors = {stream: {"content": x} for stream in ("face", "audio")}
-    >>> e = Embeddings([Track("a", "s", "test", "a.mp4", 7)], np.zeros(3, int), np.arange(3), vectors)
+    >>> tracks = [Track("a", "s", "test", "a.mp4", 7)]
+    >>> e = Embeddings(tracks, np.zeros(3, int), np.arange(3), vectors)
     >>> content_accuracy(e)["top1"]
     1.0
     """
@@ -44,16 +51,22 @@ def content_accuracy(e: Embeddings, head: str = "content", N: int = CHOICES, sim
     }
 
 
-def content_hits(e: Embeddings, head: str = "content", N: int = CHOICES, similarity=None) -> tuple[dict, np.ndarray]:
+def content_hits(
+    e: Embeddings, head: str = "content", N: int = CHOICES, similarity=None
+) -> tuple[dict, np.ndarray]:
     """Share of right answers in each track, as in `content_accuracy`.
 
     Returns:
-        {"top1" (K,), "within_one" (K,), "choices"} and the numbers of the K tracks that were long enough.
+        {"top1" (K,), "within_one" (K,), "choices"} and the numbers of the K tracks that were long
+        enough.
     """
     lengths = np.bincount(e.track)
     N = int(min(N, lengths.max()))
     tracks = np.flatnonzero(lengths >= N)
-    face, audio = (torch.from_numpy(np.stack([e.of(k, stream, head)[:N] for k in tracks])) for stream in STREAMS)
+    face, audio = (
+        torch.from_numpy(np.stack([e.of(k, stream, head)[:N] for k in tracks]))
+        for stream in STREAMS
+    )
     logits = (similarity or _cosine)(face, audio)  # (K, N, N)
     near = ((logits.argmax(-1) - torch.arange(N)).abs() <= 1).double().mean(-1)
     right = torch.stack([top1(each.double()) for each in logits])
@@ -61,12 +74,18 @@ def content_hits(e: Embeddings, head: str = "content", N: int = CHOICES, similar
 
 
 def identity_accuracy(
-    e: Embeddings, head: str = "identity", B: int = CHOICES, draws: int = 200, seed: int = 0, similarity=None
+    e: Embeddings,
+    head: str = "identity",
+    B: int = CHOICES,
+    draws: int = 200,
+    seed: int = 0,
+    similarity=None,
 ) -> dict:
-    """Identity task: share of face windows that find the mean audio of their own track among B tracks of B speakers.
+    """Identity task: share of face windows that find the mean audio of their own track among B
+    tracks of B speakers.
 
-    Speakers, tracks and windows are drawn at random, `draws` times. The speakers differ, so that no negative
-    is false; with fewer than B speakers, B is their number. (Source: notes; ours.)
+    Speakers, tracks and windows are drawn at random, `draws` times. The speakers differ, so that no
+    negative is false; with fewer than B speakers, B is their number. (Source: notes; ours.)
 
     Args:
         e: embeddings of both streams.
@@ -82,7 +101,12 @@ def identity_accuracy(
 
 
 def identity_hits(
-    e: Embeddings, head: str = "identity", B: int = CHOICES, draws: int = 200, seed: int = 0, similarity=None
+    e: Embeddings,
+    head: str = "identity",
+    B: int = CHOICES,
+    draws: int = 200,
+    seed: int = 0,
+    similarity=None,
 ) -> tuple[np.ndarray, np.ndarray, int, list[str]]:
     """How often each speaker was found and asked for, as in `identity_accuracy`.
 

@@ -1,4 +1,5 @@
-"""One number about networks as a record: `Metric`. Tables, files and columns are made from such records.
+"""One number about networks as a record: `Metric`. Tables, files and columns are made from such
+records.
 
     judge.py      measures: networks and a corpus in, records out
     this file     describes: what a record says in words, as a table, as JSON and back
@@ -23,7 +24,7 @@ METRICS = {
     "identity_top1": "%",  # identity task: the own voice is the nearest of `choices` tracks
     "sync_within_one": "%",  # the offset of the sound is found within 40 ms, of `choices` offsets
     "eer": "%",  # equal error rate of verification by the cosine of mean audio embeddings
-    "word_dependence": "%",  # EER on hard trials minus EER on easy ones, in points; 0: words do not matter
+    "word_dependence": "%",  # EER on hard trials minus EER on easy ones, in points
     "min_dcf": "",  # minimum detection cost at `p_target`; 1: no better than refusing everybody
     "phoneme": "%",  # phoneme read off single windows by a linear probe, on other speakers
     "speaker": "%",  # speaker read off track means by a linear probe, on other words
@@ -93,7 +94,8 @@ class Metric:
         return ", ".join(parts) + (f" ({self.of})" if self.of else "")
 
     def __getitem__(self, key: str):
-        """`metric["value"]`, as if it were the dictionary that it is on disk; 'figure' is the label.
+        """`metric["value"]`, as if it were the dictionary that it is on disk; 'figure' is the
+        label.
 
         Raises:
             KeyError: there is no such entry, or it is empty.
@@ -109,7 +111,8 @@ class Metric:
 
 _WORDS = {
     "content_top1": "content task, {metric.head} head: top-1 of {metric.choices} windows",
-    "content_within_one": "content task, {metric.head} head: within 40 ms, of {metric.choices} windows",
+    "content_within_one": "content task, {metric.head} head: within 40 ms, of {metric.choices} "
+    "windows",
     "identity_top1": "identity task, {metric.head} head: top-1 of {metric.choices} tracks",
     "sync_within_one": "offset of the sound within 40 ms, of {metric.choices} offsets",
     "eer": "EER, {metric.head} head",
@@ -123,11 +126,12 @@ _WORDS = {
 }
 
 
-# --- Tables -------------------------------------------------------------------------------------------------------
+# --- Tables ---------------------------------------------------------------------------------------
 
 
 def table(metrics: Iterable[Metric]) -> str:
-    """Metrics as text, one line each: value, chance and 95 % interval over speakers; costs apart, under their P_target.
+    """Metrics as text, one line each: value, chance and 95 % interval over speakers; costs apart,
+    under their P_target.
 
     A metric that could not be judged keeps its line, with the reason.
     """
@@ -153,21 +157,24 @@ def _line(record: Metric, digits: int) -> list[str]:
     return [record.label, value, chance, f"{record.low:.{digits}f} to {record.high:.{digits}f}"]
 
 
-# --- Files --------------------------------------------------------------------------------------------------------
+# --- Files ----------------------------------------------------------------------------------------
 
 
 def to_rows(metrics: Sequence[Metric]) -> list[dict]:
     """Metrics as plain dictionaries for JSON; entries that say nothing are left out."""
     empty = {field.name: field.default for field in fields(Metric)}
     return [
-        {key: x for key, x in asdict(m).items() if key in ("metric", "value") or x != empty[key]} for m in metrics
+        {key: x for key, x in asdict(m).items() if key in ("metric", "value") or x != empty[key]}
+        for m in metrics
     ]
 
 
 def read_metric(row: dict) -> Metric:
-    """A metric from a row of evaluation.json or of a model's card, of this form or of the one before.
+    """A metric from a row of evaluation.json or of a model's card, of this form or of the one
+    before.
 
-    The form before had a sentence in place of fields, {"figure", "value", "chance", "low", "high"}, and costs in percent.
+    The form before had a sentence in place of fields, {"figure", "value", "chance", "low", "high"},
+    and costs in percent.
 
     Raises:
         ValueError: a sentence that no version has written.
@@ -176,14 +183,22 @@ def read_metric(row: dict) -> Metric:
 
 
 def _from_sentence(row: dict) -> Metric:
-    """Look the sentence up among all that were written; the numbers in it follow from the chance beside it."""
+    """Look the sentence up among all that were written; the numbers in it follow from the chance
+    beside it.
+    """
     chance = row["chance"]
     n = round(100 / chance)
     offsets = round(300 / chance)
     near = next((k for k in range(2, 1000) if abs(100 * (3 * k - 2) / k**2 - chance) < 1e-6), None)
     known = {
-        "the match or its 40 ms neighbour": ("content_within_one", {"head": "content", "choices": near}),
-        f"sound placed within 40 ms, of ±{offsets // 2} frames": ("sync_within_one", {"choices": offsets}),
+        "the match or its 40 ms neighbour": (
+            "content_within_one",
+            {"head": "content", "choices": near},
+        ),
+        f"sound placed within 40 ms, of ±{offsets // 2} frames": (
+            "sync_within_one",
+            {"choices": offsets},
+        ),
     }
     for head in HEADS:
         for task, things in (("content", "windows"), ("identity", "tracks")):

@@ -27,8 +27,8 @@ def letters(number: int) -> str:
 def speaker_names(corpus: Corpus, tracks: Iterable[Track] | None = None) -> dict[str, str]:
     """Name the speakers of some tracks: {speaker: "voice A, woman"}.
 
-    The letter counts the speakers of the whole corpus, those of the test split first, so it does not
-    depend on which tracks are shown. Where the sex is unknown the name is "voice A".
+    The letter counts the speakers of the whole corpus, those of the test split first, so it does
+    not depend on which tracks are shown. Where the sex is unknown the name is "voice A".
 
     Args:
         corpus: the corpus that the tracks are from.

@@ -1,15 +1,18 @@
 """Probes: which factors can be read off a code, by a machine that is trained to read them.
 
-A probe is a small classifier (or a regression) from a code to a factor that the corpus knows. What comes and goes, the
-phoneme, is read off single windows; what stays, the speaker, the pitch, the microphone, off the mean over a track, as
-verification uses it. A probe is trained on some speakers (or words) and judged on others, so that it must read the factor
-and cannot remember the recording. Confusion in the loss says that *matching* fails; a probe asks the harder question,
-whether the information is gone. (Source: notes ask for disentanglement; the probes are ours.)
+A probe is a small classifier (or a regression) from a code to a factor that the corpus knows. What
+comes and goes, the phoneme, is read off single windows; what stays, the speaker, the pitch, the
+microphone, off the mean over a track, as verification uses it. A probe is trained on some speakers
+(or words) and judged on others, so that it must read the factor and cannot remember the recording.
+Confusion in the loss says that *matching* fails; a probe asks the harder question, whether the
+information is gone. (Source: notes ask for disentanglement; the probes are ours.)
 
-Every figure stands on a scale whose ends are measured too:
+Every score stands on a scale whose ends are measured too:
 
-    chance          the best constant answer                       a random network     untrained, yet far above chance
-    the two heads   what is judged                                 the ceiling          the best of trunk, input and heads
+    chance              the best constant answer
+    a random network    untrained, yet far above chance
+    the two heads       what is judged
+    the ceiling         the best of trunk, input and heads
 
 `disentanglement` makes one number of it. scikit-learn is imported where it is used.
 """
@@ -41,16 +44,21 @@ CODES = (*HEADS, "trunk", "input")
 RANDOM = tuple(f"random {head}" for head in HEADS)  # the heads of an untrained network
 WINDOWS = 2000  # windows probed in all: more would sharpen little, neighbours being alike
 PER_TRACK = 9  # at most, so that they hardly overlap in a track of 2 s
-OWN = {"content": "phoneme", "identity": "speaker"}  # the factor each head is for; the other head's is the wrong one
-FIGURES = {"class": "% right", "number": "R², %"}
+OWN = {
+    "content": "phoneme",
+    "identity": "speaker",
+}  # the factor each head is for; the other head's is the wrong one
+SCORES = {"class": "% right", "number": "R², %"}
 
 
 @dataclass(frozen=True)
 class Factor:
-    """Something the corpus knows of each of W windows or tracks (`unit`), and how a probe of it is judged.
+    """Something the corpus knows of each of W windows or tracks (`unit`), and how a probe of it is
+    judged.
 
-    target: (W,) str for a class; float (W, K) for numbers. fold: (W,) 0 or 1, trained on one half and judged on the other,
-    then the other way round; -1: not used. speaker: (W,) names. across: what the two halves do not share.
+    target: (W,) str for a class; float (W, K) for numbers. fold: (W,) 0 or 1, trained on one half
+    and judged on the other, then the other way round; -1: not used. speaker: (W,) names. across:
+    what the two halves do not share.
     """
 
     name: str
@@ -63,66 +71,107 @@ class Factor:
 
 
 def leakage(
-    model: TwoStream, corpus: Corpus, *, split: str = "test", windows: int = WINDOWS, seed: int = 0, progress: bool = True
+    model: TwoStream,
+    corpus: Corpus,
+    *,
+    split: str = "test",
+    windows: int = WINDOWS,
+    seed: int = 0,
+    progress: bool = True,
 ) -> dict:
     """All factors that the corpus knows, read off all codes of both streams by both probes.
 
-    Returns {"rows", "disentanglement", "random network"}: rows {"stream", "factor", "probe", "figure", "unit", "units" (how
-    many), "across", "chance", and a figure in percent for each of CODES, and of RANDOM for the linear probe}; the other two
-    are what `disentanglement` gives, for the trained network with "low" and "high", the 95 % interval over speakers.
+    Returns {"rows", "disentanglement", "random network"}: rows {"stream", "factor", "probe",
+    "figure", "unit", "units" (how many), "across", "chance", and a score in percent for each of
+    CODES, and of RANDOM for the linear probe}; the other two are what `disentanglement` gives, for
+    the trained network with "low" and "high", the 95 % interval over speakers.
     Raises BadInput for an empty split, or one with fewer than 4 speakers.
     """
     tracks = corpus.split(split)
     if len({track.speaker for track in tracks}) < 4:
-        raise BadInput(f"{corpus.path}: probes need at least 4 speakers in the split {split!r}, half to learn from")
+        raise BadInput(
+            f"{corpus.path}: probes need at least 4 speakers in the split {split!r}, half to learn "
+            "from"
+        )
     cache = corpus.cache(model.config.face_size, tracks=tracks, progress=progress)
     e, means = embed_codes(model, cache, tracks, windows=windows, progress=progress)
-    free, free_means = embed_codes(random_network(model, seed), cache, tracks, windows=windows, progress=progress)
+    free, free_means = embed_codes(
+        random_network(model, seed), cache, tracks, windows=windows, progress=progress
+    )
     codes = {
-        unit: {s: trained[s] | {f"random {head}": untrained[s][head] for head in HEADS} for s in STREAMS}
-        for unit, trained, untrained in (("window", e.vectors, free.vectors), ("track", means, free_means))
+        unit: {
+            s: trained[s] | {f"random {head}": untrained[s][head] for head in HEADS}
+            for s in STREAMS
+        }
+        for unit, trained, untrained in (
+            ("window", e.vectors, free.vectors),
+            ("track", means, free_means),
+        )
     }
     return judge_codes(codes, known_factors(corpus, e), seed=seed, progress=progress)
 
 
-def judge_codes(codes: dict, factors: list[Factor], *, seed: int = 0, progress: bool = False) -> dict:
-    """The same for codes in memory: {unit: {stream: {code: (W, D)}}}. Returns what `leakage` does."""
+def judge_codes(
+    codes: dict, factors: list[Factor], *, seed: int = 0, progress: bool = False
+) -> dict:
+    """The same for codes in memory: {unit: {stream: {code: (W, D)}}}: as `leakage`."""
     streams = next(iter(codes.values()))
     jobs = [(stream, factor, probe) for stream in streams for factor in factors for probe in PROBES]
     rows, hits = [], {}
-    for stream, factor, probe in tqdm(jobs, "probing", disable=not progress, unit="probe", leave=False):
-        judged = {code: x for code, x in codes[factor.unit][stream].items() if probe == "linear" or code not in RANDOM}
+    for stream, factor, probe in tqdm(
+        jobs, "probing", disable=not progress, unit="probe", leave=False
+    ):
+        judged = {
+            code: x
+            for code, x in codes[factor.unit][stream].items()
+            if probe == "linear" or code not in RANDOM
+        }
         found = {code: read_off(x, factor, probe, seed=seed) for code, x in judged.items()}
         found["chance"] = read_off(np.zeros((len(factor.fold), 1)), factor, "constant")
-        row = {"stream": stream, "factor": factor.name, "probe": probe, "figure": FIGURES[factor.kind]}
-        row |= {"unit": factor.unit, "units": int((factor.fold >= 0).sum()), "across": factor.across}
+        row = {
+            "stream": stream,
+            "factor": factor.name,
+            "probe": probe,
+            "figure": SCORES[factor.kind],
+        }
+        row |= {
+            "unit": factor.unit,
+            "units": int((factor.fold >= 0).sum()),
+            "across": factor.across,
+        }
         rows.append(row | {code: 100 * float(np.nanmean(hit)) for code, hit in found.items()})
         hits[stream, factor.name, probe] = found
     summary, untrained = disentanglement(rows), disentanglement(rows, RANDOM)
     if summary["D"] is not None:
-        low, high = _interval_over_speakers(rows, hits, {factor.name: factor.speaker for factor in factors}, seed)
+        low, high = _interval_over_speakers(
+            rows, hits, {factor.name: factor.speaker for factor in factors}, seed
+        )
         summary |= {"low": low, "high": high}
     return {"rows": rows, "disentanglement": summary, "random network": untrained}
 
 
 def disentanglement(rows: list[dict], heads: tuple[str, str] = HEADS) -> dict:
-    """One number for a pair of heads, in [-1, 1]: each head's own factor minus the wrong one, on the scale chance..ceiling.
+    """One number for a pair of heads, in [-1, 1]: each head's own factor minus the wrong one, on
+    the scale chance..ceiling.
 
         share(h, f) = (score(h, f) - chance(f)) / (ceiling(f) - chance(f)),  clipped to [0, 1]
         D           = mean over streams of  1/2 [ share(c, phoneme) - share(c, speaker)
                                                 + share(s, speaker) - share(s, phoneme) ]
 
-    score is the better of the linear and the MLP probe; ceiling the best that the stream's trunk, input or heads reach, so
-    that no share exceeds 1; share is 0 where nothing can be read at all.
+    score is the better of the linear and the MLP probe; ceiling the best that the stream's trunk,
+    input or heads reach, so that no share exceeds 1; share is 0 where nothing can be read at all.
       D = 1   each head holds all of its factor and nothing of the other (an oracle)
-      D = 0   the heads hold both factors alike, or neither: a constant code, an entangled code, one code used twice
+      D = 0   the heads hold both factors alike, or neither: a constant code, an entangled code,
+              one code used twice
       D = -1  the heads have changed places
-    A difference, since either term alone is easy: a constant leaks nothing, and the input holds everything. The scale, since
-    30 % of phonemes right may be next to nothing or nearly all that 0.2 s can tell. Wide codes need more to learn from than
-    narrow ones, so the ceiling, and D with it, moves with the number of windows: compare D at equal `windows` and corpus only.
+    A difference, since either term alone is easy: a constant leaks nothing, and the input holds
+    everything. The scale, since 30 % of phonemes right may be next to nothing or nearly all that
+    0.2 s can tell. Wide codes need more to learn from than narrow ones, so the ceiling, and D with
+    it, moves with the number of windows: compare D at equal `windows` and corpus only.
 
     heads: the names of the content and the identity code in the rows.
-    Returns {"D", stream: {"<head>, <factor>": share}}; D is None without both factors. (Source: ours.)
+    Returns {"D", stream: {"<head>, <factor>": share}}; D is None without both factors. (Source:
+    ours.)
     """
     best = {}  # of both probes: {(stream, factor): {code: score}}
     for row in rows:
@@ -133,8 +182,15 @@ def disentanglement(rows: list[dict], heads: tuple[str, str] = HEADS) -> dict:
     shares = {}
     for stream in dict.fromkeys(row["stream"] for row in rows):
         if all((stream, factor) in best for factor in OWN.values()):
-            pairs = [(own, code, factor) for own, code in zip(HEADS, heads, strict=True) for factor in OWN.values()]
-            shares[stream] = {f"{own}, {factor}": _share(best[stream, factor], code) for own, code, factor in pairs}
+            pairs = [
+                (own, code, factor)
+                for own, code in zip(HEADS, heads, strict=True)
+                for factor in OWN.values()
+            ]
+            shares[stream] = {
+                f"{own}, {factor}": _share(best[stream, factor], code)
+                for own, code, factor in pairs
+            }
     terms = [
         (1 if OWN[head] == factor else -1) * found[f"{head}, {factor}"] / len(HEADS)
         for found in shares.values()
@@ -145,11 +201,14 @@ def disentanglement(rows: list[dict], heads: tuple[str, str] = HEADS) -> dict:
 
 
 def read_off(x: np.ndarray, factor: Factor, probe: str = "linear", *, seed: int = 0) -> np.ndarray:
-    """Read a factor off a code: how well each row is read, (W,); its mean is the score. nan where the factor is unknown.
+    """Read a factor off a code: how well each row is read, (W,); its mean is the score. nan where
+    the factor is unknown.
 
-    x (W, D). A class: 1 for a row read right, 0 for a wrong one. Numbers: 1 - e² / mean e0², where e is the error and e0
-    that of the mean of the training half, so that the mean over rows is R² (1 perfect, 0 no better than a constant).
-    probe: "linear" (shrinkage LDA, ridge regression), "mlp" (64 hidden units), or "constant" (the best constant answer).
+    x (W, D). A class: 1 for a row read right, 0 for a wrong one. Numbers: 1 - e² / mean e0², where
+    e is the error and e0 that of the mean of the training half, so that the mean over rows is R² (1
+    perfect, 0 no better than a constant).
+    probe: "linear" (shrinkage LDA, ridge regression), "mlp" (64 hidden units), or "constant" (the
+    best constant answer).
     """
     hit = np.full(len(x), np.nan)
     for half in (0, 1):
@@ -164,30 +223,43 @@ def read_off(x: np.ndarray, factor: Factor, probe: str = "linear", *, seed: int 
         else:
             middle, spread = given.mean(axis=0), given.std(axis=0) + 1e-12
             wanted = (wanted - middle) / spread
-            told = _regress(reader, a, (given - middle) / spread, b, factor.speaker[train], seed)  # (test, K)
+            told = _regress(
+                reader, a, (given - middle) / spread, b, factor.speaker[train], seed
+            )  # (test, K)
             e, e0 = (told - wanted) ** 2, wanted**2
             hit[test] = (1 - e / np.maximum(e0.mean(axis=0), 1e-12)).mean(axis=1)
     return hit
 
 
 def known_factors(corpus: Corpus, e: Embeddings) -> list[Factor]:
-    """What the corpus knows of the windows and tracks of `e`: of phoneme, viseme, speaker, sex, pitch, microphone and noise
-    those that are there.
+    """What the corpus knows of the windows and tracks of `e`: of phoneme, viseme, speaker, sex,
+    pitch, microphone and noise those that are there.
 
-    Everything but the speaker is learnt on one half of the speakers and judged on the other. The speaker is learnt on one
-    half of each one's tracks and judged on tracks with other words: of a speaker, no vocabulary is in both halves.
-    microphone: the gains of the equaliser, dB. noise: the signal-to-noise ratio, dB. pitch: octaves.
+    Everything but the speaker is learnt on one half of the speakers and judged on the other. The
+    speaker is learnt on one half of each one's tracks and judged on tracks with other words: of a
+    speaker, no vocabulary is in both halves.
+    microphone: the gains of the equaliser, dB. noise: the signal-to-noise ratio, dB. pitch:
+    octaves.
     """
     labels, people = window_labels(corpus, e), halves_of_speakers(e.tracks)
-    sound = np.array([phoneme.strip("',%=|_:;") for phoneme in labels["phoneme"]])  # stress and pauses are no phonemes
+    sound = np.array(
+        [phoneme.strip("',%=|_:;") for phoneme in labels["phoneme"]]
+    )  # stress and pauses are no phonemes
     found = []
-    for name, values in (("phoneme", sound), ("viseme", np.where(sound == "", "", labels["viseme"]))):
+    for name, values in (
+        ("phoneme", sound),
+        ("viseme", np.where(sound == "", "", labels["viseme"])),
+    ):
         fold = np.where(values == "", -1, people[e.track])
         found.append(Factor(name, "class", "window", values, fold, labels["speaker"], "speakers"))
     speaker = np.array([track.speaker for track in e.tracks])
-    found.append(Factor("speaker", "class", "track", speaker, halves_of_words(e.tracks), speaker, "words"))
+    found.append(
+        Factor("speaker", "class", "track", speaker, halves_of_words(e.tracks), speaker, "words")
+    )
     sex = np.array([str(track.factors.get("sex", "")) for track in e.tracks])
-    found.append(Factor("sex", "class", "track", sex, np.where(sex == "", -1, people), speaker, "speakers"))
+    found.append(
+        Factor("sex", "class", "track", sex, np.where(sex == "", -1, people), speaker, "speakers")
+    )
     numbers = {
         "pitch": ["voice_f0"],
         "microphone": [name for name in e.tracks[0].factors if name.startswith("room_eq")],
@@ -198,31 +270,45 @@ def known_factors(corpus: Corpus, e: Embeddings) -> list[Factor]:
         if keys and all(isinstance(value, float) for row in values for value in row):
             values = np.log2(values) if name == "pitch" else np.array(values)
             found.append(Factor(name, "number", "track", values, people, speaker, "speakers"))
-    return [factor for factor in found if all(len(set(map(str, factor.target[factor.fold == half]))) > 1 for half in (0, 1))]
+    return [
+        factor
+        for factor in found
+        if all(len(set(map(str, factor.target[factor.fold == half]))) > 1 for half in (0, 1))
+    ]
 
 
 def halves_of_speakers(tracks: list[Track]) -> np.ndarray:
-    """0 or 1 a track: the speakers in turn, women and men apart, so that both halves have as many of each."""
+    """0 or 1 a track: the speakers in turn, women and men apart, so that both halves have as many
+    of each.
+    """
     sex = {track.speaker: str(track.factors.get("sex", "")) for track in tracks}
     half = {}
     for value in sorted(set(sex.values())):
-        half |= {name: k % 2 for k, name in enumerate(sorted(name for name in sex if sex[name] == value))}
+        half |= {
+            name: k % 2 for k, name in enumerate(sorted(name for name in sex if sex[name] == value))
+        }
     return np.array([half[track.speaker] for track in tracks])
 
 
 def halves_of_words(tracks: list[Track]) -> np.ndarray:
-    """0 or 1 a track: each speaker's vocabularies in turn, a track of free speech or of unknown words being its own."""
+    """0 or 1 a track: each speaker's vocabularies in turn, a track of free speech or of unknown
+    words being its own.
+    """
     seen, half = {}, []
     for track in tracks:
         vocabulary = str(track.factors.get("vocabulary", ""))
         family = vocabulary.rstrip("0123456789")
         mine = seen.setdefault((track.speaker, family), {})
-        half.append(mine.setdefault(vocabulary if family != vocabulary else track.id, len(mine)) % 2)
+        half.append(
+            mine.setdefault(vocabulary if family != vocabulary else track.id, len(mine)) % 2
+        )
     return np.array(half)
 
 
 def random_network(model: TwoStream, seed: int = 0) -> TwoStream:
-    """Networks of the same shape that have learnt nothing: what depth and a good input give away for free."""
+    """Networks of the same shape that have learnt nothing: what depth and a good input give away
+    for free.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return TwoStream(model.config).to(next(model.parameters()).device).eval()
@@ -239,30 +325,42 @@ def embed_codes(
 ) -> tuple[Embeddings, dict]:
     """Some windows of each track, evenly spaced, through the networks, and each track's mean.
 
-    Returns the windows, vectors[stream][code] float32 (W, D) for CODES, and the means {stream: {code: (tracks, D)}}, of the
-    sound over all windows, of the face over the few.
-    trunk: what both heads of the stream are given. input: what the stream is given, small: the log-mel of the window before
-    any normalisation, one column a frame (40 x 5), and the grey picture at 12 x 12 pixels, 3 frames of it.
-    The choice is a function of the tracks' lengths alone. At most `windows` in all: beyond as many tracks, not all are used.
+    Returns the windows, vectors[stream][code] float32 (W, D) for CODES, and the means {stream:
+    {code: (tracks, D)}}, of the sound over all windows, of the face over the few.
+    trunk: what both heads of the stream are given. input: what the stream is given, small: the
+    log-mel of the window before any normalisation, one column a frame (40 x 5), and the grey
+    picture at 12 x 12 pixels, 3 frames of it. The choice is a function of the tracks' lengths
+    alone. At most `windows` in all: beyond as many tracks, not all are used.
     """
     tracks = [track for track in tracks if track.usable >= WINDOW_FRAMES]
     if not tracks:
-        raise BadInput("no tracks to probe: the split is empty, or every clip is shorter than 5 frames")
-    tracks = [tracks[k] for k in np.unique(np.linspace(0, len(tracks) - 1, min(len(tracks), windows)).astype(int))]
+        raise BadInput(
+            "no tracks to probe: the split is empty, or every clip is shorter than 5 frames"
+        )
+    tracks = [
+        tracks[k]
+        for k in np.unique(np.linspace(0, len(tracks) - 1, min(len(tracks), windows)).astype(int))
+    ]
     count = int(np.clip(windows // len(tracks), 1, per_track))
     places = [evenly(track.usable - WINDOW_FRAMES + 1, count) for track in tracks]
     found, means = ({stream: {code: [] for code in CODES} for stream in STREAMS} for _ in range(2))
     was_training = model.training
     model.eval()
     with torch.inference_mode():
-        for track, t in zip(tqdm(tracks, "embedding", disable=not progress, unit="track", leave=False), places, strict=True):
+        for track, t in zip(
+            tqdm(tracks, "embedding", disable=not progress, unit="track", leave=False),
+            places,
+            strict=True,
+        ):
             for stream, codes in zip(STREAMS, _codes(model, *cache.read(track), t), strict=True):
                 for code, values in codes.items():
                     values = values.float().cpu().numpy()  # face (n, D), audio (N, D)
                     means[stream][code].append(values.mean(axis=0))
                     found[stream][code].append(values if stream == "face" else values[t])
     model.train(was_training)
-    vectors = {stream: {code: np.concatenate(found[stream][code]) for code in CODES} for stream in STREAMS}
+    vectors = {
+        stream: {code: np.concatenate(found[stream][code]) for code in CODES} for stream in STREAMS
+    }
     means = {stream: {code: np.stack(means[stream][code]) for code in CODES} for stream in STREAMS}
     owner = np.repeat(np.arange(len(tracks)), [len(t) for t in places])
     return Embeddings(tracks, owner, np.concatenate(places), vectors), means
@@ -275,19 +373,26 @@ def evenly(N: int, count: int) -> np.ndarray:
 
 
 def small_picture(frames: Tensor, size: int = 12) -> Tensor:
-    """uint8 (n, 5, H, W, 3) -> grey (n, 3 size²): the first, middle and last frame, averaged over small squares."""
-    grey = frames[:, ::2].float() @ frames.new_tensor(GREY, dtype=torch.float32) / 255  # (n, 3, H, W)
+    """uint8 (n, 5, H, W, 3) -> grey (n, 3 size²): the first, middle and last frame, averaged over
+    small squares.
+    """
+    grey = (
+        frames[:, ::2].float() @ frames.new_tensor(GREY, dtype=torch.float32) / 255
+    )  # (n, 3, H, W)
     return F.adaptive_avg_pool2d(grey, size).flatten(1)
 
 
 def small_log_mel(waveform: Tensor) -> Tensor:
-    """(1, 640 T) -> (N, 40 x 5): each window's five frames, their mean log-mel, microphone and loudness included."""
+    """(1, 640 T) -> (N, 40 x 5): each window's five frames, their mean log-mel, microphone and
+    loudness included.
+    """
     mel = log_mel(waveform)[0].unflatten(1, (-1, MELS_PER_FRAME)).mean(dim=2)  # (40, T)
     return mel.unfold(1, WINDOW_FRAMES, 1).transpose(0, 1).flatten(1)  # (40, N, 5) -> (N, 200)
 
 
 def leakage_table(found: dict) -> str:
-    """What `leakage` found, as text: a table per stream, one line per factor, 'linear / MLP' in each column.
+    """What `leakage` found, as text: a table per stream, one line per factor, 'linear / MLP' in
+    each column.
 
     Under the tables stand the disentanglement D and, where they were measured, the rows of "leaks".
     """
@@ -295,12 +400,19 @@ def leakage_table(found: dict) -> str:
     for stream in dict.fromkeys(row["stream"] for row in found["rows"]):
         lines = []
         for factor in dict.fromkeys(row["factor"] for row in found["rows"]):
-            pair = [row for row in found["rows"] if (row["stream"], row["factor"]) == (stream, factor)]
+            pair = [
+                row for row in found["rows"] if (row["stream"], row["factor"]) == (stream, factor)
+            ]
             cells = [
-                " / ".join(_short(row[name]) for row in (pair if name in CODES else pair[:1])) for name in columns
+                " / ".join(_short(row[name]) for row in (pair if name in CODES else pair[:1]))
+                for name in columns
             ]
             lines.append([f"{factor}, {pair[0]['figure']}", *cells, f"other {pair[0]['across']}"])
-        parts.append(text_table([f"{stream} stream", *columns, "judged on"], lines, align="l" + "r" * len(columns)))
+        parts.append(
+            text_table(
+                [f"{stream} stream", *columns, "judged on"], lines, align="l" + "r" * len(columns)
+            )
+        )
     D, untrained = found["disentanglement"], found["random network"]["D"]
     if D["D"] is None:
         parts.append("no disentanglement D: the corpus does not know both phonemes and speakers")
@@ -308,22 +420,37 @@ def leakage_table(found: dict) -> str:
         interval = f"{D['low']:.2f} to {D['high']:.2f} over speakers"
         parts.append(
             f"disentanglement D = {D['D']:.2f} ({interval}), random network {untrained:.2f}\n"
-            "D = 1: each head holds its own factor alone. D = 0: both factors alike, or neither. Columns: linear / MLP."
+            "D = 1: each head holds its own factor alone. D = 0: both factors alike, or neither. "
+            "Columns: linear / MLP."
         )
     if "leaks" in found:
         from dsel.evaluate.metrics import read_metric, table
 
-        parts.append("What a head keeps of the other head's factor:\n" + table(map(read_metric, found["leaks"])))
+        parts.append(
+            "What a head keeps of the other head's factor:\n"
+            + table(map(read_metric, found["leaks"]))
+        )
     return "\n\n".join(parts)
 
 
-def _codes(model: TwoStream, frames: np.ndarray, sound: np.ndarray, t: np.ndarray) -> tuple[dict, dict]:
-    """The codes of one track: of its face windows t, {code: (n, D)}, and of all its sound windows, {code: (N, D)}."""
+def _codes(
+    model: TwoStream, frames: np.ndarray, sound: np.ndarray, t: np.ndarray
+) -> tuple[dict, dict]:
+    """The codes of one track: of its face windows t, {code: (n, D)}, and of all its sound windows,
+    {code: (N, D)}.
+    """
     device = next(model.parameters()).device
-    picture = torch.from_numpy(np.stack([frames[i : i + WINDOW_FRAMES] for i in t])).to(device)  # (n, 5, H, W, 3)
+    picture = torch.from_numpy(np.stack([frames[i : i + WINDOW_FRAMES] for i in t])).to(
+        device
+    )  # (n, 5, H, W, 3)
     waveform = torch.from_numpy(np.array(sound, np.float32) / 32767)[None].to(device)
-    face, audio = model.face_features(picture), model.audio_features(waveform)  # (n, C, 1), (1, C, N)
-    seen = {head: model.face_heads[head](face)[:, :, 0] for head in HEADS} | {"trunk": face[:, :, 0]}
+    face, audio = (
+        model.face_features(picture),
+        model.audio_features(waveform),
+    )  # (n, C, 1), (1, C, N)
+    seen = {head: model.face_heads[head](face)[:, :, 0] for head in HEADS} | {
+        "trunk": face[:, :, 0]
+    }
     heard = {head: model.audio_heads[head](audio)[0].T for head in HEADS} | {"trunk": audio[0].T}
     return seen | {"input": small_picture(picture)}, heard | {"input": small_log_mel(waveform)}
 
@@ -341,19 +468,31 @@ def _classify(probe: str, x: np.ndarray, y: np.ndarray, new: np.ndarray, seed: i
 
 
 def _lda(x: np.ndarray, code: np.ndarray, new: np.ndarray) -> np.ndarray:
-    """Log-odds of K classes by linear discriminant analysis: (m, K). One covariance for all classes, shrunk as a whole:
-    scikit-learn's shrinks that of each class, and of small classes there is nothing to say."""
+    """Log-odds of K classes by linear discriminant analysis: (m, K). One covariance for all
+    classes, shrunk as a whole: scikit-learn's shrinks that of each class, and of small classes
+    there is nothing to say.
+    """
     from sklearn.covariance import LedoitWolf
 
     means = np.stack([x[code == k].mean(axis=0) for k in range(code.max() + 1)])  # (K, D)
     covariance = LedoitWolf(assume_centered=True).fit(x - means[code]).covariance_
-    weights = np.linalg.solve(covariance + 1e-6 * np.eye(len(covariance)), means.T)  # (D, K); a noiseless code has no spread
-    return new @ weights - 0.5 * (means.T * weights).sum(axis=0) + np.log(np.bincount(code) / len(code))
+    weights = np.linalg.solve(
+        covariance + 1e-6 * np.eye(len(covariance)), means.T
+    )  # (D, K); a noiseless code has no spread
+    return (
+        new @ weights
+        - 0.5 * (means.T * weights).sum(axis=0)
+        + np.log(np.bincount(code) / len(code))
+    )
 
 
-def _regress(probe: str, x: np.ndarray, y: np.ndarray, new: np.ndarray, speaker: np.ndarray, seed: int) -> np.ndarray:
-    """Learn numbers y (n, K) of zero mean from x (n, D), tell those of `new` (m, D): (m, K). The ridge's penalty is chosen
-    on speakers that it was not fitted to; chosen on windows it would come out far too small."""
+def _regress(
+    probe: str, x: np.ndarray, y: np.ndarray, new: np.ndarray, speaker: np.ndarray, seed: int
+) -> np.ndarray:
+    """Learn numbers y (n, K) of zero mean from x (n, D), tell those of `new` (m, D): (m, K). The
+    ridge's penalty is chosen on speakers that it was not fitted to; chosen on windows it would come
+    out far too small.
+    """
     if probe == "constant":
         return np.zeros((len(new), y.shape[1]))
     if probe == "linear":
@@ -362,7 +501,12 @@ def _regress(probe: str, x: np.ndarray, y: np.ndarray, new: np.ndarray, speaker:
 
         parts = min(3, len(np.unique(speaker)))
         inner = list(GroupKFold(parts).split(x, y, speaker)) if parts > 1 else None
-        return RidgeCV(len(x) * np.logspace(-2, 2, 5), cv=inner).fit(x, y).predict(new).reshape(len(new), -1)
+        return (
+            RidgeCV(len(x) * np.logspace(-2, 2, 5), cv=inner)
+            .fit(x, y)
+            .predict(new)
+            .reshape(len(new), -1)
+        )
     from sklearn.neural_network import MLPRegressor
 
     fitted = _small(MLPRegressor, seed, x, y if y.shape[1] > 1 else y[:, 0])
@@ -370,18 +514,30 @@ def _regress(probe: str, x: np.ndarray, y: np.ndarray, new: np.ndarray, speaker:
 
 
 def _small(kind, seed: int, x: np.ndarray, y: np.ndarray):
-    """A small MLP, trained for a fixed number of steps: what it has not found by then is not near the surface."""
+    """A small MLP, trained for a fixed number of steps: what it has not found by then is not near
+    the surface.
+    """
     from sklearn.exceptions import ConvergenceWarning
 
     rounds = max(10, 32_000 // len(x))  # some 160 steps, whether of many rows or of few
-    network = kind(hidden_layer_sizes=(64,), alpha=1.0, learning_rate_init=3e-3, max_iter=rounds, random_state=seed)
+    network = kind(
+        hidden_layer_sizes=(64,),
+        alpha=1.0,
+        learning_rate_init=3e-3,
+        max_iter=rounds,
+        random_state=seed,
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         return network.fit(x.astype(np.float32), y)
 
 
-def _standardised(x: np.ndarray, train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both parts on the scale of the training part: zero mean, unit variance; a column that does not move becomes 0."""
+def _standardised(
+    x: np.ndarray, train: np.ndarray, test: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Both parts on the scale of the training part: zero mean, unit variance; a column that does
+    not move becomes 0.
+    """
     mean, std = x[train].mean(axis=0), x[train].std(axis=0)
     scale = np.where(std > 1e-9 * (1 + np.abs(mean)), 1 / np.maximum(std, 1e-300), 0)
     return (x[train] - mean) * scale, (x[test] - mean) * scale
@@ -390,14 +546,20 @@ def _standardised(x: np.ndarray, train: np.ndarray, test: np.ndarray) -> tuple[n
 def _share(scores: dict, code: str) -> float:
     """Where a code stands between chance and ceiling: 0 to 1."""
     chance, ceiling = scores["chance"], max(scores[name] for name in CODES if name in scores)
-    return float(np.clip((scores[code] - chance) / (ceiling - chance), 0, 1)) if ceiling > chance else 0.0
+    return (
+        float(np.clip((scores[code] - chance) / (ceiling - chance), 0, 1))
+        if ceiling > chance
+        else 0.0
+    )
 
 
 def _short(value: float) -> str:
     return f"{max(value, 0):.0f}" if value > -0.5 else "<0"
 
 
-def _interval_over_speakers(rows: list[dict], hits: dict, speaker: dict, seed: int, draws: int = 200) -> tuple[float, float]:
+def _interval_over_speakers(
+    rows: list[dict], hits: dict, speaker: dict, seed: int, draws: int = 200
+) -> tuple[float, float]:
     """The middle 95 % of D over resampled test speakers; the probes stay as they are."""
     rows = [row for row in rows if row["factor"] in OWN.values()]
     names, sums = np.unique(speaker["speaker"]), []

@@ -1,8 +1,9 @@
 """Evaluate trained networks: the functions behind `dsel evaluate`.
 
-The parts are files of their own: `judge` (measures), `metrics` (what a number is, tables), `embeddings`
-(windows through the networks), `matching`, `verification` (trials, EER, minDCF, DET), `sync`, `probes` (which
-factors can be read off an embedding), `leaks` (what a head keeps of the other's factor).
+The parts are files of their own: `judge` (measures), `metrics` (what a number is, tables),
+`embeddings` (windows through the networks), `matching`, `verification` (trials, EER, minDCF, DET),
+`sync`, `probes` (which factors can be read off an embedding), `leaks` (what a head keeps of the
+other's factor).
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ __all__ = ["evaluate", "evaluate_model", "probe", "run_similarity", "table"]
 
 
 def evaluate(run, data, *, split: str = "test", progress: bool = True) -> list[Metric]:
-    """Measure trained networks on a split of a corpus and keep the metrics as RUN/evaluation.json; see `dsel evaluate`.
+    """Measure trained networks on a split of a corpus and keep the metrics as RUN/evaluation.json;
+    see `dsel evaluate`.
 
     Args:
         run: a run folder, a file of weights or a released name, see `dsel.train.released`.
@@ -37,7 +39,9 @@ def evaluate(run, data, *, split: str = "test", progress: bool = True) -> list[M
         BadInput: a missing run, or an empty split.
     """
     model, corpus = load_model(run), open_corpus(data)
-    metrics = evaluate_model(model, corpus, split=split, similarity=run_similarity(run), progress=progress)
+    metrics = evaluate_model(
+        model, corpus, split=split, similarity=run_similarity(run), progress=progress
+    )
     _keep(run, "evaluation.json", {"corpus": corpus.meta, "split": split, "rows": to_rows(metrics)})
     return metrics
 
@@ -50,15 +54,19 @@ def evaluate_model(
     similarity: Callable | None = None,
     progress: bool = True,
 ) -> list[Metric]:
-    """The same for networks in memory. similarity: that of the training, see `dsel.losses`; None: the cosine."""
+    """The same for networks in memory. similarity: that of the training, see `dsel.losses`; None:
+    the cosine.
+    """
     return judge(model, corpus, split, similarity=similarity, progress=progress)
 
 
 def probe(run, data, *, split: str = "test", progress: bool = True) -> dict:
-    """Read every known factor off the heads of a trained run and keep the result as RUN/leakage.json.
+    """Read every known factor off the heads of a trained run and keep the result as
+    RUN/leakage.json.
 
     Returns:
-        What `dsel.evaluate.probes.leakage` does, and under "leaks" the rows of `dsel.evaluate.leaks.leak_metrics`.
+        What `dsel.evaluate.probes.leakage` does, and under "leaks" the rows of
+        `dsel.evaluate.leaks.leak_metrics`.
     Raises:
         BadInput: a missing run, an empty split, or one with fewer than 4 speakers.
     """
@@ -77,7 +85,9 @@ def run_similarity(run) -> Callable:
 
 
 def _keep(run, name: str, values: dict) -> None:
-    """Write RUN/name as JSON; nothing where `run` is a file or released networks, which have no folder of their own."""
+    """Write RUN/name as JSON; nothing where `run` is a file or released networks, which have no
+    folder of their own.
+    """
     folder = run_folder(run)
     if folder:
         write_json(folder / name, values)

@@ -15,30 +15,48 @@ from dsel.evaluate.matching import _cosine
 REACH = 15  # frames by which the sound is tried early and late
 
 
-def sync_offset(face: np.ndarray, audio: np.ndarray, reach: int = 15, similarity=None) -> tuple[int, float, np.ndarray]:
-    """By how many frames the sound is late: the shift k that makes face window t most like audio window t + k, on average.
+def sync_offset(
+    face: np.ndarray, audio: np.ndarray, reach: int = 15, similarity=None
+) -> tuple[int, float, np.ndarray]:
+    """By how many frames the sound is late: the shift k that makes face window t most like audio
+    window t + k, on average.
 
     face, audio: content embeddings (N, D) of one track, N > 2 reach.
-    Returns (k, confidence, curve): confidence is the curve's best value minus its median; curve (2 reach + 1,) the mean
-    similarity for k = -reach .. reach, over all pairs (t, t + k) that the track has. Before, row means and column means are
-    taken out of the N x N similarities: some windows (silence, the ends of a track) resemble everything, and would decide
-    by whether a shift includes them. (The confidence is SyncNet's, the notes' reference 29's predecessor; the rest is ours.)
+    Returns (k, confidence, curve): confidence is the curve's best value minus its median; curve (2
+    reach + 1,) the mean similarity for k = -reach .. reach, over all pairs (t, t + k) that the
+    track has. Before, row means and column means are taken out of the N x N similarities: some
+    windows (silence, the ends of a track) resemble everything, and would decide by whether a shift
+    includes them. (The confidence is SyncNet's, the notes' reference 29's predecessor; the rest is
+    ours.)
+
+    >>> what = np.random.default_rng(0).normal(size=(40, 16))
+    >>> sync_offset(what[4:], what[:-4], reach=10)[0]  # face window t is audio window t + 4
+    4
     """
     N = len(face)
     if 2 * reach >= N:
-        raise ValueError(f"{N} windows are too few to try shifts of up to {reach} frames; {2 * reach + 1} are needed")
-    logits = (similarity or _cosine)(torch.from_numpy(face), torch.from_numpy(audio)).numpy()  # (N, N)
+        raise ValueError(
+            f"{N} windows are too few to try shifts of up to {reach} frames; {2 * reach + 1} are "
+            "needed"
+        )
+    logits = (similarity or _cosine)(
+        torch.from_numpy(face), torch.from_numpy(audio)
+    ).numpy()  # (N, N)
     logits = logits - logits.mean(axis=0) - logits.mean(axis=1, keepdims=True)
     curve = np.array([np.diagonal(logits, k).mean() for k in range(-reach, reach + 1)])
     return int(curve.argmax()) - reach, float(curve.max() - np.median(curve)), curve
 
 
-def sync_accuracy(e: Embeddings, head: str = "content", reach: int = REACH, similarity=None) -> dict:
-    """How well `sync_offset` does on tracks that are in step: share found exactly and within one frame, and the mean error.
+def sync_accuracy(
+    e: Embeddings, head: str = "content", reach: int = REACH, similarity=None
+) -> dict:
+    """How well `sync_offset` does on tracks that are in step: share found exactly and within one
+    frame, and the mean error.
 
-    Returns {"exact", "within_one", "frames" (mean |error|), "reach", "chance" (of within_one), "tracks"}. Tracks with fewer
-    than 2 reach + 8 windows are left out; where no track has as many, `reach` is lowered. None where no track has 10 windows.
-    A window knows nothing of its neighbours' places, so that finding no shift is as hard as finding another one.
+    Returns {"exact", "within_one", "frames" (mean |error|), "reach", "chance" (of within_one),
+    "tracks"}. Tracks with fewer than 2 reach + 8 windows are left out; where no track has as many,
+    `reach` is lowered. None where no track has 10 windows. A window knows nothing of its
+    neighbours' places, so that finding no shift is as hard as finding another one.
     """
     error, tracks, reach = sync_hits(e, head, reach, similarity)
     if not len(tracks):
@@ -59,7 +77,8 @@ def sync_hits(
     """Error of `sync_offset` on each track in step, as in `sync_accuracy`.
 
     Returns:
-        |error| in frames (K,), the numbers of the K tracks that were long enough, and the reach that they allowed.
+        |error| in frames (K,), the numbers of the K tracks that were long enough, and the reach
+        that they allowed.
     """
     lengths = np.bincount(e.track)
     reach = int(min(reach, (lengths.max() - 8) // 2))
@@ -75,7 +94,8 @@ Sync = Callable[[np.ndarray, np.ndarray], tuple[int, float]]
 def sync_of(model) -> Sync | None:
     """A function of frames and waveform that says (frames by which the sound is late, confidence).
 
-    model: None; such a function; networks (`dsel.load`); the path of a trained run; or the name of released networks.
+    model: None; such a function; networks (`dsel.load`); the path of a trained run; or the name of
+    released networks.
     """
     from torch.nn import Module
 
@@ -85,7 +105,9 @@ def sync_of(model) -> Sync | None:
 
 
 def networks_of(model):
-    """Load networks on the CPU: a `TwoStream` as it is, or what `dsel.train.released.load_model` takes."""
+    """Load networks on the CPU: a `TwoStream` as it is, or what `dsel.train.released.load_model`
+    takes.
+    """
     from torch.nn import Module
 
     if isinstance(model, Module):
@@ -99,8 +121,9 @@ def networks_of(model):
 class InStep:
     """Whether a face and a sound belong together, by the content embeddings of trained networks.
 
-    Called with frames uint8 (T, H, W, 3) and waveform float32 (640 T,) it returns (frames by which the sound is late,
-    confidence); it looks 15 frames far to either side, or as far as a short clip allows.
+    Called with frames uint8 (T, H, W, 3) and waveform float32 (640 T,) it returns (frames by which
+    the sound is late, confidence); it looks 15 frames far to either side, or as far as a short clip
+    allows.
     """
 
     model: object  # a dsel.model.TwoStream

@@ -1,6 +1,7 @@
 """Geometry of embeddings: unit vectors, main directions, nearest neighbours, ranks.
 
-Arrays in, arrays or numbers out. A row of an array is the vector of one thing: a window, a track, a person.
+Arrays in, arrays or numbers out. A row of an array is the vector of one thing: a window, a track, a
+person.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ __all__ = [
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
-    """Scale each row to length 1, so that the product of two rows is their cosine: (..., D) -> (..., D).
+    """Scale each row to length 1, so that the product of two rows is their cosine: (..., D) ->
+    (..., D).
 
     A row of zeros stays as it is.
 
@@ -52,7 +54,9 @@ def nearest(query: np.ndarray, vectors: np.ndarray) -> tuple[np.ndarray, np.ndar
     return order, similarity[order]
 
 
-def nearest_speakers(query: np.ndarray, e, *, stream: str = "audio", head: str = "identity") -> list[tuple]:
+def nearest_speakers(
+    query: np.ndarray, e, *, stream: str = "audio", head: str = "identity"
+) -> list[tuple]:
     """Sort speakers by the cosine of their mean track with a query, nearest first.
 
     Args:
@@ -60,12 +64,15 @@ def nearest_speakers(query: np.ndarray, e, *, stream: str = "audio", head: str =
         e: `dsel.evaluate.embeddings.Embeddings` of the speakers' tracks.
         stream, head: which vectors.
     Returns:
-        (speaker, cosine, number of the speaker's track that is nearest to the query) for each speaker.
+        (speaker, cosine, number of the speaker's track that is nearest to the query) for each
+        speaker.
     """
     means = unit(e.means(stream, head))  # (tracks, D)
     speaker = np.array([track.speaker for track in e.tracks])
     names = sorted(set(speaker))
-    order, similarity = nearest(query, np.stack([means[speaker == name].mean(axis=0) for name in names]))
+    order, similarity = nearest(
+        query, np.stack([means[speaker == name].mean(axis=0) for name in names])
+    )
     found = []
     for k, cosine in zip(order, similarity, strict=True):
         own = np.flatnonzero(speaker == names[k])
@@ -87,19 +94,26 @@ def nearest_sounds(
         (number of the window, cosine), nearest first.
     """
     order, similarity = nearest(query, e.vectors[stream][head])
-    firsts = np.sort(np.unique(e.track[order], return_index=True)[1])[:count]  # the nearest window of each track
+    firsts = np.sort(np.unique(e.track[order], return_index=True)[1])[
+        :count
+    ]  # the nearest window of each track
     return [(int(order[k]), float(similarity[k])) for k in firsts]
 
 
-def neighbour_purity(vectors: np.ndarray, labels: np.ndarray, groups: np.ndarray, k: int = 10) -> float:
-    """Share of a point's k nearest neighbours, taken from *other* groups, that have the point's label.
+def neighbour_purity(
+    vectors: np.ndarray, labels: np.ndarray, groups: np.ndarray, k: int = 10
+) -> float:
+    """Share of a point's k nearest neighbours, taken from *other* groups, that have the point's
+    label.
 
-    It says how far the colours of a map can be trusted. `purity_chance` is its value for vectors without information.
+    It says how far the colours of a map can be trusted. `purity_chance` is its value for vectors
+    without information.
 
     Args:
         vectors: (W, D), compared by cosine.
         labels: (W,)
-        groups: (W,), e.g. the track of each window, so that a window's neighbours in time do not count.
+        groups: (W,), e.g. the track of each window, so that a window's neighbours in time do not
+            count.
         k: number of neighbours.
     Returns:
         The mean over points; nan if all points are of one group.
@@ -117,7 +131,9 @@ def neighbour_purity(vectors: np.ndarray, labels: np.ndarray, groups: np.ndarray
 
 
 def purity_chance(labels: np.ndarray, groups: np.ndarray) -> float:
-    """`neighbour_purity` of vectors without information: labels (W,), groups (W,); nan for one group."""
+    """`neighbour_purity` of vectors without information: labels (W,), groups (W,); nan for one
+    group.
+    """
     shares = [
         (labels[groups != group] == label).mean()
         for group, label in zip(groups, labels, strict=True)
@@ -127,7 +143,8 @@ def purity_chance(labels: np.ndarray, groups: np.ndarray) -> float:
 
 
 def partner_rank(face: np.ndarray, audio: np.ndarray) -> float:
-    """Rank of each face's own voice among all voices by cosine, averaged: 0 nearest, 0.5 chance, 1 farthest.
+    """Rank of each face's own voice among all voices by cosine, averaged: 0 nearest, 0.5 chance, 1
+    farthest.
 
     Args:
         face, audio: (P, D), row p of both is person p.
@@ -139,10 +156,12 @@ def partner_rank(face: np.ndarray, audio: np.ndarray) -> float:
 
 
 def main_directions(vectors: np.ndarray, share: float = 0.8) -> np.ndarray:
-    """The fewest orthonormal directions that hold a share of the variance of unit vectors: (K, D) -> (d, D).
+    """The fewest orthonormal directions that hold a share of the variance of unit vectors: (K, D)
+    -> (d, D).
 
-    Of face identity embeddings these are the directions in which faces differ. `voices @ directions.T` keeps the part
-    of a voice that a face can predict and drops what voices alone share, mainly words. No label is used. (Ours.)
+    Of face identity embeddings these are the directions in which faces differ. `voices @
+    directions.T` keeps the part of a voice that a face can predict and drops what voices alone
+    share, mainly words. No label is used. (Ours.)
     """
     z = unit(np.asarray(vectors, np.float64))
     _, s, directions = np.linalg.svd(z - z.mean(axis=0), full_matrices=False)

@@ -9,23 +9,28 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
-
-import numpy as np
 
 from dsel.corpus.tracks import Corpus
 from dsel.corpus.tracks import open as open_corpus
-from dsel.evaluate.embeddings import Embeddings, embed_tracks, window_labels
-from dsel.evaluate.names import speaker_names, track_names
-from dsel.evaluate.points import sound_class
+from dsel.evaluate.embeddings import Embeddings, embed_tracks
+from dsel.evaluate.points import half_tracks, single_windows
 from dsel.evaluate.vectors import neighbour_purity, purity_chance
 from dsel.plots.maps import two_maps
-from dsel.plots.projection import umap_2d
+from dsel.plots.projection import FEWEST, MOST_SEED, map_2d
 from dsel.plots.style import use_template, write_figure
 from dsel.train.released import load_model
 from dsel.utils.errors import BadInput
 
-__all__ = ["HEADS_SHOWN", "SPEAKERS", "few_speakers", "identity_against_content", "plot"]
+__all__ = [
+    "HEADS_SHOWN",
+    "SPEAKERS",
+    "few_speakers",
+    "identity_against_content",
+    "plot",
+    "purity_text",
+]
 
 SPEAKERS = 8  # more speakers than a reader can tell apart by colour
 HEADS_SHOWN = ("identity", "content")  # left, right
@@ -45,8 +50,11 @@ def plot(run, data, out, *, split: str = "test", seed: int = 0, progress: bool =
     Returns:
         the purity that stands under the title, as `identity_against_content` returns it.
     Raises:
-        BadInput: there is no such run, the split is empty, or `out` is another file type.
+        BadInput: there is no such run, the split is empty, `out` is another file type, or the
+            seed is out of range.
     """
+    if not 0 <= seed <= MOST_SEED:
+        raise BadInput(f"seed {seed}: must be from 0 to {MOST_SEED}")
     if Path(out).suffix not in (".html", ".png"):
         raise BadInput(f"{out}: figures are written as .html or .png")
     model, corpus = load_model(run), open_corpus(data)
@@ -85,38 +93,27 @@ def identity_against_content(corpus: Corpus, e: Embeddings, *, seed: int = 0, ne
     Returns:
         the figure, and {"speaker" or "sound": {head: purity, "chance": purity}}.
     """
-    labels = window_labels(corpus, e)
-    speakers, clips = speaker_names(corpus, e.tracks), track_names(corpus, e.tracks)
-    labels["speaker"] = np.array([speakers[name] for name in labels["speaker"]])
-    labels["clip"] = np.array([clips[track] for track in labels["track"]])
-    half = 2 * e.track + (e.window >= np.bincount(e.track)[e.track] / 2)
-    firsts = np.unique(half, return_index=True)[1]
-    audio = e.vectors["audio"]
-    seconds = {
-        head: np.stack([audio[head][half == h].mean(axis=0) for h in np.unique(half)])
-        for head in HEADS_SHOWN
-    }
-    hover = _hover(labels, firsts, "clip")
-    points = {"speaker": (seconds, labels["speaker"][firsts], labels["track"][firsts], hover)}
-    sound = np.array([sound_class(phoneme) for phoneme in labels["phoneme"]])
-    shown = np.flatnonzero((e.window % STRIDE == 0) & (sound != ""))
-    if len(shown):
-        windows = {head: audio[head][shown] for head in HEADS_SHOWN}
-        hover = _hover(labels, shown, "clip", "phoneme", "word")
-        points["sound"] = (windows, sound[shown], labels["track"][shown], hover)
+    points = {"speaker": half_tracks(corpus, e)}
+    windows = single_windows(corpus, e, stride=STRIDE)
+    if (windows.labels["sound"] != "").any():
+        points["sound"] = windows
     views, purity, notes = {}, {}, {}
-    for view, (vectors, values, tracks, hover) in points.items():
+    for view, shown in points.items():
+        vectors = {head: shown.vectors["audio"][head] for head in HEADS_SHOWN}
+        values, tracks = shown.labels[view], shown.track
         by_head = {head: neighbour_purity(x, values, tracks) for head, x in vectors.items()}
         purity[view] = by_head | {"chance": purity_chance(values, tracks)}
-        shares = ", ".join(f"{name} {100 * value:.0f} %" for name, value in purity[view].items())
-        notes[f"by {view}"] = f"same {view} among the 10 nearest points of other tracks: {shares}"
-        maps = {f"{head} head": umap_2d(x, seed=seed) for head, x in vectors.items()}
-        views[f"by {view}"] = (maps, values, hover)
+        planes = {f"{head} head": map_2d(x, seed=seed) for head, x in vectors.items()}
+        few = "" if len(shown) >= FEWEST else f"; {len(shown)} points are too few for UMAP: PCA"
+        note = f"same {view} among the 10 nearest points of other tracks: "
+        notes[f"by {view}"] = note + purity_text(purity[view]) + few
+        views[f"by {view}"] = (planes, values, shown.hover)
     title = "Who speaks, and what is said: voices never heard in training"
     return two_maps(views, title=title, notes=notes, network=network), purity
 
 
-def _hover(labels: dict[str, np.ndarray], rows: np.ndarray, *keys: str) -> np.ndarray:
-    """Write what the mouse shows of each point: the labels of these keys, and the time."""
-    texts = zip(*(labels[key][rows].tolist() for key in (*keys, "time")), strict=True)
-    return np.array([", ".join(map(str, text[:-1])) + f", {text[-1]:.2f} s" for text in texts])
+def purity_text(shares: dict[str, float]) -> str:
+    """Write shares in percent: 'identity 57 %, content 22 %, chance 12 %'; or why there are none."""
+    if any(math.isnan(value) for value in shares.values()):
+        return "not defined, since there is one track only"
+    return ", ".join(f"{name} {100 * value:.0f} %" for name, value in shares.items())

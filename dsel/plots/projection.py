@@ -9,7 +9,10 @@ import numpy as np
 
 from dsel.evaluate.vectors import unit
 
-__all__ = ["aligned_maps", "line_up", "pca_2d", "umap_2d"]
+__all__ = ["FEWEST", "MOST_SEED", "aligned_maps", "line_up", "map_2d", "pca_2d", "umap_2d"]
+
+FEWEST = 5  # points that UMAP needs: below 4 it fails, and neighbours of 4 points mean nothing
+MOST_SEED = 2**32 - 1  # the largest seed that UMAP takes
 
 
 def pca_2d(vectors: np.ndarray) -> tuple[np.ndarray, float]:
@@ -26,10 +29,25 @@ def pca_2d(vectors: np.ndarray) -> tuple[np.ndarray, float]:
     z = unit(vectors)
     z = z - z.mean(axis=0)
     u, s, axes = np.linalg.svd(z, full_matrices=False)
-    largest = np.abs(axes[:2]).argmax(axis=1)
-    sign = np.sign(axes[np.arange(2), largest])  # an axis has no direction of its own: fix one
+    axes = axes[:2]
+    largest = np.abs(axes).argmax(axis=1)
+    sign = np.sign(axes[np.arange(len(axes)), largest])  # an axis has no direction: fix one
     share = float((s[:2] ** 2).sum() / max((s**2).sum(), 1e-30))
-    return (u * s)[:, :2] * sign, share
+    plane = np.zeros((len(z), 2))  # a single point has one axis only
+    plane[:, : len(axes)] = (u * s)[:, :2] * sign
+    return plane, share
+
+
+def map_2d(vectors: np.ndarray, *, seed: int = 0) -> np.ndarray:
+    """Map vectors to the plane with UMAP, or by PCA where there are fewer than `FEWEST` points.
+
+    Args:
+        vectors: (P, D).
+        seed: of UMAP.
+    Returns:
+        the plane (P, 2).
+    """
+    return umap_2d(vectors, seed=seed) if len(vectors) >= FEWEST else pca_2d(vectors)[0]
 
 
 def line_up(moving: np.ndarray, fixed: np.ndarray) -> np.ndarray:

@@ -1,6 +1,7 @@
 """The experiment: resumable to the cell, paired, tabulated with intervals that an independent computation confirms."""
 
 import csv
+import hashlib
 import itertools
 import json
 import os
@@ -19,6 +20,7 @@ from dsel import ablation as experiment
 from dsel.ablation import ablation, confirm, draw, judge, load_networks
 from dsel.ablation import figures as ablationplots
 from dsel.ablation import report as ablationreport
+from dsel.ablation.halving import chosen_by_the_grid
 from dsel.ablation.rows import (
     BLOCKS,
     COLUMNS,
@@ -33,6 +35,7 @@ from dsel.ablation.rows import (
     read_results,
 )
 from dsel.corpus import Corpus
+from dsel.evaluate.intervals import interval
 from dsel.model import ModelConfig, TwoStream
 from dsel.train.trainer import Trainer
 from dsel.utils.errors import BadInput
@@ -323,6 +326,75 @@ def test_the_results_that_come_with_the_repository_are_whole():
     assert all(0 <= r[f"{split}_eer_{kind}"] <= 100 for r in results for split in SPLITS for kind in ("free", "hard"))
     for row, other in ablationreport.PAIRS.values():
         assert ablationreport.paired(results, row, other, "test_eer_hard").same, (row, other)
+
+
+@pytest.mark.parametrize(("folder", "count"), [(SHIPPED, 331), (SHIPPED / "grid", 174)])
+def test_what_was_frozen_follows_from_the_committed_files(folder, count):
+    """The rows whose hash was noted give the same choice, and choice and hash the same seed of new speakers."""
+    frozen = json.loads((folder / "frozen.json").read_text())
+    first = b"".join((folder / "results.csv").read_bytes().splitlines(keepends=True)[: 1 + count])
+    assert hashlib.sha256(first).hexdigest() == frozen["sha256"]["results.csv"]
+    rows = experiment.frozen_rows(folder)
+    assert [(r["row"], str(r["seed"]), str(r["step"])) for r in rows] == [
+        tuple(line.split(",")[:3]) for line in first.decode().splitlines()[1:]
+    ]
+    again = ablationreport.choose(rows) | chosen_by_the_grid(rows) | {"sha256": frozen["sha256"]}
+    assert again == {key: value for key, value in frozen.items() if key != "seed"}
+    digest = hashlib.sha256(json.dumps(again, sort_keys=True).encode()).hexdigest()
+    assert int(digest[:7], 16) == frozen["seed"]
+
+
+def test_rows_and_columns_that_came_after_the_freeze_are_told_from_those_before(tmp_path):
+    for name in ("frozen.json", "schedule.json"):
+        (tmp_path / name).write_bytes((SHIPPED / name).read_bytes())
+    head, *lines = (SHIPPED / "results.csv").read_text().splitlines()
+    later = [f"{line},1.0,2.0" for line in lines] + [f"e1-lam1,99,{k},650" for k in range(3)]
+    (tmp_path / "results.csv").write_text("\n".join([f"{head},new,newer", *later]) + "\n")
+    assert len(experiment.frozen_rows(tmp_path)) == 331
+    lines[5] = lines[5].replace("0", "1", 1)
+    (tmp_path / "results.csv").write_text("\n".join([head, *lines]) + "\n")
+    with pytest.raises(BadInput, match="does not begin with the rows"):
+        experiment.frozen_rows(tmp_path)
+    (tmp_path / "schedule.json").write_text("{}")
+    with pytest.raises(BadInput, match="not the schedule"):
+        experiment.frozen_rows(tmp_path)
+
+
+def test_word_dependence_of_rows_that_are_older_than_its_column():
+    with (SHIPPED / "results.csv").open(newline="") as file:
+        records = list(csv.DictReader(file))
+    for record, row in zip(records, read_results(SHIPPED / "results.csv"), strict=True):
+        hard, easy = (float(record[f"test_eer_{kind}"]) for kind in ("hard", "easy"))
+        assert row["test_word_dependence"] == pytest.approx(hard - easy, abs=1e-4)
+
+
+def test_no_difference_has_an_interval_without_width():
+    for folder in (SHIPPED, SHIPPED / "grid"):
+        for split in SPLITS:
+            text = ablationreport.report(read_results(folder), split)
+            assert "±\u00a00.0 " not in text
+            assert "±\u00a00.0*" not in text
+            assert "all alike" not in text
+
+
+def test_the_report_says_what_chance_alone_would_show():
+    rng = np.random.default_rng(0)
+    nothing = [interval(rng.normal(0, 1, 5)) for _ in range(200)]
+    text = ablationreport.multiplicity(nothing)
+    draws = np.random.default_rng(0).normal(0, 1, (200, 5))
+    p = sorted(stats.ttest_1samp(draws, 0, axis=1).pvalue)
+    kept = 0
+    while p[kept] <= 0.05 / (200 - kept):
+        kept += 1
+    assert text.startswith(f"200 differences are tested at 5 %; {sum(x < 0.05 for x in p)} are in bold.")
+    assert "about 10 would be" in text
+    assert f" {kept} remain" in text
+    real = [interval([9.0, 9.1, 9.2, 9.1, 9.0])] * 5
+    assert f" {kept + 5} remain" in ablationreport.multiplicity(nothing + real)
+    results = made_up()
+    assert len(ablationreport.all_differences(results)) == 4  # two pairs, free and hard trials
+    assert min(ablationreport.pairing(results)) > 0.9  # the invented luck of a seed is shared by both rows
+    assert ablationreport.pairing(made_up(seeds=range(3))) == []
 
 
 def test_sentences_claim_only_what_the_interval_shows():

@@ -49,6 +49,17 @@ def test_half_tracks_are_means_of_their_windows(labelled):
     assert "noise" not in points.labels  # this corpus does not know it
 
 
+def test_the_middle_of_a_track_is_that_of_its_windows(labelled):
+    """Odd and even numbers of windows, and windows with gaps: both halves from the windows that are there."""
+    e = labelled[1]
+    for windows in ([0, 1, 2, 3, 4], [0, 1, 2, 3], [2, 9, 20], [7]):
+        rows = [np.flatnonzero((e.track == k) & (e.window == w))[0] for k in (0, 1) for w in windows]
+        part = Embeddings(e.tracks[:2], e.track[rows], e.window[rows], {})
+        middle = sum(windows) / len(windows)
+        expected = [2 * k + (w > middle) for k in (0, 1) for w in windows]
+        assert maps.halves(part).tolist() == expected
+
+
 def test_single_windows_leave_pauses_out(labelled):
     corpus, e = labelled
     points = maps.single_windows(corpus, e)

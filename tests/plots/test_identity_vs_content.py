@@ -6,12 +6,20 @@ from conftest import make_noise_corpus
 
 from dsel import plots
 from dsel.corpus import LABELS, write_csv
-from dsel.evaluate import embed_tracks
+from dsel.evaluate import Embeddings, embed_tracks
 from dsel.evaluate.names import speaker_names
 from dsel.evaluate.points import sound_class
 from dsel.model import ModelConfig, TwoStream
-from dsel.plots.identity_vs_content import few_speakers, identity_against_content, plot
+from dsel.plots import projection
+from dsel.plots.identity_vs_content import (
+    HEADS_SHOWN,
+    few_speakers,
+    identity_against_content,
+    plot,
+    purity_text,
+)
 from dsel.train import train
+from dsel.utils.errors import BadInput
 
 
 @pytest.mark.parametrize(
@@ -87,6 +95,38 @@ def test_the_map_shows_every_window_once_a_panel_and_colouring(tmp_path):
         assert f"{100 * found['identity']:.0f} %" in str(
             figure.to_dict()["layout"]["updatemenus"]
         ), kind
+
+
+@pytest.mark.parametrize(
+    ("count", "method"), [(1, "PCA"), (2, "PCA"), pytest.param(3, "UMAP", marks=pytest.mark.umap)]
+)
+def test_few_clips_are_drawn_and_the_title_says_how(noise_corpus, count, method):
+    """One clip makes two points: too few for UMAP, and without another track for neighbours."""
+    tracks = list(noise_corpus.split("test"))[:count]
+    x = np.random.default_rng(0).normal(size=(26 * count, 8)).astype(np.float32)
+    vectors = {"audio": dict.fromkeys(HEADS_SHOWN, x)}
+    e = Embeddings(tracks, np.repeat(np.arange(count), 26), np.tile(np.arange(26), count), vectors)
+    figure, purity = identity_against_content(noise_corpus, e)
+    points = [text for trace in figure.data if trace.xaxis in (None, "x") for text in trace.text]
+    assert len(points) == 2 * count
+    assert ("too few for UMAP" in figure.layout.title.text) == (method == "PCA")
+    text = purity_text(purity["speaker"])
+    assert text in figure.layout.title.text
+    assert text == "not defined, since there is one track only" if count == 1 else "%" in text
+
+
+def test_a_plane_of_one_point_and_of_two():
+    plane, _ = projection.pca_2d(np.array([[3.0, 4.0, 0.0]]))
+    assert plane.tolist() == [[0, 0]]
+    plane, share = projection.pca_2d(np.eye(2))
+    assert np.linalg.norm(plane[0] - plane[1]) == pytest.approx(np.sqrt(2))
+    assert share == pytest.approx(1)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_a_seed_that_umap_refuses_is_bad_input(tmp_path, seed):
+    with pytest.raises(BadInput, match=f"seed {seed}: must be from 0 to 4294967295"):
+        plot(tmp_path, "mini", tmp_path / "map.html", seed=seed)
 
 
 @pytest.mark.heavy
