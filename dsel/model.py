@@ -1,13 +1,18 @@
-"""Two streams, face and audio; in each a trunk shared by both tasks, then a content head and an identity head.
+"""Two streams, face and audio: in each a trunk for both tasks, then a content and an identity head.
 
-A trunk runs once over a whole track, fully convolutional in time, and gives one vector for each of its N windows.
-`ModelConfig.laptop()` is small and every window sees its own 0.2 s alone; `ModelConfig.paper()` follows the authors' code.
+A trunk runs once over a whole track. It is convolutional in time and gives one vector for each of
+the N windows. `ModelConfig.laptop()` is small, and a window sees only its own 0.2 s.
+`ModelConfig.paper()` follows the authors' code.
+
+Letters: B tracks, T frames and N = T - 4 windows per track, S audio samples, D numbers per
+embedding, C channels, H x W pixels.
 """
 
 from __future__ import annotations
 
 import warnings
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -19,16 +24,23 @@ from dsel.utils.errors import BadInput
 
 HEADS = ("content", "identity")
 # Devices that get maps laid out row by row: Apple's GPUs. With the channels last in memory, torch's
-# BatchNorm has wrong gradients there before 2.14 (pytorch#175189) and is wrong on a part of a tensor
-# (#174345), and pooling ends the process (#175190).
+# BatchNorm has wrong gradients there before 2.14 (pytorch#175189), it is wrong on a part of a
+# tensor (#174345), and pooling ends the process (#175190).
 ROW_BY_ROW = ("mps",)
 GREY = (0.299, 0.587, 0.114)  # luma of red, green, blue (ITU-R BT.601)
 
 
 @dataclass(frozen=True)
 class Conv:
-    """One layer of a trunk: convolution, BatchNorm, ReLU, then a max pool if `pool` is given. Pairs are (height, width)
-    in the face trunk and (mel band, mel frame) in the audio trunk."""
+    """One layer of a trunk: convolution, BatchNorm, a max pool if `pool` is given, and ReLU.
+
+    A pair is (height, width) in the face trunk, and (mel bands, mel frames) in the audio trunk.
+
+    Args:
+        out: number of output channels.
+        kernel, stride, pad: of the convolution.
+        pool, pool_stride, pool_pad: of the max pool; a pool_stride of None is the size of the pool.
+    """
 
     out: int
     kernel: tuple[int, int]
@@ -41,13 +53,25 @@ class Conv:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Everything that shapes the networks.
+    """The shape of the networks.
 
-    face, audio: the layers of the two trunks; the first face layer sees 5 frames, all others one.
-    face_size: pixels of a face, height = width. grey: look at brightness alone.
-    hidden: width of the heads' inner layer. D: numbers an embedding.
-    front_end: how the log-mel is normalised, 'track', 'level', 'none' or 'authors'; see `dsel.audio.front_end`.
-    Configurations from before it say `track_norm`: True stands for 'track', False for 'none'.
+    Args:
+        name: 'laptop' or 'paper', whichever it was made from.
+        face, audio: the layers of the two trunks. The first face layer sees 5 frames at once.
+        face_size: height and width of a face in pixels.
+        grey: use the brightness of a picture alone.
+        hidden: width of the inner layer of the heads.
+        D: numbers per embedding.
+        front_end: how the log-mel is normalised, see `dsel.audio.front_end`. Older configurations
+            have `track_norm` instead: True stands for 'track', False for 'none'.
+    Raises:
+        BadInput: an unknown front_end.
+
+    >>> config = ModelConfig.laptop(D=64)
+    >>> config.D, config.face_size, config.front_end
+    (64, 48, 'level')
+    >>> ModelConfig.from_dict(config.to_dict()) == config
+    True
     """
 
     name: str
@@ -59,13 +83,15 @@ class ModelConfig:
     D: int
     front_end: str
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_front_end(self.front_end)
 
     @classmethod
-    def laptop(cls, **changes) -> ModelConfig:
-        """Under 1 M parameters a stream, 48 x 48 grey faces; each window sees nothing but its own 20 mel frames, except
-        through `front_end`. (Source: ours.)"""
+    def laptop(cls, **changes: Any) -> ModelConfig:
+        """Make the small networks: under 1 M parameters per stream, 48 x 48 grey faces. (Ours.)
+
+        A window sees only its own 20 mel frames, and what `front_end` tells it of its track.
+        """
         same, half = (1, 1), (2, 2)
         face = (
             Conv(32, (5, 5), half, (2, 2), pool=(2, 2)),  # 48 -> 24 -> 12
@@ -81,61 +107,82 @@ class ModelConfig:
             Conv(128, (3, 1), (2, 1), (1, 0)),  # 3
             Conv(256, (3, 1)),  # 1
         )
-        defaults = _defaults("laptop", face, audio, 48, True, 256, 128) | {"front_end": "level"}
-        return cls(**{**defaults, **_modern(changes)})
+        sizes: dict[str, Any] = {"face_size": 48, "grey": True, "hidden": 256, "D": 128}
+        return replace(cls("laptop", face, audio, **sizes, front_end="level"), **_modern(changes))
 
     @classmethod
-    def paper(cls, **changes) -> ModelConfig:
-        """VGG-M trunks on 224 x 224 colour faces, D = 1024. (Source: authors' code.)"""
+    def paper(cls, **changes: Any) -> ModelConfig:
+        """Make the networks of the paper: VGG-M trunks, 224 x 224 colour faces, D = 1024.
+
+        (Source: authors' code.)
+        """
         three = (Conv(384, (3, 3), pad=(1, 1)), Conv(256, (3, 3), pad=(1, 1)))
         face = (
             Conv(96, (7, 7), (2, 2), pool=(3, 3), pool_stride=(2, 2)),  # 224 -> 109 -> 54
-            Conv(256, (5, 5), (2, 2), (1, 1), pool=(3, 3), pool_stride=(2, 2), pool_pad=(1, 1)),  # 26 -> 13
+            Conv(256, (5, 5), (2, 2), (1, 1), (3, 3), (2, 2), (1, 1)),  # 26 -> 13
             Conv(256, (3, 3), pad=(1, 1)),
             Conv(256, (3, 3), pad=(1, 1)),
             Conv(256, (3, 3), pad=(1, 1), pool=(3, 3), pool_stride=(2, 2)),  # 6
             Conv(512, (6, 6)),  # 1
         )
         audio = (
-            Conv(96, (5, 7), pad=(2, 2), pool=(1, 3), pool_stride=(1, 2)),  # bands 40, time 4T - 2 -> 2T - 2
+            # bands 40, time 4T - 2 -> 2T - 2
+            Conv(96, (5, 7), pad=(2, 2), pool=(1, 3), pool_stride=(1, 2)),
             Conv(256, (5, 5), (2, 1), (1, 1), pool=(3, 3), pool_stride=(2, 1)),  # 19 -> 9, 2T - 6
             *three,
             Conv(256, (3, 3), pad=(1, 1), pool=(3, 3), pool_stride=(2, 2)),  # 4, T - 4 = N
             Conv(512, (4, 1)),  # 1
         )
-        return cls(**{**_defaults("paper", face, audio, 224, False, 512, 1024), **_modern(changes)})
+        sizes: dict[str, Any] = {"face_size": 224, "grey": False, "hidden": 512, "D": 1024}
+        return replace(cls("paper", face, audio, **sizes, front_end="track"), **_modern(changes))
 
     @classmethod
-    def named(cls, name: str, **changes) -> ModelConfig:
-        """'laptop' or 'paper', with changes. Raises BadInput for another name or an unknown key."""
+    def named(cls, name: str, **changes: Any) -> ModelConfig:
+        """Make the configuration 'laptop' or 'paper' with some fields changed.
+
+        Raises:
+            BadInput: another name, or an unknown field.
+        """
         if name not in ("laptop", "paper"):
             raise BadInput(f"config {name!r}: must be laptop or paper")
-        known, changes = {field.name for field in fields(cls)}, _modern(changes)
-        if set(changes) - known:
-            raise BadInput(f"config {name}: unknown key {min(set(changes) - known)!r}; known are {', '.join(sorted(known))}")
+        names, changes = {field.name for field in fields(cls)}, _modern(changes)
+        if set(changes) - names:
+            unknown = min(set(changes) - names)
+            raise BadInput(
+                f"config {name}: unknown key {unknown!r}; known are {', '.join(sorted(names))}"
+            )
         return getattr(cls, name)(**changes)
 
     def to_dict(self) -> dict:
-        """Plain lists, numbers and strings, for checkpoints."""
+        """Convert to plain tuples, numbers and strings, for checkpoints."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: dict) -> ModelConfig:
-        """The inverse of `to_dict`. Raises BadInput for an unknown or a missing key."""
-        known, values = {field.name for field in fields(cls)}, _modern(values)
-        if set(values) != known:
-            wrong = min(set(values) ^ known)
-            raise BadInput(f"model config: key {wrong!r} is {'unknown' if wrong in values else 'missing'}")
+        """Convert back from `to_dict`. Raises BadInput for an unknown or a missing key."""
+        names, values = {field.name for field in fields(cls)}, _modern(values)
+        if set(values) != names:
+            wrong = min(set(values) ^ names)
+            state = "unknown" if wrong in values else "missing"
+            raise BadInput(f"model config: key {wrong!r} is {state}")
         layers = {name: tuple(_conv(layer) for layer in values[name]) for name in ("face", "audio")}
         return cls(**{**values, **layers})
 
 
 class TwoStream(nn.Module):
-    """Face stream and audio stream.
+    """The face stream and the audio stream.
 
-    .face(frames)    uint8 or float in [0, 1], (B, T, H, W, 3) -> {"content": (B, N, D), "identity": (B, N, D)}
-    .audio(waveform) float32 (B, 640 T) in [-1, 1]             -> the same; N = T - 4
+    `face` and `audio` each return {"content": (B, N, D), "identity": (B, N, D)}.
+
+    >>> model = TwoStream(ModelConfig.laptop()).eval()
+    >>> frames = torch.zeros(2, 25, 48, 48, 3, dtype=torch.uint8)  # one second, two tracks
+    >>> model.face(frames)["content"].shape
+    torch.Size([2, 21, 128])
+    >>> model.audio(torch.zeros(2, 16_000))["identity"].shape
+    torch.Size([2, 21, 128])
     """
+
+    luma: Tensor
 
     def __init__(self, config: ModelConfig):
         super().__init__()
@@ -145,112 +192,144 @@ class TwoStream(nn.Module):
         self.register_buffer("luma", torch.tensor(GREY), persistent=False)  # (3,)
         self.face_trunk = Trunk(config.face, colours * WINDOW_FRAMES)
         self.audio_trunk = Trunk(config.audio, 1)
-        self.face_heads = nn.ModuleDict({head: _head(config.face[-1].out, config) for head in HEADS})
-        self.audio_heads = nn.ModuleDict({head: _head(config.audio[-1].out, config) for head in HEADS})
+        face, audio = config.face[-1].out, config.audio[-1].out  # channels
+        self.face_heads = nn.ModuleDict({head: _head(face, config) for head in HEADS})
+        self.audio_heads = nn.ModuleDict({head: _head(audio, config) for head in HEADS})
 
     def face(self, frames: Tensor, heads: tuple[str, ...] = HEADS) -> dict[str, Tensor]:
-        """Embeddings of the face windows: (B, T, H, W, 3) -> (B, N, D) a head. Raises ValueError for a wrong shape."""
+        """Embed the face windows: (B, T, H, W, 3) -> (B, N, D) per head, N = T - 4.
+
+        Args:
+            frames: uint8, or float in [0, 1]. H = W = `face_size`, T >= 5.
+            heads: only these.
+        Raises:
+            ValueError: another shape.
+        """
         return _embed(self.face_heads, self.face_features(frames), heads)
 
     def audio(self, waveform: Tensor, heads: tuple[str, ...] = HEADS) -> dict[str, Tensor]:
-        """Embed the audio windows: (B, S) -> (B, N, D) a head, N = S // 640 - 4.
+        """Embed the audio windows: (B, S) -> (B, N, D) per head, N = S // 640 - 4.
 
-        Any S of at least 3200 samples, one window, is taken. Samples after the last whole frame of 640 are left out, and a
-        warning says how many: `whole_frames` does it beforehand. Raises ValueError for another shape.
+        Samples after the last whole frame of 640 are left out, and a warning says how many. Call
+        `whole_frames` first to do it yourself.
+
+        Args:
+            waveform: float in [-1, 1], 16 kHz, S >= 3200 (one window).
+            heads: only these.
+        Raises:
+            ValueError: another shape.
         """
         return _embed(self.audio_heads, self.audio_features(waveform), heads)
 
     def face_features(self, frames: Tensor) -> Tensor:
-        """Output of the face trunk: (B, T, H, W, 3) -> (B, C, N)."""
-        size = self.config.face_size
-        if frames.ndim != 5 or frames.shape[2:] != (size, size, 3) or frames.shape[1] < WINDOW_FRAMES:
-            raise ValueError(f"frames must be (B, T >= {WINDOW_FRAMES}, {size}, {size}, 3), not {tuple(frames.shape)}")
-        windows = face_windows(_picture(frames, self.luma if self.config.grey else None))  # (B N, 5 colours, H, W)
-        return self.face_trunk(windows).reshape(len(frames), -1, self.config.face[-1].out).transpose(1, 2)
+        """Run the face trunk: (B, T, H, W, 3) -> (B, C, N). Raises ValueError for another shape."""
+        size, shape = self.config.face_size, tuple(frames.shape)
+        if len(shape) != 5 or shape[2:] != (size, size, 3) or shape[1] < WINDOW_FRAMES:
+            need = f"(B, T >= {WINDOW_FRAMES}, {size}, {size}, 3)"
+            raise ValueError(f"frames must be {need}, not {shape}")
+        picture = _picture(frames, self.luma if self.config.grey else None)
+        features = self.face_trunk(face_windows(picture))  # (B N, C, 1, 1)
+        return features.reshape(len(frames), -1, self.config.face[-1].out).transpose(1, 2)
 
     def audio_features(self, waveform: Tensor) -> Tensor:
-        """Run the audio trunk: (B, S) -> (B, C, N)."""
+        """Run the audio trunk: (B, S) -> (B, C, N). Raises ValueError for another shape."""
         if waveform.ndim != 2 or waveform.shape[1] < WINDOW_SAMPLES:
             need = f"(B, S) with S >= {WINDOW_SAMPLES}"
             raise ValueError(f"waveform must be {need}, not {tuple(waveform.shape)}")
         if waveform.shape[1] % SAMPLES_PER_FRAME:
             waveform, left_out = whole_frames(waveform)
-            warnings.warn(f"the last {left_out} samples fill no frame of {SAMPLES_PER_FRAME} and are left out", stacklevel=3)
+            rest = f"the last {left_out} samples fill no frame of {SAMPLES_PER_FRAME}"
+            warnings.warn(f"{rest} and are left out", stacklevel=3)
         return self.audio_trunk(self.front_end(waveform)[:, None])[:, :, 0]
 
     def front_end(self, waveform: Tensor) -> Tensor:
-        """What the audio trunk sees: (B, 640 T) -> (B, 40, 4 T), in float32 even under autocast."""
+        """Compute the input of the audio trunk, without autocast: (B, 640 T) -> (B, 40, 4 T)."""
         with torch.autocast(waveform.device.type, enabled=False):
             return self.sound_input(waveform)
 
 
 def whole_frames(waveform: Tensor) -> tuple[Tensor, int]:
-    """Leave out what follows the last whole frame: (..., S) -> (..., 640 T), and how many samples that were. (Ours.)
+    """Leave out the samples after the last whole frame: (..., S) -> (..., 640 T). (Ours.)
 
-    Padding with zeros instead would give the last window a silence that nobody recorded.
+    Zeros in their place would give the last window a silence that was never recorded.
+
+    Returns:
+        The waveform, and how many samples were left out.
     """
     left_out = waveform.shape[-1] % SAMPLES_PER_FRAME
     return waveform[..., : waveform.shape[-1] - left_out], left_out
 
 
 class Trunk(nn.Module):
-    """The layers of a `Conv` list: (B, channels, height, width) -> (B, out, height', width')."""
+    """The layers of one stream: (B, channels, height, width) -> (B, out, height', width')."""
 
     def __init__(self, layers: tuple[Conv, ...], channels: int):
         super().__init__()
         parts = []
         for layer in layers:
-            parts += [MapConv2d(channels, layer.out, layer.kernel, layer.stride, layer.pad, bias=False)]
-            parts += [nn.BatchNorm2d(layer.out)]
-            if layer.pool:  # before the ReLU, with which a maximum commutes: fewer numbers to clip
+            shape = layer.kernel, layer.stride, layer.pad
+            parts += [MapConv2d(channels, layer.out, *shape, bias=False), nn.BatchNorm2d(layer.out)]
+            if layer.pool:  # before the ReLU: the result is the same, with fewer numbers to clip
                 parts += [nn.MaxPool2d(layer.pool, layer.pool_stride, layer.pool_pad)]
             parts += [nn.ReLU(inplace=True)]
             channels = layer.out
         self.layers = nn.Sequential(*parts)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Run all layers."""
         for layer in self.layers:
             x = layer(laid_out(x))
         return x
 
 
 class MapConv2d(nn.Conv2d):
-    """`nn.Conv2d`, computed as a matrix product where its kernel covers the whole height of the map.
+    """`nn.Conv2d`, as a matrix product where the kernel covers the whole height of the map. (Ours.)
 
-    (B, C, K, W) with a kernel (K, 1), or (B, C, K, L) with a kernel (K, L), is the product of rows of C K (or C K L) numbers
-    with the same weights; the libraries' convolutions are many times slower there, backward above all. Otherwise nothing
-    changes; weights and their names are those of `nn.Conv2d` always. (Source: ours.)
+    (B, C, K, W) with a kernel (K, 1), or (B, C, K, L) with a kernel (K, L), is a product of rows of
+    C K (or C K L) numbers with the same weights. The convolutions of the libraries are many times
+    slower there, above all in the backward pass. For other kernels nothing changes. The weights and
+    their names are always those of `nn.Conv2d`.
     """
 
     def forward(self, x: Tensor) -> Tensor:
+        """Convolve: (B, C, H, W) -> (B, out, H', W')."""
         B, C, H, W = x.shape
         high, wide = self.kernel_size
-        if self.padding != (0, 0) or high != H or wide not in (1, W) or (wide == 1 and self.stride[1] != 1):
+        narrow = wide == 1 and self.stride[1] == 1
+        if self.padding != (0, 0) or high != H or not (narrow or (wide == W and wide > 1)):
             return super().forward(x)
-        # rows in channels_last order, so that such a map is read as it lies in memory: (B W', H wide C)
-        rows = x.permute(0, 3, 2, 1).reshape(B * W, H * C) if wide == 1 else x.permute(0, 2, 3, 1).reshape(B, -1)
-        weight = self.weight.permute(0, 2, 3, 1).flatten(1)  # (out, H wide C); wide == 1 has no wide axis to order
-        return F.linear(rows, weight, self.bias).reshape(B, W if wide == 1 else 1, -1).transpose(1, 2)[:, :, None]
+        # (B W', H wide C), in channels_last order, so that such a map is read as it lies in memory
+        rows = x.permute(0, 3, 2, 1) if narrow else x.permute(0, 2, 3, 1)
+        rows = rows.reshape(B * W, H * C) if narrow else rows.reshape(B, H * W * C)
+        weight = self.weight.permute(0, 2, 3, 1).flatten(1)  # (out, H wide C)
+        columns = F.linear(rows, weight, self.bias).reshape(B, W if narrow else 1, -1)
+        return columns.transpose(1, 2)[:, :, None]
 
 
 class WindowConv1d(nn.Conv1d):
-    """`nn.Conv1d` of width 1 that also takes rows, one a window: (R, C) -> (R, out), a matrix product. (Source: ours.)"""
+    """`nn.Conv1d` of width 1 that also takes one row per window: (R, C) -> (R, out). (Ours.)"""
 
     def forward(self, x: Tensor) -> Tensor:
+        """Convolve (B, C, N) -> (B, out, N), or multiply rows (R, C) -> (R, out)."""
         return F.linear(x, self.weight[:, :, 0], self.bias) if x.ndim == 2 else super().forward(x)
 
 
 def face_windows(picture: Tensor) -> Tensor:
-    """All windows of 5 frames, their frames stacked as channels: (B, T, C, H, W) -> (B N, 5 C, H, W).
+    """Stack the 5 frames of every window as channels: (B, T, C, H, W) -> (B N, 5 C, H, W).
 
-    A 2-d convolution over it is the 3-d convolution over 5 frames of the paper.
+    A 2-d convolution over the result is the paper's 3-d convolution over 5 frames.
     """
-    windows = picture.unfold(1, WINDOW_FRAMES, 1).permute(0, 1, 3, 4, 5, 2)  # (B, N, H, W, 5, C), a view
-    return windows.flatten(4, 5).flatten(0, 1).permute(0, 3, 1, 2)  # one copy, laid out as channels_last
+    windows = picture.unfold(1, WINDOW_FRAMES, 1)  # (B, N, C, H, W, 5), a view
+    windows = windows.permute(0, 1, 3, 4, 5, 2)  # (B, N, H, W, 5, C)
+    stacked = windows.flatten(4, 5).flatten(0, 1)  # (B N, H, W, 5 C), the one copy
+    return stacked.permute(0, 3, 1, 2)  # laid out as channels_last
 
 
 def laid_out(x: Tensor) -> Tensor:
-    """Lay a map (B, C, H, W) and its gradient out as its device computes right: as is, or by rows."""
+    """Return a map (B, C, H, W) in a layout with which its device computes correctly.
+
+    On the devices of ROW_BY_ROW that is row by row, for the map and for its gradient.
+    """
     if x.device.type not in ROW_BY_ROW:
         return x
     x = _row_by_row(x)
@@ -260,12 +339,19 @@ def laid_out(x: Tensor) -> Tensor:
 
 
 def parameter_count(module: nn.Module) -> int:
-    """How many numbers are learnt."""
+    """Count the numbers that are learnt."""
     return sum(parameter.numel() for parameter in module.parameters())
 
 
 def receptive_field(layers: tuple[Conv, ...], axis: int) -> tuple[int, int]:
-    """How many input steps one output sees, and how many lie between neighbouring outputs, along axis 0 or 1."""
+    """Compute what one output sees along axis 0 or 1.
+
+    Returns:
+        How many inputs one output sees, and how many inputs lie between neighbouring outputs.
+
+    >>> receptive_field(ModelConfig.laptop().audio, 1)  # mel frames: one window, one video frame
+    (20, 4)
+    """
     field, jump = 1, 1
     for layer in layers:
         field, jump = field + (layer.kernel[axis] - 1) * jump, jump * layer.stride[axis]
@@ -276,7 +362,10 @@ def receptive_field(layers: tuple[Conv, ...], axis: int) -> tuple[int, int]:
 
 
 def output_size(layers: tuple[Conv, ...], axis: int, size: int) -> int:
-    """Compute how many outputs a trunk gives for `size` inputs along axis 0 or 1; 0 or less if they are too few."""
+    """Compute how many outputs a trunk gives for `size` inputs along axis 0 or 1.
+
+    0 or less means that the inputs are too few.
+    """
     for layer in layers:
         size = (size + 2 * layer.pad[axis] - layer.kernel[axis]) // layer.stride[axis] + 1
         if layer.pool:
@@ -286,60 +375,70 @@ def output_size(layers: tuple[Conv, ...], axis: int, size: int) -> int:
 
 
 def _head(channels: int, config: ModelConfig) -> nn.Sequential:
-    """Two fully connected layers on each window: (B, C, N) -> (B, D, N). (Source: notes, authors' code.)"""
-    inner = [WindowConv1d(channels, config.hidden, 1, bias=False), nn.BatchNorm1d(config.hidden), nn.ReLU(inplace=True)]
-    return nn.Sequential(*inner, WindowConv1d(config.hidden, config.D, 1))
+    """Make a head, two fully connected layers per window: (B, C, N) -> (B, D, N).
+
+    (Source: notes, authors' code.)
+    """
+    return nn.Sequential(
+        WindowConv1d(channels, config.hidden, 1, bias=False),
+        nn.BatchNorm1d(config.hidden),
+        nn.ReLU(inplace=True),
+        WindowConv1d(config.hidden, config.D, 1),
+    )
 
 
 def _embed(stream: nn.ModuleDict, features: Tensor, heads: tuple[str, ...]) -> dict[str, Tensor]:
-    """(B, C, N) -> (B, N, D) a head. The heads see a window a row: matrix products, and BatchNorm over rows."""
+    """Run the heads of a stream: (B, C, N) -> (B, N, D) per head.
+
+    They see one row per window, so their layers are matrix products, and BatchNorm is over rows.
+    """
     B, C, N = features.shape
     rows = features.transpose(1, 2).reshape(B * N, C)
     return {head: stream[head](rows).reshape(B, N, -1) for head in heads}
 
 
 def _picture(frames: Tensor, luma: Tensor | None) -> Tensor:
-    """(B, T, H, W, 3), uint8 or [0, 1] -> (B, T, C, H, W), about zero mean and unit spread; grey where luma (3,) is given."""
+    """Bring frames to about zero mean and unit spread: (B, T, H, W, 3) -> (B, T, C, H, W).
+
+    frames are uint8, or float in [0, 1]. With luma (3,), the weights of the colours, they become
+    grey (C = 1).
+    """
     x = frames.float() / 255 if frames.dtype == torch.uint8 else frames
-    if luma is not None:  # the buffer has 24 bits; float64 takes all of them
-        x = (x @ (x.new_tensor(GREY) if x.dtype == torch.float64 else luma.to(x.dtype)))[..., None]  # (B, T, H, W, 1)
+    if luma is not None:  # the buffer is float32; float64 needs all digits
+        luma = x.new_tensor(GREY) if x.dtype == torch.float64 else luma.to(x.dtype)
+        x = (x @ luma)[..., None]  # (B, T, H, W, 1)
     x = (x - 0.45) / 0.25
-    kind = x.device.type
-    if torch.is_autocast_enabled(kind):  # as the first convolution would, but before every frame is copied into 5 windows
-        x = x.to(torch.get_autocast_dtype(kind))
+    device = x.device.type
+    if torch.is_autocast_enabled(device):  # here, before each frame is copied into 5 windows
+        x = x.to(torch.get_autocast_dtype(device))
     return x.permute(0, 1, 4, 2, 3)
 
 
-def _defaults(name, face, audio, face_size, grey, hidden, D) -> dict:
-    return {
-        "name": name,
-        "face": face,
-        "audio": audio,
-        "face_size": face_size,
-        "grey": grey,
-        "hidden": hidden,
-        "D": D,
-        "front_end": "track",
-    }
-
-
 def _modern(values: dict) -> dict:
-    """Translate `track_norm` of older configurations to `front_end`. Raises BadInput if both are given."""
+    """Translate `track_norm` of older configurations to `front_end`.
+
+    Raises:
+        BadInput: both are given.
+    """
     if "track_norm" not in values:
         return values
     values = dict(values)
     if "front_end" in values:
-        raise BadInput("model config: track_norm is the old name of front_end; give front_end alone")
+        raise BadInput("model config: track_norm is an old name of front_end; give front_end only")
     normalised = values.pop("track_norm")
     return {**values, "front_end": "track" if normalised else "none"}
 
 
 def _row_by_row(x: Tensor) -> Tensor:
-    """Put W fastest in memory. Where H = W = 1, torch tells one layout from the other by strides."""
+    """Return the same numbers with W fastest in memory.
+
+    If H = W = 1, both layouts have the same order, and torch tells them apart by their strides.
+    """
     plain = x.is_contiguous() and not x.is_contiguous(memory_format=torch.channels_last)
     return x if plain else x.clone(memory_format=torch.contiguous_format)
 
 
-def _conv(values) -> Conv:
-    pairs = {key: tuple(value) if isinstance(value, list | tuple) else value for key, value in values.items()}
+def _conv(values: dict[str, Any]) -> Conv:
+    """Make a layer from its fields, in which a file may hold lists."""
+    pairs: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
     return Conv(**pairs)
