@@ -44,7 +44,12 @@ RELEASED = {  # name -> what differs from the training that validation chose
     "untrained": {"lam": 0.0, "lr": 0.0, "steps": 30},
 }
 KEPT = ("paper_terms", "with_within")  # networks of which moments of the training are kept
-CELLS = ("e1-lam0", "e1-lam1", "raw-lam0", "raw-lam1")  # whose networks (seed 0) come back, beside the best ones
+CELLS = (
+    "e1-lam0",
+    "e1-lam1",
+    "raw-lam0",
+    "raw-lam1",
+)  # whose networks (seed 0) come back, beside the best ones
 MOST = 6  # networks in cells.tar: 2.4 MB each
 
 
@@ -67,10 +72,18 @@ class Crew:
         return name in self.running and self.running[name].poll() is not None
 
     def failed(self) -> list[str]:
-        return [name for name, process in self.running.items() if process.poll() not in (None, 0, 130, -signal.SIGINT)]
+        return [
+            name
+            for name, process in self.running.items()
+            if process.poll() not in (None, 0, 130, -signal.SIGINT)
+        ]
 
     def busy(self, prefix: str = "") -> list[str]:
-        return [name for name, process in self.running.items() if name.startswith(prefix) and process.poll() is None]
+        return [
+            name
+            for name, process in self.running.items()
+            if name.startswith(prefix) and process.poll() is None
+        ]
 
     def stop(self, names: list[str], patience: float = 15) -> None:
         """Interrupt them; what does not end in time is killed, with all that it started."""
@@ -92,14 +105,19 @@ def start_mps(env: dict) -> dict:
     control = shutil.which("nvidia-cuda-mps-control")
     if control is None:
         return {}
-    needs = {"CUDA_MPS_PIPE_DIRECTORY": "/tmp/dsel-mps", "CUDA_MPS_LOG_DIRECTORY": "/tmp/dsel-mps-log"}
+    needs = {
+        "CUDA_MPS_PIPE_DIRECTORY": "/tmp/dsel-mps",
+        "CUDA_MPS_LOG_DIRECTORY": "/tmp/dsel-mps-log",
+    }
     for folder in needs.values():
         Path(folder).mkdir(exist_ok=True)
     product = "import torch; x = torch.ones(64, 64, device='cuda'); print((x @ x)[0, 0].item())"
     probe = [sys.executable, "-c", product]
     try:
         subprocess.run([control, "-d"], env=env | needs, check=True, timeout=10)
-        told = subprocess.run(probe, env=env | needs, check=True, timeout=30, capture_output=True, text=True)
+        told = subprocess.run(
+            probe, env=env | needs, check=True, timeout=30, capture_output=True, text=True
+        )
         if told.stdout.split()[-1:] == ["64.0"]:
             return needs
     except (subprocess.SubprocessError, OSError) as error:
@@ -113,7 +131,15 @@ def stop_mps(env: dict) -> None:
     control = shutil.which("nvidia-cuda-mps-control")
     if control and "CUDA_MPS_PIPE_DIRECTORY" in env:
         try:
-            subprocess.run([control], input="quit\n", env=env, text=True, timeout=15, check=False, capture_output=True)
+            subprocess.run(
+                [control],
+                input="quit\n",
+                env=env,
+                text=True,
+                timeout=15,
+                check=False,
+                capture_output=True,
+            )
         except subprocess.TimeoutExpired:
             print("the multi-process service did not end", flush=True)
 
@@ -128,12 +154,22 @@ def job(options, changes: dict) -> None:
     if options.job == "corpus":
         speakers = options.speakers or None
         if speakers:
-            grow(options.out / "corpora" / "e1", options.out / "corpora" / f"e1-{speakers}", speakers)
+            grow(
+                options.out / "corpora" / "e1", options.out / "corpora" / f"e1-{speakers}", speakers
+            )
         how = {"train_speakers": speakers, "workers": options.cores}
         prepare_corpus(options.out, options.preset, options.entanglement, **how, **changes)
     elif options.job == "cells":
         rows = [*FURTHER] if options.rows is None else options.rows
-        ablation(options.out, options.preset, rows=rows, seeds=(0, 1), halved=True, progress=False, **changes)
+        ablation(
+            options.out,
+            options.preset,
+            rows=rows,
+            seeds=(0, 1),
+            halved=True,
+            progress=False,
+            **changes,
+        )
     elif options.job == "confirm":
         confirm(options.out, progress=False)
 
@@ -192,11 +228,19 @@ def release_commands(options, changes: dict) -> dict[str, list]:
         except LookupError:
             return {}
         held.parent.mkdir(parents=True, exist_ok=True)
-        held.write_text(json.dumps({"front_end": front_end, "lam": lam, "steps": steps_for(options)}) + "\n")
+        held.write_text(
+            json.dumps({"front_end": front_end, "lam": lam, "steps": steps_for(options)}) + "\n"
+        )
     chosen = json.loads(held.read_text())
     schedule = Schedule.named(options.preset, **changes)
     corpora = options.out / "corpora"
-    common = {"lam": chosen["lam"], "within": 0.0, "steps": chosen["steps"], "seed": 0, "compile": "off"}
+    common = {
+        "lam": chosen["lam"],
+        "within": 0.0,
+        "steps": chosen["steps"],
+        "seed": 0,
+        "compile": "off",
+    }
     common |= dict(pair.split("=") for pair in options.release_set)
     every = max(1, min(500, chosen["steps"] // 4))
     moments = [max(1, chosen["steps"] * k // 16 // every * every) for k in (1, 2, 4, 8, 16)]
@@ -224,8 +268,18 @@ def gather(options) -> None:
     results = read_results(out)
     if results:
         shutil.copy(out / "results.csv", back / "results.csv")
-    small = [*out.glob("*.csv"), *out.glob("*.json"), *out.glob("*.md"), *out.glob("logs/*.log"), out / "released/choice.json"]
-    small += [path for name in ("progress.csv", "metrics.csv", "config.json") for path in out.glob(f"released/*/{name}")]
+    small = [
+        *out.glob("*.csv"),
+        *out.glob("*.json"),
+        *out.glob("*.md"),
+        *out.glob("logs/*.log"),
+        out / "released/choice.json",
+    ]
+    small += [
+        path
+        for name in ("progress.csv", "metrics.csv", "config.json")
+        for path in out.glob(f"released/*/{name}")
+    ]
     with tarfile.open(back / "grid.tar.gz", "w:gz") as tar:
         for path in filter(Path.is_file, small):
             tar.add(path, path.relative_to(out))
@@ -239,7 +293,10 @@ def gather(options) -> None:
                 for path in kept:
                     tar.add(path, path.relative_to(out))
     scores = {row.id: criterion(results, row.id, RUNGS[0]) for row in GRID[0]}
-    best = sorted((row for row in scores if scores[row] is not None and row not in CELLS), key=lambda row: scores[row])
+    best = sorted(
+        (row for row in scores if scores[row] is not None and row not in CELLS),
+        key=lambda row: scores[row],
+    )
     with tarfile.open(back / "cells.tar", "w") as tar:
         for row in [*CELLS, *best][:MOST]:
             if (out / "runs" / f"{row}-0" / "model.pt").is_file():
@@ -251,7 +308,9 @@ def _add_half(tar: tarfile.TarFile, path: Path, name: str) -> None:
     import torch
 
     state = torch.load(path, map_location="cpu", weights_only=True)
-    state["model"] = {k: x.half() if x.is_floating_point() else x for k, x in state["model"].items()}
+    state["model"] = {
+        k: x.half() if x.is_floating_point() else x for k, x in state["model"].items()
+    }
     data = io.BytesIO()
     torch.save(state, data)
     entry = tarfile.TarInfo(name)
@@ -270,9 +329,21 @@ def run(options, changes: dict, pairs: list[str]) -> None:
     begun = time.monotonic()
     cores = len(os.sched_getaffinity(0))
     one = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    env = {**os.environ, **one, "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))}
+    env = {
+        **os.environ,
+        **one,
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
+    }
     crew, schedule = Crew(options.out / "logs", env), Schedule.named(options.preset, **changes)
-    this = [Path(__file__).resolve(), "--out", options.out, "--preset", options.preset, "--set", *pairs]
+    this = [
+        Path(__file__).resolve(),
+        "--out",
+        options.out,
+        "--preset",
+        options.preset,
+        "--set",
+        *pairs,
+    ]
     end = begun + options.seconds
     stop_cells = end - options.confirm if options.confirm else end
     told = begun
@@ -291,14 +362,22 @@ def run(options, changes: dict, pairs: list[str]) -> None:
 
     try:
         if shutil.which("nvidia-smi"):
-            subprocess.run(["nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv"], check=False)
+            subprocess.run(
+                ["nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv"],
+                check=False,
+            )
         corpus("corpus-e1", 1.0, 0)
-        if (options.out / "corpora" / f"e1-{schedule.long_speakers}" / "corpus.json").is_file():  # going on: all are there
+        if (
+            options.out / "corpora" / f"e1-{schedule.long_speakers}" / "corpus.json"
+        ).is_file():  # going on: all are there
             corpus("corpus-e0", 0.0, 0)
             corpus("corpus-long", 1.0, 0, schedule.long_speakers)
         if options.mps:
             crew.env |= start_mps(crew.env)
-            say("multi-process service: " + ("on" if "CUDA_MPS_PIPE_DIRECTORY" in crew.env else "not there"))
+            say(
+                "multi-process service: "
+                + ("on" if "CUDA_MPS_PIPE_DIRECTORY" in crew.env else "not there")
+            )
         started, releasing, confirming = False, False, False
         while time.monotonic() < end:
             time.sleep(0.5)
@@ -316,22 +395,32 @@ def run(options, changes: dict, pairs: list[str]) -> None:
                 commands = release_commands(options, changes)
                 releasing = bool(commands)
                 if releasing:
-                    say(f"networks to release: {(options.out / 'released' / 'choice.json').read_text().strip()}")
+                    say(
+                        f"networks to release: {(options.out / 'released' / 'choice.json').read_text().strip()}"
+                    )
                     crew.stop(crew.busy("cells")[-options.room :] if options.room else [])
                     for name, command in commands.items():
                         crew.start(f"release-{name}", *command)
             if options.confirm and now > stop_cells and not confirming:
                 confirming = True
                 crew.stop(crew.busy("cells"))
-                say(f"cells stop: {len(read_results(options.out))} are done; judging on new speakers")
+                say(
+                    f"cells stop: {len(read_results(options.out))} are done; judging on new speakers"
+                )
                 _freeze(options)
                 for k in range(options.workers):
                     crew.start(f"confirm-{k:02d}", *this, "--job", "confirm")
             if now - told > 20:
                 told = now
-                busy = {what: len(crew.busy(what)) for what in ("corpus", "cells", "release", "confirm")}
-                say(f"{len(read_results(options.out))} trainings done; busy {busy}; failed {crew.failed()}")
-            done = (releasing or not options.release_seconds) and (confirming or not options.confirm)
+                busy = {
+                    what: len(crew.busy(what)) for what in ("corpus", "cells", "release", "confirm")
+                }
+                say(
+                    f"{len(read_results(options.out))} trainings done; busy {busy}; failed {crew.failed()}"
+                )
+            done = (releasing or not options.release_seconds) and (
+                confirming or not options.confirm
+            )
             if started and done and not crew.busy():
                 break
     finally:
@@ -356,21 +445,61 @@ def _freeze(options) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder of the experiment")
-    parser.add_argument("--back", type=Path, default=Path("runs/back"), help="folder for what is to be carried away")
-    parser.add_argument("--seconds", type=float, default=540, help="time in all; copying takes about ten more")
-    parser.add_argument("--confirm", type=float, default=0, help="seconds of it for judging on new speakers; 0: none")
+    parser.add_argument(
+        "--back", type=Path, default=Path("runs/back"), help="folder for what is to be carried away"
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=540, help="time in all; copying takes about ten more"
+    )
+    parser.add_argument(
+        "--confirm",
+        type=float,
+        default=0,
+        help="seconds of it for judging on new speakers; 0: none",
+    )
     parser.add_argument("--workers", type=int, default=14, help="processes that train cells")
-    parser.add_argument("--room", type=int, default=4, help="how many of these end when the networks to release begin")
-    parser.add_argument("--release-seconds", type=float, default=380, help="time for the networks to release; 0: none")
-    parser.add_argument("--release-steps", type=int, default=0, help="their steps; 0: what fits this time")
-    parser.add_argument("--release-set", nargs="*", default=["B=32", "extra=128"], metavar="KEY=VALUE", help="of TrainConfig")
+    parser.add_argument(
+        "--room",
+        type=int,
+        default=4,
+        help="how many of these end when the networks to release begin",
+    )
+    parser.add_argument(
+        "--release-seconds",
+        type=float,
+        default=380,
+        help="time for the networks to release; 0: none",
+    )
+    parser.add_argument(
+        "--release-steps", type=int, default=0, help="their steps; 0: what fits this time"
+    )
+    parser.add_argument(
+        "--release-set",
+        nargs="*",
+        default=["B=32", "extra=128"],
+        metavar="KEY=VALUE",
+        help="of TrainConfig",
+    )
     parser.add_argument("--preset", default="grid", help="of the schedule")
-    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="whole numbers of the schedule")
-    parser.add_argument("--rows", nargs="*", default=None, help=f"what follows the grid; default: {' '.join(FURTHER)}")
-    parser.add_argument("--mps", action="store_true", help="let the processes share the GPU through CUDA's service")
-    parser.add_argument("--job", choices=("corpus", "cells", "confirm"), help="be one process of it")
+    parser.add_argument(
+        "--set", nargs="*", default=[], metavar="KEY=VALUE", help="whole numbers of the schedule"
+    )
+    parser.add_argument(
+        "--rows",
+        nargs="*",
+        default=None,
+        help=f"what follows the grid; default: {' '.join(FURTHER)}",
+    )
+    parser.add_argument(
+        "--mps", action="store_true", help="let the processes share the GPU through CUDA's service"
+    )
+    parser.add_argument(
+        "--job", choices=("corpus", "cells", "confirm"), help="be one process of it"
+    )
     parser.add_argument("--entanglement", type=float, default=0.0)
     parser.add_argument("--speakers", type=int, default=0)
     parser.add_argument("--cores", type=int, default=None)

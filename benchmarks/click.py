@@ -29,13 +29,28 @@ def main() -> None:
     for film in FILMS:
         with tempfile.TemporaryDirectory() as folder:
             outside, place = click_errors(film, Path(folder))
-        fps = film.fps if isinstance(film.fps, str) else f"{float(film.fps):.2f}".rstrip("0").rstrip(".")
+        fps = (
+            film.fps
+            if isinstance(film.fps, str)
+            else f"{float(film.fps):.2f}".rstrip("0").rstrip(".")
+        )
         odd = [f"starts at {film.start} s"] if film.start else []
         odd += [f"sound begins {film.sound_start:+} s"] if film.sound_start else []
-        odd += [f"sound lasts {film.sound_seconds} s of {film.seconds}"] if film.sound_seconds else []
+        odd += (
+            [f"sound lasts {film.sound_seconds} s of {film.seconds}"] if film.sound_seconds else []
+        )
         off = place[np.abs(place).argmax()]
         worst = [max(worst[0], outside.max()), max(worst[1], abs(off))]
-        cells = (film.suffix, film.video, film.sound, film.rate, fps, ", ".join(odd), f"{outside.max():.2f}", f"{off:+.2f}")
+        cells = (
+            film.suffix,
+            film.video,
+            film.sound,
+            film.rate,
+            fps,
+            ", ".join(odd),
+            f"{outside.max():.2f}",
+            f"{off:+.2f}",
+        )
         rows.append(cells)
         print(*cells, sep=", ", flush=True)
     text = f"""# The click test

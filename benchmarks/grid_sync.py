@@ -37,20 +37,38 @@ SIZE = 96  # pixels of the clips
 BOX = (36, 18, 60)  # top, left, side in them: from below the eyes to the chin
 SEES = 48  # pixels the networks look at
 SPEAKERS = 700  # drawn ones to train on, two tracks each
-PIECE, STEP, REACH = 50, 5, 15  # frames: 2 s; between the starts of pieces; how far the offset is searched
-CONTENT = {"alpha_s": 0.0, "lam": 0.0, "within": 0.0, "extra": 0, "B": 16, "N": 20, "save_every": 50}
+PIECE, STEP, REACH = (
+    50,
+    5,
+    15,
+)  # frames: 2 s; between the starts of pieces; how far the offset is searched
+CONTENT = {
+    "alpha_s": 0.0,
+    "lam": 0.0,
+    "within": 0.0,
+    "extra": 0,
+    "B": 16,
+    "N": 20,
+    "save_every": 50,
+}
 RUNS = {  # name: (corpus, start_from, changes)
     "toy": ("toy", None, {"steps": 400, "lr": 2e-3}),
     "tuned": ("grid", "toy", {"steps": 200, "lr": 1e-3, "augment": 1.0}),
 }
-NAMES = {"untrained": "untrained", "toy": "trained on drawn faces alone", "tuned": "... then tuned on 83 clips of s1"}
+NAMES = {
+    "untrained": "untrained",
+    "toy": "trained on drawn faces alone",
+    "tuned": "... then tuned on 83 clips of s1",
+}
 
 
 @dataclass(frozen=True)
 class Mouths(Cache):
     """A cache of whole faces that gives out their lower half."""
 
-    def read(self, track: Track, first: int = 0, count: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+    def read(
+        self, track: Track, first: int = 0, count: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         frames, sound = super().read(track, first, count)
         top, left, side = BOX
         return resize(frames[:, top : top + side, left : left + side], SEES), sound
@@ -90,9 +108,17 @@ def pieces(model: TwoStream, corpus: MouthCorpus, split: str):
         frames, sound = cache.read(track)
         starts = range(0, len(frames) - PIECE + 1, STEP)
         face = torch.from_numpy(np.stack([frames[s : s + PIECE] for s in starts]))
-        heard = np.stack([sound[samples_for(s) : samples_for(s + PIECE)] for s in starts]).astype(np.float32) / 32767
+        heard = (
+            np.stack([sound[samples_for(s) : samples_for(s + PIECE)] for s in starts]).astype(
+                np.float32
+            )
+            / 32767
+        )
         with torch.inference_mode():
-            face, audio = model.face(face)["content"].numpy(), model.audio(torch.from_numpy(heard))["content"].numpy()
+            face, audio = (
+                model.face(face)["content"].numpy(),
+                model.audio(torch.from_numpy(heard))["content"].numpy(),
+            )
         for i, seen in enumerate(starts):
             for j, listened in enumerate(starts):
                 if abs(seen - listened) <= REACH:
@@ -119,14 +145,23 @@ class Lips:
 def planted(model: TwoStream, real: Path, work: Path) -> list[tuple[str, int, int, float]]:
     """One clip of each of the others with its sound moved, through `prepare`: (speaker, planted, in tracks.csv, confidence)."""
     found = []
-    for n, folder in enumerate(sorted(path for path in real.iterdir() if path.is_dir() and path.name != "s1")):
+    for n, folder in enumerate(
+        sorted(path for path in real.iterdir() if path.is_dir() and path.name != "s1")
+    ):
         video, late = min(folder.glob("*.mpg")), 7 * n % 25 - 12  # -12 .. +12, in no order
         out = work / "planted" / folder.name
         out.mkdir(parents=True, exist_ok=True)
         begin = next(pictures(video))[0]
         sound = decode_sound(video, out / "sound.f32")
         write_wav(out / "late.wav", shift_sound(sound.read(begin, sound.samples), late))
-        corpus = prepare(video, out / "corpus", layout="grid", audio=out / "late.wav", model=Lips(model), progress=False)
+        corpus = prepare(
+            video,
+            out / "corpus",
+            layout="grid",
+            audio=out / "late.wav",
+            model=Lips(model),
+            progress=False,
+        )
         track = corpus.tracks[0]
         found.append((folder.name, late, track.offset, track.factors["confidence"]))
     return found
@@ -158,8 +193,17 @@ def shares(found) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work", type=Path, default=Path("runs/grid_sync"))
-    parser.add_argument("--real", type=Path, default=Path(os.environ.get("DSEL_REAL", ROOT.parent / "shared/real")) / "grid")
-    parser.add_argument("--toy", type=Path, default=None, help=f"a toy corpus of {SPEAKERS} training speakers or more")
+    parser.add_argument(
+        "--real",
+        type=Path,
+        default=Path(os.environ.get("DSEL_REAL", ROOT.parent / "shared/real")) / "grid",
+    )
+    parser.add_argument(
+        "--toy",
+        type=Path,
+        default=None,
+        help=f"a toy corpus of {SPEAKERS} training speakers or more",
+    )
     arguments = parser.parse_args()
     work = arguments.work
     drawn = arguments.toy or toy(work / "toy", SPEAKERS, 2, validation=0, test=0).path
@@ -169,16 +213,37 @@ def main() -> None:
     for name, (corpus, start, changes) in RUNS.items():
         run = work / name
         config = TrainConfig.laptop(**CONTENT, **changes, start_from=start and str(work / start))
-        trainer = Trainer(corpora[corpus], ModelConfig.laptop(), config, run, resume=(run / "checkpoint.pt").is_file())
+        trainer = Trainer(
+            corpora[corpus],
+            ModelConfig.laptop(),
+            config,
+            run,
+            resume=(run / "checkpoint.pt").is_file(),
+        )
         if trainer.step < config.steps:
             trainer.fit()
         models[name] = load_model(run, "cpu")
-    head = ["network", "s1, left out", "15 others", "of these in step", "surer half", "other half", "worst speaker"]
+    head = [
+        "network",
+        "s1, left out",
+        "15 others",
+        "of these in step",
+        "surer half",
+        "other half",
+        "worst speaker",
+    ]
     rows = []
     for name, model in models.items():
-        own, others = (shares(pieces(model, corpora["grid"], split)) for split in ("validation", "test"))
-        cells = [own["all"], *(others[key] for key in ("all", "in step", "surer half", "other half"))]
-        cells = [f"{100 * cell:.1f} %" for cell in cells] + [f"{others['worst'][1]} {100 * others['worst'][0]:.0f} %"]
+        own, others = (
+            shares(pieces(model, corpora["grid"], split)) for split in ("validation", "test")
+        )
+        cells = [
+            own["all"],
+            *(others[key] for key in ("all", "in step", "surer half", "other half")),
+        ]
+        cells = [f"{100 * cell:.1f} %" for cell in cells] + [
+            f"{others['worst'][1]} {100 * others['worst'][0]:.0f} %"
+        ]
         rows.append([NAMES[name], *cells])
     count = len(pieces(models["untrained"], corpora["grid"], "test"))
     chance = 3 / (2 * REACH + 1)

@@ -25,8 +25,21 @@ from dsel.train import checkpoint
 from dsel.utils.errors import BadInput
 
 PHASES = ("cache", "step", "checkpoint")
-SETTINGS = {"B": 3, "N": 6, "extra": 2, "log_every": 1, "save_every": 1, "warmup": 2, "precision": "float32", "device": "cpu"}
-LONGEST = {"cache": 0.5, "step": 0.1, "checkpoint": 0.03}  # seconds into the phase at which the kill comes, at most
+SETTINGS = {
+    "B": 3,
+    "N": 6,
+    "extra": 2,
+    "log_every": 1,
+    "save_every": 1,
+    "warmup": 2,
+    "precision": "float32",
+    "device": "cpu",
+}
+LONGEST = {
+    "cache": 0.5,
+    "step": 0.1,
+    "checkpoint": 0.03,
+}  # seconds into the phase at which the kill comes, at most
 
 
 def kill_and_resume(data, folder, kills: int, steps: int, seed: int = 0) -> dict:
@@ -43,23 +56,33 @@ def kill_and_resume(data, folder, kills: int, steps: int, seed: int = 0) -> dict
     while sum(fell.values()) < kills and tries < 10 * kills:
         tries += 1
         if checkpoint_step(folder / "killed") == steps:
-            shutil.rmtree(folder / "killed")  # it came through before all kills were dealt: from the start again
+            shutil.rmtree(
+                folder / "killed"
+            )  # it came through before all kills were dealt: from the start again
         phase = PHASES[rng.integers(len(PHASES))]
         if phase == "cache":
             shutil.rmtree(caches, ignore_errors=True)
-        after = 0 if phase == "cache" else int(rng.integers(1, 4))  # the how-manieth step or checkpoint of this life
-        found = _one_life(data, folder / "killed", settings, phase, after, rng.uniform(0, LONGEST[phase]))
+        after = (
+            0 if phase == "cache" else int(rng.integers(1, 4))
+        )  # the how-manieth step or checkpoint of this life
+        found = _one_life(
+            data, folder / "killed", settings, phase, after, rng.uniform(0, LONGEST[phase])
+        )
         if found:
             fell[found] += 1
     while checkpoint_step(folder / "killed") < steps:
         _one_life(data, folder / "killed", settings, None, 0, 0)
     states = [checkpoint.read_checkpoint(folder / name) for name in ("whole", "killed")]
     rows = [
-        [{k: v for k, v in row.items() if k != "time"} for row in train.read_metrics(folder / n)] for n in ("whole", "killed")
+        [{k: v for k, v in row.items() if k != "time"} for row in train.read_metrics(folder / n)]
+        for n in ("whole", "killed")
     ]
     return {
         **fell,
-        "weights": all(torch.equal(value, states[1]["model"][name]) for name, value in states[0]["model"].items()),
+        "weights": all(
+            torch.equal(value, states[1]["model"][name])
+            for name, value in states[0]["model"].items()
+        ),
         "optimiser": _same(states[0]["optimiser"], states[1]["optimiser"]),
         "rows": rows[0] == rows[1],
         "left": [str(path) for path in folder.rglob("*") if ".part" in path.name],
@@ -74,15 +97,21 @@ def checkpoint_step(run: Path) -> int:
         return -1
 
 
-def _one_life(data, run: Path, settings: dict, phase: str | None, after: int, delay: float) -> str | None:
+def _one_life(
+    data, run: Path, settings: dict, phase: str | None, after: int, delay: float
+) -> str | None:
     """Train in a child process; kill it `delay` seconds into `phase`. Returns the phase it died in, None if it came through."""
     now, count = Value("i", -1, lock=False), Value("i", 0, lock=False)
     child = os.fork()
     if child == 0:
         try:
             _watched(now, count, PHASES.index(phase) if phase else -1)
-            train.train(data, run, resume=(run / "checkpoint.pt").is_file(), progress=False, **settings)
-        except BaseException:  # nothing may go on from here in the child: not even the caller's cleaning up
+            train.train(
+                data, run, resume=(run / "checkpoint.pt").is_file(), progress=False, **settings
+            )
+        except (
+            BaseException
+        ):  # nothing may go on from here in the child: not even the caller's cleaning up
             traceback.print_exc()
             os._exit(1)
         os._exit(0)
@@ -142,7 +171,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         found = kill_and_resume(data, folder, kills, steps=25, seed=time.time_ns())
     print(f"{kills} kills: " + ", ".join(f"{found[phase]} during a {phase}" for phase in PHASES))
-    print(", ".join(f"{what} equal to the bit: {found[what]}" for what in ("weights", "optimiser", "rows")))
+    print(
+        ", ".join(
+            f"{what} equal to the bit: {found[what]}" for what in ("weights", "optimiser", "rows")
+        )
+    )
     print(f"files left half written: {found['left'] or 'none'}")
     sys.exit(not (found["weights"] and found["optimiser"] and found["rows"] and not found["left"]))
 

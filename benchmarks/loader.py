@@ -75,7 +75,11 @@ def timed(batches, count: int) -> tuple[float, float, list]:
     found = [batches.at(0)]
     begin, used = time.perf_counter(), time.process_time()
     found += [batches.at(step) for step in range(1, count + 1)]
-    return 1000 * (time.perf_counter() - begin) / count, 1000 * (time.process_time() - used) / count, found
+    return (
+        1000 * (time.perf_counter() - begin) / count,
+        1000 * (time.process_time() - used) / count,
+        found,
+    )
 
 
 def opened(tracks: int) -> dict:
@@ -87,11 +91,11 @@ def opened(tracks: int) -> dict:
             file.write("id,speaker,split,path,frames,offset,sex,confidence\n")
             for k in range(tracks):
                 name = f"id{k % 5994:05d}/21Uxsk5{k // 5994:04d}/{k:07d}"
-                row = (
-                    f"{name},id{k % 5994:05d},train,clips/{name}.mp4,{100 + k % 200},{k % 3 - 1},{'fm'[k % 2]},{k % 100 / 100}"
-                )
+                row = f"{name},id{k % 5994:05d},train,clips/{name}.mp4,{100 + k % 200},{k % 3 - 1},{'fm'[k % 2]},{k % 100 / 100}"
                 file.write(row + "\n")
-        output = subprocess.run([sys.executable, __file__, "--open", folder], check=True, capture_output=True, text=True).stdout
+        output = subprocess.run(
+            [sys.executable, __file__, "--open", folder], check=True, capture_output=True, text=True
+        ).stdout
         return {**json.loads(output), "csv": (path / "tracks.csv").stat().st_size >> 20}
 
 
@@ -104,7 +108,15 @@ def open_here(folder: str) -> None:
     opened_after = time.process_time() - begin
     batches = Batches(type("Nothing", (), {"size": SIZE}), people.split("train"), TrainConfig())
     batches._draw(0, np.random.default_rng(0))
-    print(json.dumps({"open": opened_after, "ready": time.process_time() - begin, "mib": memory("VmHWM") - before}))
+    print(
+        json.dumps(
+            {
+                "open": opened_after,
+                "ready": time.process_time() - begin,
+                "mib": memory("VmHWM") - before,
+            }
+        )
+    )
 
 
 def memory(what: str) -> float:
@@ -135,7 +147,12 @@ def main() -> None:
         url = f"http://127.0.0.1:{server.server_port}"
 
         def batches(place, loader, workers):
-            return make_batches(corpus.open(place), TrainConfig.laptop(loader=loader, workers=workers), SIZE, progress=False)
+            return make_batches(
+                corpus.open(place),
+                TrainConfig.laptop(loader=loader, workers=workers),
+                SIZE,
+                progress=False,
+            )
 
         plain = Batches(Whole(people), people.split("train"), TrainConfig.laptop())
         cases = {
@@ -153,7 +170,10 @@ def main() -> None:
                 source.close()
             first = first or (cpu, found)
             for ours, theirs in zip(found, first[1], strict=True):
-                assert all(torch.equal(getattr(ours, k), getattr(theirs, k)) for k in ("faces", "sound", "extra_faces", "pick"))
+                assert all(
+                    torch.equal(getattr(ours, k), getattr(theirs, k))
+                    for k in ("faces", "sound", "extra_faces", "pick")
+                )
             rows.append((name, f"{wall:.0f}", f"{cpu:.0f}", f"{first[0] / cpu:.1f}"))
         server.shutdown()
     notes = [

@@ -37,7 +37,16 @@ LOSSES = ROOT / "dsel" / "losses.py"
 TESTS = ROOT / "tests" / "method" / "test_losses.py"
 REPORT = Path(__file__).with_suffix(".md")
 # What a losses notebook brings along; imported once, before the forks. Nothing of dsel: each fork imports that afresh.
-WARM = ("torch", "numpy", "pytest", "hypothesis", "plotly.graph_objects", "plotly.subplots", "IPython.display", "ipywidgets")
+WARM = (
+    "torch",
+    "numpy",
+    "pytest",
+    "hypothesis",
+    "plotly.graph_objects",
+    "plotly.subplots",
+    "IPython.display",
+    "ipywidgets",
+)
 
 
 class Mutant(NamedTuple):
@@ -236,7 +245,9 @@ def mutated(source: str, mutant: Mutant) -> str:
         ValueError: the text to replace does not occur exactly once: losses.py has moved on, and the mutant must follow.
     """
     if source.count(mutant.old) != 1:
-        raise ValueError(f"mutant {mutant.name!r}: its text occurs {source.count(mutant.old)} times in {LOSSES.name}")
+        raise ValueError(
+            f"mutant {mutant.name!r}: its text occurs {source.count(mutant.old)} times in {LOSSES.name}"
+        )
     return source.replace(mutant.old, mutant.new)
 
 
@@ -247,23 +258,39 @@ def sweep(source: str) -> list[tuple[str, str]]:
         for label, change in _changes(node):
             other = copy.deepcopy(tree)
             change(next(n for k, n in enumerate(ast.walk(other)) if k == index))
-            found.append((f"line {node.lineno}: {label}", ast.unparse(ast.fix_missing_locations(other))))
+            found.append(
+                (f"line {node.lineno}: {label}", ast.unparse(ast.fix_missing_locations(other)))
+            )
     return found
 
 
 _SWAP = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.Lt: ast.LtE, ast.LtE: ast.Lt,
          ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.Eq: ast.NotEq, ast.In: ast.NotIn, ast.NotIn: ast.In}  # fmt: skip
-_NAMES = {"mean": "sum", "sum": "mean", "amax": "amin", "log_softmax": "softmax", "exp": "neg", "diagonal": "flatten"}
+_NAMES = {
+    "mean": "sum",
+    "sum": "mean",
+    "amax": "amin",
+    "log_softmax": "softmax",
+    "exp": "neg",
+    "diagonal": "flatten",
+}
 
 
 def _changes(node):
     """(label, in-place change) for one node of the syntax tree."""
-    if isinstance(node, ast.BinOp) and type(node.op) in _SWAP and not isinstance(node.op, ast.BitOr):
+    if (
+        isinstance(node, ast.BinOp)
+        and type(node.op) in _SWAP
+        and not isinstance(node.op, ast.BitOr)
+    ):
         swap = _SWAP[type(node.op)]
         yield f"{type(node.op).__name__} -> {swap.__name__}", lambda n: setattr(n, "op", swap())
     if isinstance(node, ast.Compare) and type(node.ops[0]) in _SWAP:
         swap_to = _SWAP[type(node.ops[0])]
-        yield f"{type(node.ops[0]).__name__} -> {swap_to.__name__}", lambda n: n.ops.__setitem__(0, swap_to())
+        yield (
+            f"{type(node.ops[0]).__name__} -> {swap_to.__name__}",
+            lambda n: n.ops.__setitem__(0, swap_to()),
+        )
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
         yield "minus dropped", lambda n: setattr(n, "op", ast.UAdd())
     if isinstance(node, ast.Constant) and type(node.value) in (int, float):
@@ -307,7 +334,9 @@ def run_tests(_) -> str:
     import pytest
     from hypothesis import Phase, settings
 
-    settings.register_profile("quick", phases=[Phase.explicit, Phase.generate])  # a failure need not be made small
+    settings.register_profile(
+        "quick", phases=[Phase.explicit, Phase.generate]
+    )  # a failure need not be made small
     settings.load_profile("quick")
 
     class First:
@@ -347,10 +376,21 @@ def run_notebook(path: Path) -> str:
     os.chdir(path.parent)
     show = IPython.display.display = lambda *things, **options: None
     space = {"__name__": "__main__", "display": show}
-    cells = [cell for cell in json.loads(path.read_text(encoding="utf-8"))["cells"] if cell["cell_type"] == "code"]
+    cells = [
+        cell
+        for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]
+        if cell["cell_type"] == "code"
+    ]
     for number, cell in enumerate(cells, start=1):
         try:
-            exec(compile(without_magic("".join(cell["source"])), f"{path.stem}, code cell {number}", "exec"), space)
+            exec(
+                compile(
+                    without_magic("".join(cell["source"])),
+                    f"{path.stem}, code cell {number}",
+                    "exec",
+                ),
+                space,
+            )
         except Exception as error:
             return f"cell {number} {type(error).__name__}"
     return ""
@@ -365,7 +405,9 @@ def in_fork(source: str, work, argument, seconds: float) -> str:
     child = os.fork()
     if child == 0:
         os.close(receive)
-        resource.setrlimit(resource.RLIMIT_CPU, (int(time.process_time() + seconds),) * 2)  # a mutant that never ends is ended
+        resource.setrlimit(
+            resource.RLIMIT_CPU, (int(time.process_time() + seconds),) * 2
+        )  # a mutant that never ends is ended
         sink = os.open(os.devnull, os.O_WRONLY)
         os.dup2(sink, 1), os.dup2(sink, 2)
         warnings.simplefilter("ignore")
@@ -418,22 +460,45 @@ def table(results: list[tuple[Mutant, dict[str, str]]], notebooks: list[Path]) -
         counts = [sum(bool(found.get(name)) for found in of) for name in ("tests", *stems)]
         anyone = sum(any(found.get(stem) for stem in stems) for found in of)
         totals.append([kind, len(of), *counts, anyone])
-    head = ["kind", "mutants", "refused by the tests", *(f"refused by {stem}" for stem in stems), "by any notebook"]
+    head = [
+        "kind",
+        "mutants",
+        "refused by the tests",
+        *(f"refused by {stem}" for stem in stems),
+        "by any notebook",
+    ]
     rows = []
     for mutant, found in results:
-        said = [found.get(name, "") or ("passes" if name in found else "-") for name in ("tests", *stems)]
+        said = [
+            found.get(name, "") or ("passes" if name in found else "-")
+            for name in ("tests", *stems)
+        ]
         rows.append([mutant.name, mutant.kind, *said])
-    both = [markdown.table(head, totals), "", markdown.table(["mutant", "kind", "tests", *stems], rows)]
-    proofs = [f"- {m.name.removeprefix('equivalent: ')}: {m.proof}" for m, _ in results if m.kind == "equivalent"]
+    both = [
+        markdown.table(head, totals),
+        "",
+        markdown.table(["mutant", "kind", "tests", *stems], rows),
+    ]
+    proofs = [
+        f"- {m.name.removeprefix('equivalent: ')}: {m.proof}"
+        for m, _ in results
+        if m.kind == "equivalent"
+    ]
     return "\n".join([*both, "", "Equivalent, with the proof:", "", *proofs, ""])
 
 
 def main() -> int:
     """Run the mutants; 1 if one survives that should not."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--only", default="", help="only mutants whose name contains this")
-    parser.add_argument("--sweep", action="store_true", help="also every change that sweep() makes; tests only")
-    parser.add_argument("--every", action="store_true", help="ask every notebook, also after one has refused")
+    parser.add_argument(
+        "--sweep", action="store_true", help="also every change that sweep() makes; tests only"
+    )
+    parser.add_argument(
+        "--every", action="store_true", help="ask every notebook, also after one has refused"
+    )
     parser.add_argument("--tests-only", action="store_true", help="leave the notebooks out")
     options = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -450,12 +515,20 @@ def main() -> int:
     for mutant in (m for m in MUTANTS if options.only in m.name):
         # The notebook that teaches it is asked first; what prints no formula is no business of the notebooks.
         teacher = TAUGHT_IN.get(mutant.name.split(":")[0], "05")
-        asked = sorted(notebooks, key=lambda path: path.stem[:2] != teacher) if mutant.kind == "formula" else []
+        asked = (
+            sorted(notebooks, key=lambda path: path.stem[:2] != teacher)
+            if mutant.kind == "formula"
+            else []
+        )
         found = judge(mutated(source, mutant), asked, every=options.every)
         results.append((mutant, found))
         refused = bool(found["tests"]), any(found.get(p.stem) for p in notebooks) or not notebooks
-        wanted = {"formula": (True, True), "code": (True, None), "equivalent": (False, None)}[mutant.kind]
-        wrong = any(want is not None and want != got for want, got in zip(wanted, refused, strict=True))
+        wanted = {"formula": (True, True), "code": (True, None), "equivalent": (False, None)}[
+            mutant.kind
+        ]
+        wrong = any(
+            want is not None and want != got for want, got in zip(wanted, refused, strict=True)
+        )
         bad += [mutant.name] if wrong else []
         print("SURVIVED" if wrong else "ok      ", mutant.name, found, flush=True)
     if options.sweep:

@@ -55,7 +55,11 @@ LONGEST = 10 * 16_000  # samples of an utterance that are heard
 
 def utterances(folder: Path) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
     """The sounds (U of them), their speakers (U,) and sexes (U,), from SPEAKERS.TXT."""
-    rows = [line.split("|") for line in (folder / "SPEAKERS.TXT").read_text(encoding="utf-8").splitlines() if line[0] != ";"]
+    rows = [
+        line.split("|")
+        for line in (folder / "SPEAKERS.TXT").read_text(encoding="utf-8").splitlines()
+        if line[0] != ";"
+    ]
     sex = {row[0].strip(): row[1].strip() for row in rows}
     found = [(name, path) for name, paths in recordings.find(folder).items() for path in paths]
     sounds = [recordings.read(path)[:LONGEST] for _, path in found]
@@ -64,7 +68,10 @@ def utterances(folder: Path) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
 
 def with_own_microphone(sounds: list[np.ndarray]) -> list[np.ndarray]:
     """Each through a microphone, a room and noise of its own, drawn as the corpus draws them."""
-    return [room.record(x, room.draw_room(stream(2020, f"utterance {k}", "sound"))) for k, x in enumerate(sounds)]
+    return [
+        room.record(x, room.draw_room(stream(2020, f"utterance {k}", "sound")))
+        for k, x in enumerate(sounds)
+    ]
 
 
 def mean_log_mel(x: np.ndarray) -> np.ndarray:
@@ -81,7 +88,11 @@ def voice(model: TwoStream):
 
     def embed(x: np.ndarray) -> np.ndarray:
         with torch.inference_mode():
-            return model.audio(torch.from_numpy(_whole_frames(x))[None], ("identity",))["identity"][0].mean(dim=0).numpy()
+            return (
+                model.audio(torch.from_numpy(_whole_frames(x))[None], ("identity",))["identity"][0]
+                .mean(dim=0)
+                .numpy()
+            )
 
     return embed
 
@@ -99,14 +110,21 @@ def eers(sounds, speaker, sex, embed) -> tuple[float, float]:
     vectors = (vectors - vectors.mean(axis=0)) / (vectors.std(axis=0) + 1e-9)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     i, j = np.triu_indices(len(sounds), 1)
-    scores, target, same = (vectors[i] * vectors[j]).sum(axis=1), speaker[i] == speaker[j], sex[i] == sex[j]
+    scores, target, same = (
+        (vectors[i] * vectors[j]).sum(axis=1),
+        speaker[i] == speaker[j],
+        sex[i] == sex[j],
+    )
     return equal_error_rate(scores, target), equal_error_rate(scores[same], target[same])
 
 
 def trained_voice(data: Path, run: Path, steps: int, seed: int, changes: dict, shape: dict):
     """`voice` of networks trained in the folder `run`, or found there."""
     options = {"save_every": 50, "keep": 1, "tensorboard": False, **changes}
-    config, model = TrainConfig.laptop(seed=seed, steps=steps, **options), ModelConfig.laptop(**shape)
+    config, model = (
+        TrainConfig.laptop(seed=seed, steps=steps, **options),
+        ModelConfig.laptop(**shape),
+    )
     resume = (run / "checkpoint.pt").is_file()
     trainer = Trainer(corpora.open(data), model, config, run, resume=resume, progress=False)
     if trainer.step < config.steps:
@@ -130,7 +148,9 @@ def readers_of_english(folder: Path) -> tuple[list[np.ndarray], np.ndarray, np.n
     """As `utterances`, of speechocean762's training split."""
     with (folder / "speakers.csv").open(newline="", encoding="utf-8") as file:
         sex = {row["speaker"]: row["gender"] for row in csv.DictReader(file)}
-    paths = [(name, path) for name, paths in recordings.find(folder / "train").items() for path in paths]
+    paths = [
+        (name, path) for name, paths in recordings.find(folder / "train").items() for path in paths
+    ]
     sounds = [recordings.read(path)[:LONGEST] for _, path in paths]
     names = np.array([name for name, _ in paths])
     return sounds, names, np.array([sex[name] for name in names])
@@ -163,7 +183,9 @@ def table(rows: list[dict]) -> str:
             mine = [row for row in rows if (row["judge"], row["condition"]) == (judge, name)]
             x = [float(row["eer"]) for row in mine]
             seeds = len(x)
-            cells.append(f"{np.mean(x):.1f}" + (f" ({min(x):.1f} .. {max(x):.1f})" if seeds > 1 else ""))
+            cells.append(
+                f"{np.mean(x):.1f}" + (f" ({min(x):.1f} .. {max(x):.1f})" if seeds > 1 else "")
+            )
         lines.append([judge, seeds, *cells])
     return markdown.table(["judge", "seeds", *names], lines)
 
@@ -172,7 +194,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     default = Path(os.environ.get("DSEL_REAL", ROOT.parent / "shared/real"))
     parser.add_argument("--work", type=Path, default=Path("runs/real_voices"))
-    parser.add_argument("--real", type=Path, default=default, help="folder with librispeech/ and speechocean/")
+    parser.add_argument(
+        "--real", type=Path, default=default, help="folder with librispeech/ and speechocean/"
+    )
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=800)
     parser.add_argument("--out", type=Path, default=ROOT / "data" / "ablation" / "real_voices.csv")
@@ -197,7 +221,9 @@ def main() -> None:
             model = TwoStream(ModelConfig.laptop(front_end=front)).eval()
             add(f"networks, untrained, {where}", seed, 0, lambda model=model: voice(model))
         for name, (label, changes, shape) in VARIANTS.items():
-            train = partial(trained_voice, data, work / f"{name}-{seed}", options.steps, seed, changes, shape)
+            train = partial(
+                trained_voice, data, work / f"{name}-{seed}", options.steps, seed, changes, shape
+            )
             add(f"networks, {label}", seed, options.steps, train)
     text = f"""# Real voices
 

@@ -18,15 +18,23 @@ def machine() -> str:
     cpu = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.is_file():
-        names = [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
+        names = [
+            line.split(":", 1)[1].strip()
+            for line in info.read_text().splitlines()
+            if line.startswith("model name")
+        ]
         cpu = names[0] if names else cpu
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
     versions = f"Python {platform.python_version()}, torch {torch.__version__}"
-    return f"{cpu}, {os.cpu_count()} cores, {torch.get_num_threads()} thread(s), {device}; {versions}"
+    return (
+        f"{cpu}, {os.cpu_count()} cores, {torch.get_num_threads()} thread(s), {device}; {versions}"
+    )
 
 
 def report(name: str, title: str, header: tuple[str, ...], rows: list[tuple], notes: str) -> None:
     """Print the table and write benchmarks/<name>.md."""
     text = f"{table(header, rows)}\n\n{notes}\n\nTaken on: {machine()}."
     print(text)
-    (FOLDER / f"{name}.md").write_text(f"# {title}\n\nMade by `python benchmarks/{name}.py`.\n\n{text}\n", encoding="utf-8")
+    (FOLDER / f"{name}.md").write_text(
+        f"# {title}\n\nMade by `python benchmarks/{name}.py`.\n\n{text}\n", encoding="utf-8"
+    )

@@ -32,7 +32,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--trials", type=int, default=TRIALS)
     trials, rng = parser.parse_args().trials, np.random.default_rng(0)
-    crops = rng.standard_normal((FILES, CROPS, D), np.float32) + rng.standard_normal((FILES, 1, D), np.float32)
+    crops = rng.standard_normal((FILES, CROPS, D), np.float32) + rng.standard_normal(
+        (FILES, 1, D), np.float32
+    )
     a, b = rng.integers(0, FILES, (2, trials))
     found, seconds = {}, {}
     for name, score in (("one trial after the other", one_by_one), ("all at once", crop_scores)):

@@ -72,7 +72,12 @@ class PlainTwoStream(nn.Module):
                 frames = 1 if found else 5
                 into = layer.in_channels // frames
                 conv = nn.Conv3d(
-                    into, layer.out_channels, (frames, *layer.kernel_size), (1, *layer.stride), (0, *layer.padding), bias=False
+                    into,
+                    layer.out_channels,
+                    (frames, *layer.kernel_size),
+                    (1, *layer.stride),
+                    (0, *layer.padding),
+                    bias=False,
                 )
                 weight = (
                     layer.weight.detach().unflatten(1, (frames, into)).transpose(1, 2)
@@ -82,7 +87,10 @@ class PlainTwoStream(nn.Module):
             elif isinstance(layer, nn.BatchNorm2d):
                 found += [nn.BatchNorm3d(layer.num_features), nn.ReLU()]
             elif isinstance(layer, nn.MaxPool2d):
-                kernel, stride, pad = (_pair(x) for x in (layer.kernel_size, layer.stride or layer.kernel_size, layer.padding))
+                kernel, stride, pad = (
+                    _pair(x)
+                    for x in (layer.kernel_size, layer.stride or layer.kernel_size, layer.padding)
+                )
                 found.append(nn.MaxPool3d((1, *kernel), (1, *stride), (0, *pad)))
         return found
 
@@ -92,7 +100,12 @@ class PlainTwoStream(nn.Module):
         for layer in layers:
             if isinstance(layer, nn.Conv2d):
                 conv = nn.Conv2d(
-                    layer.in_channels, layer.out_channels, layer.kernel_size, layer.stride, layer.padding, bias=False
+                    layer.in_channels,
+                    layer.out_channels,
+                    layer.kernel_size,
+                    layer.stride,
+                    layer.padding,
+                    bias=False,
                 )
                 conv.weight = nn.Parameter(layer.weight.detach().contiguous().clone())
                 found.append(conv)
@@ -122,14 +135,23 @@ class PlainStep:
         self.config, self.device = trainer.config, trainer.device
         self.model = PlainTwoStream(trainer.model).to(self.device)
         self.log_w = nn.ParameterDict(
-            {head: nn.Parameter(getattr(trainer.loss, f"{head}_similarity").log_w.detach().clone()) for head in HEADS}
+            {
+                head: nn.Parameter(
+                    getattr(trainer.loss, f"{head}_similarity").log_w.detach().clone()
+                )
+                for head in HEADS
+            }
         ).to(self.device)
         parameters = [*self.model.parameters(), *self.log_w.parameters()]
         config = self.config
         if config.optimiser == "sgd":
-            self.optimiser = torch.optim.SGD(parameters, lr=config.lr, momentum=0.9, weight_decay=config.weight_decay)
+            self.optimiser = torch.optim.SGD(
+                parameters, lr=config.lr, momentum=0.9, weight_decay=config.weight_decay
+            )
         else:
-            self.optimiser = torch.optim.AdamW(parameters, lr=config.lr / config.warmup, weight_decay=config.weight_decay)
+            self.optimiser = torch.optim.AdamW(
+                parameters, lr=config.lr / config.warmup, weight_decay=config.weight_decay
+            )
 
     def __call__(self, batch: Batch, lam: float) -> float:
         """Returns the loss."""
@@ -140,19 +162,33 @@ class PlainStep:
         windows, means = self._pooled(face, audio, batch.pick.tolist(), "identity")
         if E:
             further = self.model.face(batch.extra_faces.to(self.device), ("identity",))["identity"]
-            windows, means = torch.cat([windows, further[:, 0]]), torch.cat([means, audio["identity"][B:].mean(1)])
+            windows, means = (
+                torch.cat([windows, further[:, 0]]),
+                torch.cat([means, audio["identity"][B:].mean(1)]),
+            )
         where = torch.arange(B + E, device=self.device)
         logits = self._cosines(windows, means) * self.log_w["identity"].exp()
         identity = F.cross_entropy(logits, where)
         right = (logits[:B, :B].argmax(1) == where[:B]).float().mean().item()  # the host waits here
         windows, means = self._pooled(face, audio, batch.pick.tolist(), "content")
-        confusion = -(self._cosines(windows, means) * self.log_w["identity"].exp().detach()).log_softmax(1).mean()
+        confusion = (
+            -(self._cosines(windows, means) * self.log_w["identity"].exp().detach())
+            .log_softmax(1)
+            .mean()
+        )
         content, N = 0.0, face["content"].shape[1]
         for i in range(B):
-            own = self._cosines(face["content"][i], audio["content"][i]) * self.log_w["content"].exp()
+            own = (
+                self._cosines(face["content"][i], audio["content"][i]) * self.log_w["content"].exp()
+            )
             content = content + F.cross_entropy(own, torch.arange(N, device=self.device)) / B
-            right += (own.argmax(1) == torch.arange(N, device=self.device)).float().mean().item()  # and here
-            other = self._cosines(face["identity"][i], audio["identity"][i]) * self.log_w["content"].exp().detach()
+            right += (
+                (own.argmax(1) == torch.arange(N, device=self.device)).float().mean().item()
+            )  # and here
+            other = (
+                self._cosines(face["identity"][i], audio["identity"][i])
+                * self.log_w["content"].exp().detach()
+            )
             confusion = confusion - other.log_softmax(1).mean() / B
         loss = content + identity + lam * confusion
         self.optimiser.zero_grad()
@@ -188,15 +224,21 @@ class Noise:
         self.size = size
         return self
 
-    def read(self, track: Track, first: int = 0, count: int | None = None, seen: slice = slice(None)):
+    def read(
+        self, track: Track, first: int = 0, count: int | None = None, seen: slice = slice(None)
+    ):
         """As `dsel.corpus.Cache.read`."""
         rng = np.random.default_rng(int(track.id))
         frames = rng.integers(0, 256, (track.frames, self.size, self.size, 3), dtype=np.uint8)
         sound = rng.integers(-9000, 9000, SAMPLES_PER_FRAME * track.frames, dtype=np.int16)
-        return frames[first : first + count][seen], sound[SAMPLES_PER_FRAME * first :][: SAMPLES_PER_FRAME * count]
+        return frames[first : first + count][seen], sound[SAMPLES_PER_FRAME * first :][
+            : SAMPLES_PER_FRAME * count
+        ]
 
 
-def compare(name: str, B: int, N: int, extra: int, rounds: int, device: str = "auto", **changes) -> dict:
+def compare(
+    name: str, B: int, N: int, extra: int, rounds: int, device: str = "auto", **changes
+) -> dict:
     """Both steps on one batch, in turn. Returns seconds (medians), the ratio, and by how much the first losses differ."""
     with tempfile.TemporaryDirectory() as folder:
         config = {
@@ -211,21 +253,35 @@ def compare(name: str, B: int, N: int, extra: int, rounds: int, device: str = "a
             **changes,
         }
         noise = Noise(B + extra, frames_for(N))
-        ours = Trainer(noise, ModelConfig.named(name), TrainConfig.named(name, **config), folder, progress=False)
+        ours = Trainer(
+            noise,
+            ModelConfig.named(name),
+            TrainConfig.named(name, **config),
+            folder,
+            progress=False,
+        )
         batch = ours._read(0)
         plain, exact = PlainStep(ours), _exact_loss(ours, batch)
         found = {"config": name, "B": B, "N": N, "extra": extra}
-        first = {"plain": plain(batch, ours.config.lam), "ours": ours.train_step(batch)["loss"].item()}
+        first = {
+            "plain": plain(batch, ours.config.lam),
+            "ours": ours.train_step(batch)["loss"].item(),
+        }
         found |= {
             "loss": first["plain"],
             "difference": abs(exact - first["plain"]),
             "difference_fast": abs(first["ours"] - first["plain"]),
         }
-        for _ in range(2 if ours.device.type == "cpu" else 10):  # compilation and choice of algorithms
+        for _ in range(
+            2 if ours.device.type == "cpu" else 10
+        ):  # compilation and choice of algorithms
             ours.train_step(batch), plain(batch, ours.config.lam)
         seconds = {"plain": [], "ours": []}
         for _ in range(rounds):
-            for which, step in (("plain", lambda: plain(batch, ours.config.lam)), ("ours", lambda: ours.train_step(batch))):
+            for which, step in (
+                ("plain", lambda: plain(batch, ours.config.lam)),
+                ("ours", lambda: ours.train_step(batch)),
+            ):
                 seconds[which].append(_timed(step, ours.device))
         found |= {which: float(np.median(times)) for which, times in seconds.items()}
         found["ratio"] = found["plain"] / found["ours"]
@@ -282,11 +338,21 @@ def _on_gpu(ours: Trainer, plain: PlainStep, batch: Batch, seconds: float) -> di
 def table(found: list[dict]) -> str:
     """One Markdown table of all comparisons."""
     times = ("plain, s", "ours, s", "plain / ours")
-    head, rows = ["model", "B x N + extra", *times, "loss, float32: difference", "as trained: difference"], []
+    head, rows = (
+        ["model", "B x N + extra", *times, "loss, float32: difference", "as trained: difference"],
+        [],
+    )
     for f in found:
         size = [f["config"], f"{f['B']} x {f['N']} + {f['extra']}"]
         speed = [f"{f['plain']:.3f}", f"{f['ours']:.3f}", f"**{f['ratio']:.2f}**"]
-        rows.append([*size, *speed, f"{f['difference']:.1e} of {f['loss']:.2f}", f"{f['difference_fast']:.1e}"])
+        rows.append(
+            [
+                *size,
+                *speed,
+                f"{f['difference']:.1e} of {f['loss']:.2f}",
+                f"{f['difference_fast']:.1e}",
+            ]
+        )
         further = [
             f"{name} {f[name]:.3g}"
             for name in ("tracks/s", "share of bf16 ceiling", "ceiling TFLOP/s", "memory GiB")
@@ -300,7 +366,11 @@ def machine() -> str:
     """What this was measured on, in a line."""
     if torch.cuda.is_available():
         return f"{torch.cuda.get_device_name()}, torch {torch.__version__}"
-    names = [line.split(":")[1].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")]
+    names = [
+        line.split(":")[1].strip()
+        for line in _lines("/proc/cpuinfo")
+        if line.startswith("model name")
+    ]
     amx = ", AMX bf16" if any("amx_bf16" in line for line in _lines("/proc/cpuinfo")) else ""
     return f"{names[0] if names else platform.processor()}{amx}, {torch.get_num_threads()} thread(s), torch {torch.__version__}"
 
@@ -324,7 +394,8 @@ def main() -> None:
     sizes, found = LARGE if torch.cuda.is_available() else SMALL, []
     for name in asked.config or ("laptop", "paper"):
         B, N, extra = (
-            own if own is not None else usual for own, usual in zip((asked.B, asked.N, asked.extra), sizes[name], strict=True)
+            own if own is not None else usual
+            for own, usual in zip((asked.B, asked.N, asked.extra), sizes[name], strict=True)
         )
         found.append(compare(name, B, N, extra, asked.rounds))
     page = f"{table(found)}\n\nMeasured by `python benchmarks/step.py` on: {machine()}.\n"

@@ -26,10 +26,21 @@ def main() -> None:
     for workers in dict.fromkeys((1, os.cpu_count() or 1)):
         with tempfile.TemporaryDirectory() as folder:
             begin, used = time.perf_counter(), cpu_seconds()
-            made = toy(Path(folder) / "c", speakers, 4, validation=2, test=2, test_tracks=4, workers=workers, progress=False)
+            made = toy(
+                Path(folder) / "c",
+                speakers,
+                4,
+                validation=2,
+                test=2,
+                test_tracks=4,
+                workers=workers,
+                progress=False,
+            )
             wall, cpu = time.perf_counter() - begin, cpu_seconds() - used
             seconds = sum(track.frames for track in made.tracks) / FPS
-            size = sum(path.stat().st_size for path in (made.path / "clips").rglob("*.mp4")) / len(made)
+            size = sum(path.stat().st_size for path in (made.path / "clips").rglob("*.mp4")) / len(
+                made
+            )
         first = first or wall
         rows.append(
             (workers, len(made), f"{len(made) / wall:.1f}", f"{seconds / wall:.1f}", f"{first / wall:.2f}",

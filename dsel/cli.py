@@ -423,7 +423,6 @@ def _evaluation_commands(command: Callable[..., _Command]) -> None:
     plot.path("--out", out, "FILE", required=True)
     plot.number("--seed", "of the map", 0, type=_SEED)
 
-
     authors = command(
         "import",
         _import,

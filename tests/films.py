@@ -25,22 +25,32 @@ class Film:
     suffix: str = "mp4"
     video: str = "libx264"
     sound: str = "aac"
-    fps: Fraction | str = Fraction(25)  # or "jitter" (25 a second, stamps off by up to 8 ms), "variable" (20 to 60 ms)
+    fps: Fraction | str = Fraction(
+        25
+    )  # or "jitter" (25 a second, stamps off by up to 8 ms), "variable" (20 to 60 ms)
     rate: int = 44_100
     layout: str = "stereo"
     seconds: float = 2.4
     start: float = 0.0
     sound_start: float = 0.0
     sound_seconds: float | None = None
-    at: tuple[float, ...] = (0.5, 1.15, 1.8)  # about when the flashes begin, in seconds from the first picture on
+    at: tuple[float, ...] = (
+        0.5,
+        1.15,
+        1.8,
+    )  # about when the flashes begin, in seconds from the first picture on
 
     def times(self) -> np.ndarray:
         """When each frame comes on screen, in seconds from the first one on."""
         if self.fps == "jitter":
             times = np.arange(round(self.seconds * 25)) / 25
-            return times + np.concatenate([[0.0], np.random.default_rng(3).uniform(-0.008, 0.008, len(times) - 1).round(3)])
+            return times + np.concatenate(
+                [[0.0], np.random.default_rng(3).uniform(-0.008, 0.008, len(times) - 1).round(3)]
+            )
         if self.fps == "variable":
-            steps = np.random.default_rng(4).uniform(0.020, 0.060, round(self.seconds * 40)).round(3)
+            steps = (
+                np.random.default_rng(4).uniform(0.020, 0.060, round(self.seconds * 40)).round(3)
+            )
             times = np.concatenate([[0.0], np.cumsum(steps)])
             return times[times < self.seconds]
         return np.arange(round(self.seconds * self.fps)) / float(self.fps)
@@ -64,19 +74,37 @@ def waveform(film: Film, clicks: np.ndarray) -> np.ndarray:
     time = film.sound_start + np.arange(round(seconds * film.rate)) / film.rate
     sound = 1e-3 * np.random.default_rng(0).standard_normal(len(time))
     for click in clicks:
-        sound += 0.8 * np.exp(-0.5 * ((time - click) / 0.0005) ** 2) * np.cos(2 * np.pi * 3000 * (time - click))
+        sound += (
+            0.8
+            * np.exp(-0.5 * ((time - click) / 0.0005) ** 2)
+            * np.cos(2 * np.pi * 3000 * (time - click))
+        )
     return sound.astype(np.float32)
 
 
-def shoot(path: Path, film: Film, picture=grey, sound=None, rotation: int = 0, aspect: Fraction | None = None) -> Path:
+def shoot(
+    path: Path,
+    film: Film,
+    picture=grey,
+    sound=None,
+    rotation: int = 0,
+    aspect: Fraction | None = None,
+) -> Path:
     """Write a film with a flash and a click at each of `film.flashes()`; `picture(time)` is the rest of it.
 
     `sound`: another waveform (S,) at film.rate, or False for none at all.
     """
     clock = Fraction(1, 90_000) if film.suffix != "avi" else 1 / Fraction(film.fps)
     samples = waveform(film, film.flashes()) if sound is None else sound
-    start = float(round(film.start * 25) / 25 if isinstance(film.fps, str) else round(film.start * film.fps) / film.fps)
-    options = {"libvpx-vp9": {"cpu-used": "8", "deadline": "realtime"}, "libx264": {"preset": "veryfast"}}
+    start = float(
+        round(film.start * 25) / 25
+        if isinstance(film.fps, str)
+        else round(film.start * film.fps) / film.fps
+    )
+    options = {
+        "libvpx-vp9": {"cpu-used": "8", "deadline": "realtime"},
+        "libx264": {"preset": "veryfast"},
+    }
     with av.open(str(path), "w") as out:
         rate = Fraction(25) if isinstance(film.fps, str) else film.fps
         video = out.add_stream(film.video, rate=rate, options=options.get(film.video, {}))
@@ -98,7 +126,9 @@ def shoot(path: Path, film: Film, picture=grey, sound=None, rotation: int = 0, a
         for time in film.times():
             bright = any(begin - 1e-6 <= time < begin + FLASH - 1e-6 for begin in film.flashes())
             image = picture(time)
-            frame = av.VideoFrame.from_ndarray(np.full_like(image, 255) if bright else image, format="rgb24")
+            frame = av.VideoFrame.from_ndarray(
+                np.full_like(image, 255) if bright else image, format="rgb24"
+            )
             base = video.codec_context.time_base
             frame.pts, frame.time_base = round((time + start) / base), base
             packets += video.encode(frame)
@@ -107,7 +137,9 @@ def shoot(path: Path, film: Film, picture=grey, sound=None, rotation: int = 0, a
             channels = 1 if film.layout == "mono" else 2
             planar = np.repeat(samples[None], channels, axis=0)
             for first in range(0, planar.shape[1], 1024):
-                block = av.AudioFrame.from_ndarray(np.ascontiguousarray(planar[:, first : first + 1024]), "fltp", film.layout)
+                block = av.AudioFrame.from_ndarray(
+                    np.ascontiguousarray(planar[:, first : first + 1024]), "fltp", film.layout
+                )
                 block.sample_rate, block.time_base = film.rate, Fraction(1, film.rate)
                 block.pts = first + round((start + film.sound_start) * film.rate)
                 packets += voice.encode(block)
@@ -126,7 +158,9 @@ def measure(frames: np.ndarray, sound: np.ndarray, count: int = 3) -> tuple[np.n
     for _ in range(count):
         peak = int(np.argmax(energy))
         around = slice(max(0, peak - 64), peak + 65)
-        clicks.append(np.average(np.arange(len(energy))[around], weights=energy[around] ** 2) / 16_000)
+        clicks.append(
+            np.average(np.arange(len(energy))[around], weights=energy[around] ** 2) / 16_000
+        )
         energy[max(0, peak - 1600) : peak + 1600] = 0
     return seen, np.sort(clicks)
 

@@ -15,7 +15,15 @@ from dsel.train import Objective, TrainConfig, Trainer
 from dsel.train.distributed import Ranks, join, leave, parallel, synchronise
 
 B, E, T = 2, 2, 8  # of each process
-SETTINGS = {"N": 6, "steps": 4, "optimiser": "sgd", "lr": 1e-2, "log_every": 1, "device": "cpu", "precision": "float32"}
+SETTINGS = {
+    "N": 6,
+    "steps": 4,
+    "optimiser": "sgd",
+    "lr": 1e-2,
+    "log_every": 1,
+    "device": "cpu",
+    "precision": "float32",
+}
 
 
 def step(ranks: Ranks, world: int = 2):
@@ -40,6 +48,7 @@ def step(ranks: Ranks, world: int = 2):
 
     if ranks.many:
         model = synchronise(model, torch.device("cpu"))
+
     class InFloat64(Objective):
         """Without augmentation, on the tensors above."""
 
@@ -53,7 +62,10 @@ def step(ranks: Ranks, world: int = 2):
     objective = parallel(InFloat64(model, loss, config, ranks=ranks), ranks, torch.device("cpu"))
     total, parts, _ = objective(None, 0)
     total.backward()
-    named = [*model.named_parameters(), *((f"loss.{name}", p) for name, p in loss.named_parameters())]
+    named = [
+        *model.named_parameters(),
+        *((f"loss.{name}", p) for name, p in loss.named_parameters()),
+    ]
     return {
         "loss": total.detach(),
         "parts": {name: value.detach() for name, value in parts.items()},
@@ -66,7 +78,9 @@ def main(corpus: str, out: str) -> None:
     ranks, _ = join("cpu")
     torch.save(step(ranks), Path(out) / f"{ranks.rank}.pt")
     config = TrainConfig.checked(**SETTINGS, B=B, extra=E)
-    Trainer(Corpus(corpus), ModelConfig.laptop(), config, Path(out) / "run", progress=False).fit(until=2)
+    Trainer(Corpus(corpus), ModelConfig.laptop(), config, Path(out) / "run", progress=False).fit(
+        until=2
+    )
     leave()
 
 

@@ -25,7 +25,11 @@ from dsel.utils.markdown import table  # noqa: E402
 CARD, LARGER = (ROOT / "data" / "models" / f"{name}.json" for name in ("laptop", "gpu"))
 LISTENERS = ROOT / "data" / "toy.md"
 ABLATION = ROOT / "data" / "ablation"
-PAPER, BEYOND, FRONT_END = "The rows of the notes", "Beyond the notes", "Input not normalised over the track"
+PAPER, BEYOND, FRONT_END = (
+    "The rows of the notes",
+    "Beyond the notes",
+    "Input not normalised over the track",
+)
 SHOWN = {
     "eer_free": "EER, free",
     "eer_free_same_sex": "free, same sex",
@@ -66,17 +70,30 @@ def released(card: dict) -> str:
         f"on {recipe['test']} speakers it was never trained on, in %; in brackets the 95 % interval over speakers:"
     )
     tasks = [m for m in metrics if m.choices]
-    parts = [text, table(["task", "right", "chance"], [[m.label, shown(m, 1), f"{m.chance:.1f}"] for m in tasks])]
+    parts = [
+        text,
+        table(
+            ["task", "right", "chance"], [[m.label, shown(m, 1), f"{m.chance:.1f}"] for m in tasks]
+        ),
+    ]
     heads, by_kind = ("identity", "content"), {}
     for m in metrics:
         if m.metric in ("eer", "word_dependence") and not m.group:
             name = m.trials.replace("_", " ") or "word dependence: hard minus easy"
-            by_kind.setdefault(name + (", same sex" if m.same_sex else ""), {})[m.head] = shown(m, 1)
+            by_kind.setdefault(name + (", same sex" if m.same_sex else ""), {})[m.head] = shown(
+                m, 1
+            )
     lines = [[kind, *(found.get(head, "-") for head in heads)] for kind, found in by_kind.items()]
-    parts.append(table(["EER by kind of trial (chance 50)", "identity head", "content head"], lines))
+    parts.append(
+        table(["EER by kind of trial (chance 50)", "identity head", "content head"], lines)
+    )
     costs = [m for m in metrics if m.metric == "min_dcf"]
     for p_target in dict.fromkeys(m.p_target for m in costs):
-        head = [f"detection cost, a target expected in {100 * p_target:g} % of trials", "minDCF", "refusing everybody"]
+        head = [
+            f"detection cost, a target expected in {100 * p_target:g} % of trials",
+            "minDCF",
+            "refusing everybody",
+        ]
         rows = [[m.label, shown(m, 2), f"{m.chance:.2f}"] for m in costs if m.p_target == p_target]
         parts.append(table(head, rows))
     return "\n\n".join(parts) + (f"\n\nMeasured on {card['machine']}." if "machine" in card else "")
@@ -87,14 +104,18 @@ def larger(card: dict, page: str) -> str:
     recipe, train = card["evaluation"]["corpus"]["recipe"], card["train"]
     ours = errors(metrics_of(card))
     theirs = listener(page, SUPERVISED)
-    line = next(line for line in page.splitlines() if "coupling" in line)  # the recipe of the corpus
+    line = next(
+        line for line in page.splitlines() if "coupling" in line
+    )  # the recipe of the corpus
     speakers = dict(part.split(" ", 1) for part in line.split(";")[0].split(", "))["speakers"]
     text = (
         f'**A larger one** (`data/models/gpu.pt`, `dsel.load("gpu")`; {recipe["speakers"]} training speakers, {train["steps"]} '
         f"steps with B = {train['B']} and {train['extra']} extra tracks on a GPU), trained without a label, beside a listener "
         f"who was told the names of {speakers} speakers; the same {recipe['test']} unseen ones, in %:"
     )
-    rows = [[kind, f"{heads['identity']:.1f}", f"{theirs[kind]:.1f}"] for kind, heads in ours.items()]
+    rows = [
+        [kind, f"{heads['identity']:.1f}", f"{theirs[kind]:.1f}"] for kind, heads in ours.items()
+    ]
     return f"{text}\n\n{table(['EER by kind of trial', 'identity head', SUPERVISED], rows)}"
 
 
@@ -115,10 +136,18 @@ def ablation(results: list[dict], confirmed: list[dict]) -> str:
         group_table(results, FRONT_END, "test", SHOWN),
     ]
     if confirmed:
-        parts += ["The same networks on speakers drawn after every choice was frozen:", effect_table(confirmed)]
-    parts += ["**In five sentences.**", "\n".join(f"{k}. {text}" for k, text in enumerate(sentences(results), start=1))]
+        parts += [
+            "The same networks on speakers drawn after every choice was frozen:",
+            effect_table(confirmed),
+        ]
+    parts += [
+        "**In five sentences.**",
+        "\n".join(f"{k}. {text}" for k, text in enumerate(sentences(results), start=1)),
+    ]
     time = f"{len(final(results))} trainings, {hours:.1f} hours, added up over the processes that shared a GPU"
-    parts += [f"{time}; `data/ablation/results.csv` has every one, [data/README.md](../data/README.md#ablation) says how."]
+    parts += [
+        f"{time}; `data/ablation/results.csv` has every one, [data/README.md](../data/README.md#ablation) says how."
+    ]
     return "\n\n".join(parts)
 
 

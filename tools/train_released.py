@@ -40,7 +40,9 @@ def score(found: dict[str, float]) -> float:
 def keep(trainer: Trainer, path: Path) -> None:
     """Write what `load_model`, `evaluate` and `release` need of the present networks, in half precision."""
     weights = halved(trainer.model.state_dict())
-    weights, loss = ({k: x.cpu() for k, x in values.items()} for values in (weights, trainer.loss.state_dict()))
+    weights, loss = (
+        {k: x.cpu() for k, x in values.items()} for values in (weights, trainer.loss.state_dict())
+    )
     config = {"model": trainer.model.config.to_dict(), "train": asdict(trainer.config)}
     write_weights(path, {"step": trainer.step, "model": weights, "loss": loss, "config": config})
 
@@ -63,28 +65,48 @@ def add_progress(out: Path, row: dict) -> None:
         writer.writerow({name: round(row[name], 4) for name in COLUMNS})
 
 
-def train_released(data, judged, out, settings: dict, networks: dict, *, every=500, patience=6, kept=()) -> list[dict]:
+def train_released(
+    data, judged, out, settings: dict, networks: dict, *, every=500, patience=6, kept=()
+) -> list[dict]:
     """Train as the module says; returns the rows of OUT/progress.csv."""
     out, judged = Path(out), corpus.open(judged)
     common = {"log_every": min(every, 50), "save_every": every, "keep": 1, "tensorboard": False}
     config = TrainConfig.laptop(**common | settings)
     resume = (out / "checkpoint.pt").is_file()
-    trainer = Trainer(corpus.open(data), ModelConfig.laptop(**networks), config, out, resume=resume, progress=False)
+    trainer = Trainer(
+        corpus.open(data),
+        ModelConfig.laptop(**networks),
+        config,
+        out,
+        resume=resume,
+        progress=False,
+    )
     begun = time.monotonic()
 
     def watch(trainer: Trainer, _row) -> bool:
         if trainer.step in kept:
             keep(trainer, out / "kept" / f"{trainer.step}.pt")
         before = read_progress(out)
-        if (trainer.step % every and trainer.step < config.steps) or trainer.step in {row["step"] for row in before}:
+        if (trainer.step % every and trainer.step < config.steps) or trainer.step in {
+            row["step"] for row in before
+        }:
             return True
         found = judge(trainer.model, judged, "validation", config.similarity)
-        row = {**found, "step": trainer.step, "score": score(found), "seconds": time.monotonic() - begun}
+        row = {
+            **found,
+            "step": trainer.step,
+            "score": score(found),
+            "seconds": time.monotonic() - begun,
+        }
         scores = [old["score"] for old in before] + [row["score"]]
         if row["score"] == min(scores):
             keep(trainer, out / "best" / "checkpoint.pt")
         add_progress(out, row)
-        print(f"{out.name}: step {trainer.step}, " + ", ".join(f"{k} {row[k]:.1f}" for k in ("score", *JUDGED)), flush=True)
+        print(
+            f"{out.name}: step {trainer.step}, "
+            + ", ".join(f"{k} {row[k]:.1f}" for k in ("score", *JUDGED)),
+            flush=True,
+        )
         return len(scores) - 1 - scores.index(min(scores)) < patience
 
     trainer.fit(watch)
@@ -92,19 +114,36 @@ def train_released(data, judged, out, settings: dict, networks: dict, *, every=5
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", required=True, help="corpus to train on")
     parser.add_argument("--judge", required=True, help="corpus with the validation speakers")
     parser.add_argument("--out", required=True, type=Path, help="run folder")
-    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="fields of TrainConfig")
-    parser.add_argument("--net", nargs="*", default=[], metavar="KEY=VALUE", help="fields of ModelConfig")
+    parser.add_argument(
+        "--set", nargs="*", default=[], metavar="KEY=VALUE", help="fields of TrainConfig"
+    )
+    parser.add_argument(
+        "--net", nargs="*", default=[], metavar="KEY=VALUE", help="fields of ModelConfig"
+    )
     parser.add_argument("--every", type=int, default=500, help="steps between judgements")
-    parser.add_argument("--patience", type=int, default=6, help="judgements without a better one before it stops")
-    parser.add_argument("--keep", type=int, nargs="*", default=[], help="steps at which the networks are kept as well")
+    parser.add_argument(
+        "--patience", type=int, default=6, help="judgements without a better one before it stops"
+    )
+    parser.add_argument(
+        "--keep",
+        type=int,
+        nargs="*",
+        default=[],
+        help="steps at which the networks are kept as well",
+    )
     options = parser.parse_args()
     defaults = {field.name: field.default for field in fields(TrainConfig)} | {"leave_out": 0}
     shape = {"front_end": "track", "D": 128, "hidden": 256}
-    settings, networks = _settings("--set", options.set, defaults), _settings("--net", options.net, shape)
+    settings, networks = (
+        _settings("--set", options.set, defaults),
+        _settings("--net", options.net, shape),
+    )
     train_released(
         options.data, options.judge, options.out, settings, networks,
         every=options.every, patience=options.patience, kept=options.keep,

@@ -32,7 +32,9 @@ SOUNDS = (".wav", ".flac", ".mp3", ".m4a", ".aac", ".ogg", ".opus", ".wma", ".ai
           ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".3gp")  # fmt: skip
 
 
-def embed(sound, model="four_terms", head: str = "identity", *, rate: int = SAMPLE_RATE) -> np.ndarray:
+def embed(
+    sound, model="four_terms", head: str = "identity", *, rate: int = SAMPLE_RATE
+) -> np.ndarray:
     """Turn a sound into its embedding: the mean over its windows of 0.2 s, one every 40 ms.
 
     Args:

@@ -66,7 +66,9 @@ class Cache:
         count = self.length[track.id] - first if count is None else count
         begin = self.start[track.id] + first
         stop = begin + count
-        return self.frames[begin:stop][seen], self.sound[begin * SAMPLES_PER_FRAME : stop * SAMPLES_PER_FRAME]
+        return self.frames[begin:stop][seen], self.sound[
+            begin * SAMPLES_PER_FRAME : stop * SAMPLES_PER_FRAME
+        ]
 
     @classmethod
     def of(cls, corpus: ClipSource, size: int, tracks: Sequence[Track], progress: bool) -> Cache:
@@ -78,8 +80,12 @@ class Cache:
         total = sum(track.usable for track in tracks)
         starts = np.cumsum([0, *(track.usable for track in tracks)])
         return cls(  # as plain arrays over the maps: slicing an np.memmap costs more than copying what one window needs
-            frames=np.asarray(np.memmap(folder / "frames.u8", np.uint8, "r", shape=(total, size, size, 3))),
-            sound=np.asarray(np.memmap(folder / "sound.i16", np.int16, "r", shape=(total * SAMPLES_PER_FRAME,))),
+            frames=np.asarray(
+                np.memmap(folder / "frames.u8", np.uint8, "r", shape=(total, size, size, 3))
+            ),
+            sound=np.asarray(
+                np.memmap(folder / "sound.i16", np.int16, "r", shape=(total * SAMPLES_PER_FRAME,))
+            ),
             start={track.id: int(at) for track, at in zip(tracks, starts, strict=False)},
             length={track.id: track.usable for track in tracks},
         )
@@ -112,7 +118,9 @@ def to_int16(waveform: np.ndarray) -> np.ndarray:
     return np.round(np.clip(waveform, -1, 1) * 32767).astype(np.int16)
 
 
-def _build_cache(corpus: ClipSource, size: int, tracks: list[Track], folder: Path, progress: bool) -> None:
+def _build_cache(
+    corpus: ClipSource, size: int, tracks: list[Track], folder: Path, progress: bool
+) -> None:
     total = sum(track.usable for track in tracks)
     if not total:
         raise BadInput(f"{corpus.path}: no frames to decode; is the split empty?")
@@ -172,7 +180,9 @@ def _reserved(path: Path, dtype: type, shape: tuple[int, ...]) -> np.memmap:
     return np.memmap(path, dtype, "r+", shape=shape)
 
 
-def _decoded(corpus: ClipSource, tracks: Iterable[Track], size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _decoded(
+    corpus: ClipSource, tracks: Iterable[Track], size: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Pictures at that size and int16 sound of the tracks in order, decoded on every core, some tracks ahead.
 
     Shards are read by one thread: it may close a file that another reads.
@@ -201,7 +211,9 @@ def _fingerprint(corpus: ClipSource, tracks: Sequence[Track]) -> str:
     """Changes when any of the clips, their offsets or their order changes."""
     digest = hashlib.sha1()
     for track in tracks:
-        digest.update(f"{track.id} {track.path} {track.frames} {track.offset} {corpus.stamp(track)}\n".encode())
+        digest.update(
+            f"{track.id} {track.path} {track.frames} {track.offset} {corpus.stamp(track)}\n".encode()
+        )
     return digest.hexdigest()[:16]
 
 

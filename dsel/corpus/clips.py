@@ -48,8 +48,16 @@ def write_clip(
     from av.video.reformatter import VideoReformatter
 
     path = Path(path)
-    if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8 or frames.shape[1] % 2 or frames.shape[2] % 2:
-        raise BadInput(f"{path}: frames must be uint8 (T, H, W, 3) with even H and W, not {frames.dtype} {frames.shape}")
+    if (
+        frames.ndim != 4
+        or frames.shape[-1] != 3
+        or frames.dtype != np.uint8
+        or frames.shape[1] % 2
+        or frames.shape[2] % 2
+    ):
+        raise BadInput(
+            f"{path}: frames must be uint8 (T, H, W, 3) with even H and W, not {frames.dtype} {frames.shape}"
+        )
     if waveform.ndim != 1:
         raise BadInput(f"{path}: the waveform must be mono (S,), not {waveform.shape}")
     with atomic(path) as part, av.open(str(part), "w") as container:
@@ -81,7 +89,9 @@ def shift_sound(waveform: np.ndarray, frames: int) -> np.ndarray:
     return moved
 
 
-def remux_shifted(path: str | os.PathLike, out: str | os.PathLike, frames: int, *, audio_rate: int = 48_000) -> Path:
+def remux_shifted(
+    path: str | os.PathLike, out: str | os.PathLike, frames: int, *, audio_rate: int = 48_000
+) -> Path:
     """Copy a clip with its sound moved by so many frames, see `shift_sound`. The picture's packets are copied bit by bit.
 
     Args:
@@ -95,7 +105,11 @@ def remux_shifted(path: str | os.PathLike, out: str | os.PathLike, frames: int, 
     import av
 
     waveform = shift_sound(read_clip(path)[1], frames)
-    with atomic(out) as part, open_to_read(str(path)) as source, av.open(str(part), "w") as container:
+    with (
+        atomic(out) as part,
+        open_to_read(str(path)) as source,
+        av.open(str(part), "w") as container,
+    ):
         video = container.add_stream_from_template(source.streams.video[0])
         sound = _aac(container, audio_rate)
         for packet in source.demux(video=0):
@@ -131,7 +145,9 @@ def read_clip(path: ClipFile) -> tuple[np.ndarray, np.ndarray]:
     return frames, _cut(blocks, 0, samples_for(len(frames)))
 
 
-def read_part(path: ClipFile, seen: range, heard: range, frames: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+def read_part(
+    path: ClipFile, seen: range, heard: range, frames: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Part of a clip, the very bytes that `read_clip` gives there: frames uint8 (len(seen), H, W, 3), sound (640 len(heard),).
 
     The picture is decoded from the last key frame before `seen` on, the sound from its beginning, since what AAC says depends
@@ -147,9 +163,14 @@ def read_part(path: ClipFile, seen: range, heard: range, frames: int | None = No
     from av.video.reformatter import VideoReformatter
 
     with _clip(path) as container:
-        video, name = container.streams.video[0], path if isinstance(path, str | os.PathLike) else path[0]
+        video, name = (
+            container.streams.video[0],
+            path if isinstance(path, str | os.PathLike) else path[0],
+        )
         if frames is not None and video.frames not in (0, frames):
-            raise BadInput(f"{name}: {video.frames} frames, but tracks.csv says {frames}; make it again")
+            raise BadInput(
+                f"{name}: {video.frames} frames, but tracks.csv says {frames}; make it again"
+            )
         first, last = samples_for(heard.start), samples_for(heard.stop)
         blocks, samples = [], 0
         for frame in container.decode(audio=0):
@@ -177,17 +198,26 @@ def _clip(path: ClipFile) -> Iterator[Any]:
     """An open av container of a clip that dsel wrote; whatever goes wrong while it is read is a BadInput that names it."""
     import av
 
-    name, source = (path, str(path)) if isinstance(path, str | os.PathLike) else (path[0], io.BytesIO(path[1]))
+    name, source = (
+        (path, str(path)) if isinstance(path, str | os.PathLike) else (path[0], io.BytesIO(path[1]))
+    )
     if isinstance(source, str) and not Path(name).is_file():
         raise BadInput(f"{name}: no such clip")
     try:
         with open_to_read(source) as container:
             if not container.streams.video or not container.streams.audio:
-                raise BadInput(f"{name}: a clip needs picture and sound; run 'dsel prepare' on the source again")
-            rate, hz = container.streams.video[0].average_rate, container.streams.audio[0].sample_rate
+                raise BadInput(
+                    f"{name}: a clip needs picture and sound; run 'dsel prepare' on the source again"
+                )
+            rate, hz = (
+                container.streams.video[0].average_rate,
+                container.streams.audio[0].sample_rate,
+            )
             if rate != FPS or hz != SAMPLE_RATE:
                 found = f"{float(rate or 0):g} frames/s and {hz} Hz"
-                raise BadInput(f"{name}: {found}, not {FPS} and {SAMPLE_RATE}; run 'dsel prepare' on it")
+                raise BadInput(
+                    f"{name}: {found}, not {FPS} and {SAMPLE_RATE}; run 'dsel prepare' on it"
+                )
             # Frames this small are not worth a second thread: on a busy machine they would wait for each other.
             container.streams.video[0].codec_context.thread_count = 1
             yield container
@@ -214,7 +244,9 @@ def _mux_sound(container: Any, sound: Any, waveform: np.ndarray) -> None:
     """Encode a waveform (S,) into its stream, from time 0 on."""
     import av
 
-    block = av.AudioFrame.from_ndarray(np.ascontiguousarray(waveform[None], np.float32), "fltp", "mono")
+    block = av.AudioFrame.from_ndarray(
+        np.ascontiguousarray(waveform[None], np.float32), "fltp", "mono"
+    )
     block.sample_rate, block.pts = SAMPLE_RATE, 0
     container.mux(sound.encode(block))
     container.mux(sound.encode())

@@ -44,7 +44,9 @@ def shard(
     names: list[str] = []
     place = np.zeros((len(corpus), 3), np.int64)  # shard, first byte, bytes
     sweep(out, out / "shards")
-    (out / "shards" / "index.npz").unlink(missing_ok=True)  # it would not fit shards that are written anew
+    (out / "shards" / "index.npz").unlink(
+        missing_ok=True
+    )  # it would not fit shards that are written anew
     with tqdm(total=len(corpus), desc="packing clips", disable=not progress, unit="track") as bar:
         for split in SPLITS:
             rows = rng.permutation(corpus.split(split).rows)
@@ -87,14 +89,23 @@ def _packed(corpus: Corpus, tracks: list[Track], path: Path) -> list[tuple[int, 
     if path.is_file() and path.stat().st_mtime_ns >= max(clip.stat().st_mtime_ns for clip in clips):
         found = clips_of(path)
         if [(key, size) for key, _, size in found] == [
-            (key_of(track.id), clip.stat().st_size) for track, clip in zip(tracks, clips, strict=True)
+            (key_of(track.id), clip.stat().st_size)
+            for track, clip in zip(tracks, clips, strict=True)
         ]:
             return [(first, size) for _, first, size in found]
-    return write_shard(path, ((t.id, clip.read_bytes(), _about(t)) for t, clip in zip(tracks, clips, strict=True)))
+    return write_shard(
+        path, ((t.id, clip.read_bytes(), _about(t)) for t, clip in zip(tracks, clips, strict=True))
+    )
 
 
 def _about(track: Track) -> dict:
-    return {"id": track.id, "speaker": track.speaker, "frames": track.frames, "offset": track.offset, **track.factors}
+    return {
+        "id": track.id,
+        "speaker": track.speaker,
+        "frames": track.frames,
+        "offset": track.offset,
+        **track.factors,
+    }
 
 
 def _stat(corpus: Corpus, row: int) -> os.stat_result:

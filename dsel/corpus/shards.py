@@ -65,9 +65,15 @@ def clips_of(path: Path) -> list[tuple[str, int, int]]:
     """The clips in a shard in order: key, first byte, bytes. Raises BadInput for a file that is no whole tar."""
     try:
         with tarfile.open(path) as tar:
-            members = [(m.name.removesuffix(".mp4"), m.offset_data, m.size) for m in tar if m.name.endswith(".mp4")]
+            members = [
+                (m.name.removesuffix(".mp4"), m.offset_data, m.size)
+                for m in tar
+                if m.name.endswith(".mp4")
+            ]
     except (tarfile.TarError, OSError, ValueError, EOFError) as error:
-        raise BadInput(f"{path}: not a shard ({error}); delete it and run 'dsel shard' again") from error
+        raise BadInput(
+            f"{path}: not a shard ({error}); delete it and run 'dsel shard' again"
+        ) from error
     return members
 
 
@@ -100,7 +106,9 @@ class Shards:
             return fetch(f"{self.place}/{name}", first, size)
         file = self._opened(name)
         if os.fstat(file.fileno()).st_size < first + size:
-            raise BadInput(f"{self.place}/{name}: ends before byte {first + size}; copy it again, or run 'dsel shard' again")
+            raise BadInput(
+                f"{self.place}/{name}: ends before byte {first + size}; copy it again, or run 'dsel shard' again"
+            )
         if hasattr(os, "pread"):
             return os.pread(file.fileno(), size, first)
         file.seek(first)  # Windows
@@ -164,7 +172,9 @@ def fetch(url: str, first: int = 0, size: int | None = None) -> bytes:
     headers = {} if size is None else {"Range": f"bytes={first}-{first + size - 1}"}
     for wait in (*PATIENCE, None):
         try:
-            with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=TIMEOUT) as answer:
+            with urllib.request.urlopen(
+                urllib.request.Request(url, headers=headers), timeout=TIMEOUT
+            ) as answer:
                 if size is not None and answer.status != 206:
                     return _slice(_kept(url, lambda _: answer), first, size)
                 data = answer.read()
@@ -174,12 +184,16 @@ def fetch(url: str, first: int = 0, size: int | None = None) -> bytes:
         except urllib.error.HTTPError as error:
             reason = f"{error.code} {error.reason}"
             if error.code < 500:
-                raise BadInput(f"{url}: cannot be fetched ({reason}); is the address right?") from error
+                raise BadInput(
+                    f"{url}: cannot be fetched ({reason}); is the address right?"
+                ) from error
         except OSError as error:
             reason = str(getattr(error, "reason", error))
         if wait is not None:
             time.sleep(wait)
-    raise Unreachable(f"{url}: cannot be fetched ({reason}); is the server up? The same command goes on from here")
+    raise Unreachable(
+        f"{url}: cannot be fetched ({reason}); is the server up? The same command goes on from here"
+    )
 
 
 def cache_folder() -> Path:
@@ -208,5 +222,7 @@ def _through_webdataset(url: str) -> Any:
     try:
         from webdataset.gopen import gopen
     except ImportError as error:
-        raise BadInput(f"{url}: needs the WebDataset library; pip install 'dsel[scale]', or use http(s)") from error
+        raise BadInput(
+            f"{url}: needs the WebDataset library; pip install 'dsel[scale]', or use http(s)"
+        ) from error
     return gopen(url)

@@ -51,15 +51,15 @@ class Corpus:
         BadInput: no corpus there, one of another format version, or rows that cannot be used.
     """
 
-    def __init__(
-        self, path: str | os.PathLike, shards_at: str | os.PathLike | None = None
-    ) -> None:
+    def __init__(self, path: str | os.PathLike, shards_at: str | os.PathLike | None = None) -> None:
         self.path = Path(path)
         self.meta = read_meta(self.path)
         self.tracks = read_tracks(self.path)
         self.by_id = TracksById(self.tracks.table)
         folder = self.path / "shards"
-        self.shards = Shards(folder, shards_at or folder) if (folder / "index.npz").is_file() else None
+        self.shards = (
+            Shards(folder, shards_at or folder) if (folder / "index.npz").is_file() else None
+        )
         if self.shards is not None and len(self.shards) != len(self.tracks):
             raise BadInput(
                 f"{folder}: index.npz knows {len(self.shards)} tracks, tracks.csv {len(self)}; run 'dsel shard' again"
@@ -85,10 +85,14 @@ class Corpus:
         track = self._track(track)
         frames, waveform = read_clip(self._source(track))
         if len(frames) != track.frames:
-            raise BadInput(f"{self.path / track.path}: {len(frames)} frames, but tracks.csv says {track.frames}; make it again")
+            raise BadInput(
+                f"{self.path / track.path}: {len(frames)} frames, but tracks.csv says {track.frames}; make it again"
+            )
         return _in_step(frames, waveform, track.offset)
 
-    def part(self, track: Track, first: int, count: int, seen: slice = slice(None)) -> tuple[np.ndarray, np.ndarray]:
+    def part(
+        self, track: Track, first: int, count: int, seen: slice = slice(None)
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Frames [first, first + count) of `clip`, bit for bit, and their sound; little more than that is decoded.
 
         seen: which of these frames are wanted; the sound is that of all of them.
@@ -96,7 +100,9 @@ class Corpus:
         picture = range(first, first + count)[seen]
         ahead, late = max(0, -track.offset), max(0, track.offset)
         shown = range(picture.start + ahead, picture.stop + ahead)
-        return read_part(self._source(track), shown, range(first + late, first + count + late), track.frames)
+        return read_part(
+            self._source(track), shown, range(first + late, first + count + late), track.frames
+        )
 
     def labels(self, track: Track | str) -> list[dict]:
         """Phonemes of a track in order: dicts with start, end (seconds), phoneme, viseme, word. Empty if unknown."""
@@ -123,7 +129,9 @@ class Corpus:
         path = self.path / "trials" / f"{kind}.csv"
         return find_trials(path, self.tracks, self.by_id) if path.exists() else None
 
-    def cache(self, size: int, *, tracks: Sequence[Track] | None = None, progress: bool = True) -> Cache:
+    def cache(
+        self, size: int, *, tracks: Sequence[Track] | None = None, progress: bool = True
+    ) -> Cache:
         """The decoded clips at `size` x `size` pixels, memory-mapped. Built on first use, rebuilt when clips change."""
         return Cache.of(self, size, self.tracks if tracks is None else tracks, progress)
 
@@ -141,7 +149,9 @@ class Corpus:
         try:
             stat = (self.path / track.path).stat()
         except OSError as error:
-            raise BadInput(f"{self.path / track.path}: the clip is missing; make the corpus again") from error
+            raise BadInput(
+                f"{self.path / track.path}: the clip is missing; make the corpus again"
+            ) from error
         return f"{stat.st_size} {stat.st_mtime_ns}"
 
     def _track(self, track: Track | str) -> Track:
@@ -204,13 +214,23 @@ def write_corpus(
     """
     path = Path(path)
     write_csv(path / "tracks.csv", rows, COLUMNS)
-    meta = {"format": FORMAT, "made_by": made_by, "seed": seed, "licence": licence, "recipe": recipe}
+    meta = {
+        "format": FORMAT,
+        "made_by": made_by,
+        "seed": seed,
+        "licence": licence,
+        "recipe": recipe,
+    }
     write_json(path / "corpus.json", meta, sort_keys=True)
     return Corpus(path)
 
 
-def _in_step(frames: np.ndarray, waveform: np.ndarray, offset: int) -> tuple[np.ndarray, np.ndarray]:
+def _in_step(
+    frames: np.ndarray, waveform: np.ndarray, offset: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Take the offset out: keep the frames that have their own sound, and that sound."""
     first, late = max(0, -offset), max(0, offset)
     count = len(frames) - abs(offset)
-    return frames[first : first + count], waveform[late * SAMPLES_PER_FRAME :][: count * SAMPLES_PER_FRAME]
+    return frames[first : first + count], waveform[late * SAMPLES_PER_FRAME :][
+        : count * SAMPLES_PER_FRAME
+    ]

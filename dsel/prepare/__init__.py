@@ -1,6 +1,14 @@
 """Any video of talking people -> a corpus."""
 
-from dsel.prepare.clips_from_video import LATEST, LONGEST, SHORTEST, SILENT, SLOWEST, Recipe, make_clips
+from dsel.prepare.clips_from_video import (
+    LATEST,
+    LONGEST,
+    SHORTEST,
+    SILENT,
+    SLOWEST,
+    Recipe,
+    make_clips,
+)
 from dsel.prepare.run import plan, prepare, split_of
 from dsel.prepare.sources import LAYOUTS, SOUNDS, VIDEOS, Source
 

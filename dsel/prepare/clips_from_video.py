@@ -76,15 +76,27 @@ def make_clips(source: Source, out: Path, recipe: Recipe) -> dict:
         clock = (times, origin, cells, count)
         tracks = [None] if whole else faces.link(looks)  # None: the whole picture is the face
         if not tracks:
-            raise BadInput(f"{source.path}: no face found; it must look at the camera and be an eighth of the picture high")
-        alone = [track for track in tracks if recipe.sync or whole] or _apart(tracks, _presence, lambda t: (t.start, t.end))
+            raise BadInput(
+                f"{source.path}: no face found; it must look at the camera and be an eighth of the picture high"
+            )
+        alone = [track for track in tracks if recipe.sync or whole] or _apart(
+            tracks, _presence, lambda t: (t.start, t.end)
+        )
         pieces = [piece for track in alone for piece in _pieces(track, origin, *heard)]
         if not pieces:
-            raise BadInput(f"{source.path}: too short; no face is there, with sound, for {SHORTEST:.0f} s without a break")
+            raise BadInput(
+                f"{source.path}: too short; no face is there, with sound, for {SHORTEST:.0f} s without a break"
+            )
         done = _cut(source, out, recipe, pieces, clock, sound)
-        rows = _rows(done, "largest" if len(alone) < len(tracks) else "only") if not recipe.sync else _in_step(done, out)
+        rows = (
+            _rows(done, "largest" if len(alone) < len(tracks) else "only")
+            if not recipe.sync
+            else _in_step(done, out)
+        )
     if not rows:
-        raise BadInput(f"{source.path}: silent wherever a face is seen; give a sound track with --audio FILE")
+        raise BadInput(
+            f"{source.path}: silent wherever a face is seen; give a sound track with --audio FILE"
+        )
     words = _words(source)
     labels = [label for row in rows for label in _labels(words, row)]
     return {"rows": rows, "labels": labels, "remark": _remark(source, times, sound)}
@@ -102,7 +114,9 @@ def _look(source: Source, recipe: Recipe) -> tuple[np.ndarray, list[faces.Look],
         times.append(time)
         if whole:
             continue
-        thumb = tiny.reformat(frame, *faces.THUMB, "rgb24", interpolation="AREA", threads=1).to_ndarray()
+        thumb = tiny.reformat(
+            frame, *faces.THUMB, "rgb24", interpolation="AREA", threads=1
+        ).to_ndarray()
         change = 0.0 if before is None else faces.thumb_difference(before, thumb)
         before = thumb
         if change > jump:
@@ -111,31 +125,45 @@ def _look(source: Source, recipe: Recipe) -> tuple[np.ndarray, list[faces.Look],
             detect = detect or recipe.detector or faces.haar()
             picture = media.upright(frame, aspect, small, longest=faces.LONGEST)
             scale = max(picture.shape[:2]) / max(frame.height, frame.width * aspect)
-            looks.append(faces.Look(time, faces.squares(detect(picture), scale), thumb, jump, jump_at))
+            looks.append(
+                faces.Look(time, faces.squares(detect(picture), scale), thumb, jump, jump_at)
+            )
             due, jump = time + faces.EVERY - 0.001, 0.0
     if not times:
         raise BadInput(f"{source.path}: not a single frame can be decoded; is the file complete?")
     seconds = times[-1] - times[0]
     rate = (len(times) - 1) / seconds if seconds > 0 else FPS
     if len(times) / rate < SHORTEST - 0.5 / FPS:
-        raise BadInput(f"{source.path}: {len(times)} frames, {len(times) / rate:.2f} s; at least {SHORTEST:.0f} s is needed")
+        raise BadInput(
+            f"{source.path}: {len(times)} frames, {len(times) / rate:.2f} s; at least {SHORTEST:.0f} s is needed"
+        )
     if rate < SLOWEST:
-        raise BadInput(f"{source.path}: {rate:.1f} frames/s show no lips moving; at least {SLOWEST:.0f} are needed")
+        raise BadInput(
+            f"{source.path}: {rate:.1f} frames/s show no lips moving; at least {SLOWEST:.0f} are needed"
+        )
     return np.array(times), looks, whole
 
 
 def _watched(source: Source, recipe: Recipe, what: str):
     """The pictures of a source, with a bar where one is wanted."""
     frames = media.pictures(source.path, threads=recipe.threads)
-    return tqdm(frames, f"{what} {source.path.name}", unit="frame", leave=False) if recipe.bars else frames
+    return (
+        tqdm(frames, f"{what} {source.path.name}", unit="frame", leave=False)
+        if recipe.bars
+        else frames
+    )
 
 
 def _hear(source: Source, raw: Path, begin: float) -> media.Sound:
     """The sound of a source; a separate file has a clock of its own, and begins when the picture does."""
     sound = media.decode_sound(source.sound or source.path, raw)
     if sound.peak < SILENT:
-        raise BadInput(f"{source.sound or source.path}: silent; give a sound track with --audio FILE")
-    return sound if source.sound is None else media.Sound(sound.path, begin, sound.samples, sound.peak)
+        raise BadInput(
+            f"{source.sound or source.path}: silent; give a sound track with --audio FILE"
+        )
+    return (
+        sound if source.sound is None else media.Sound(sound.path, begin, sound.samples, sound.peak)
+    )
 
 
 def _heard(sound: media.Sound, origin: float, count: int) -> tuple[int, int]:
@@ -171,11 +199,22 @@ def _pieces(track: faces.FaceTrack | None, origin: float, first: int, stop: int)
         stop = min(stop, round((track.end - origin) * FPS))
     if stop - first < SHORTEST * FPS:
         return []
-    bounds = np.linspace(first, stop, int(np.ceil((stop - first) / (LONGEST * FPS))) + 1).round().astype(int)
+    bounds = (
+        np.linspace(first, stop, int(np.ceil((stop - first) / (LONGEST * FPS))) + 1)
+        .round()
+        .astype(int)
+    )
     return [_Piece(track, int(a), int(b)) for a, b in pairwise(bounds)]
 
 
-def _cut(source: Source, out: Path, recipe: Recipe, pieces: list[_Piece], clock: tuple, sound: media.Sound) -> list:
+def _cut(
+    source: Source,
+    out: Path,
+    recipe: Recipe,
+    pieces: list[_Piece],
+    clock: tuple,
+    sound: media.Sound,
+) -> list:
     """Second pass: gather the pieces' crops and write each as a clip once it is complete. Returns (piece, row) of each."""
     from av.video.reformatter import VideoReformatter
 
@@ -186,32 +225,68 @@ def _cut(source: Source, out: Path, recipe: Recipe, pieces: list[_Piece], clock:
     names = _names(source, waiting)
     for k, (time, frame) in enumerate(_watched(source, recipe, "cutting")):
         first, stop = cells[k], cells[k + 1] if k + 1 < len(times) else count
-        showing = [piece for piece in waiting if piece.first < max(stop, first + 1) and piece.stop > first]
+        showing = [
+            piece for piece in waiting if piece.first < max(stop, first + 1) and piece.stop > first
+        ]
         if showing and not least:
-            image = shrink.reformat(frame, recipe.size, recipe.size, "rgb24", interpolation="AREA", threads=1).to_ndarray()
+            image = shrink.reformat(
+                frame, recipe.size, recipe.size, "rgb24", interpolation="AREA", threads=1
+            ).to_ndarray()
             for piece in showing:
                 piece.show(image, first, stop)
         elif showing:
             full = max(frame.height, frame.width * aspect)
-            picture = media.upright(frame, aspect, shrink, longest=int(np.ceil(full * min(1.0, 2 * recipe.size / least))))
+            picture = media.upright(
+                frame,
+                aspect,
+                shrink,
+                longest=int(np.ceil(full * min(1.0, 2 * recipe.size / least))),
+            )
             scale = max(picture.shape[:2]) / full
             for piece in showing:
-                piece.show(faces.crop(picture, piece.track.at(time) * scale, recipe.size), first, stop)
+                piece.show(
+                    faces.crop(picture, piece.track.at(time) * scale, recipe.size), first, stop
+                )
         for piece in [piece for piece in waiting if piece.stop <= stop]:
             waiting.remove(piece)
-            waveform = sound.read(origin + frame_start(piece.first), samples_for(piece.stop - piece.first))
+            waveform = sound.read(
+                origin + frame_start(piece.first), samples_for(piece.stop - piece.first)
+            )
             if np.abs(waveform).max() >= SILENT:
-                done.append((piece, _write(source, names[id(piece)], out, recipe, piece, waveform, origin - times[0])))
+                done.append(
+                    (
+                        piece,
+                        _write(
+                            source,
+                            names[id(piece)],
+                            out,
+                            recipe,
+                            piece,
+                            waveform,
+                            origin - times[0],
+                        ),
+                    )
+                )
             piece.images.clear()
     return done
 
 
-def _write(source: Source, name: str, out: Path, recipe: Recipe, piece: _Piece, waveform: np.ndarray, shift: float) -> dict:
+def _write(
+    source: Source,
+    name: str,
+    out: Path,
+    recipe: Recipe,
+    piece: _Piece,
+    waveform: np.ndarray,
+    shift: float,
+) -> dict:
     """Write one clip; its row of tracks.csv. `shift`: when the grid begins, counted from the first picture, in seconds."""
     frames = np.stack(piece.images)  # (T, size, size, 3)
     relative = Path("clips") / source.speaker / f"{name}.mp4"
     write_clip(out / relative, frames, waveform)
-    late, confidence = (source.offset or 0, "") if recipe.sync is None else recipe.sync(frames, waveform)
+    late, confidence = (
+        (source.offset or 0, "") if recipe.sync is None else recipe.sync(frames, waveform)
+    )
     return {
         "id": name,
         "speaker": source.speaker,
@@ -243,7 +318,9 @@ def _in_step(done: list, out: Path) -> list[dict]:
 
     The offset is a property of the recording, not of a clip: every clip votes for its own with its confidence.
     """
-    kept = _apart(done, lambda pair: pair[1]["confidence"], lambda pair: (pair[0].first, pair[0].stop))
+    kept = _apart(
+        done, lambda pair: pair[1]["confidence"], lambda pair: (pair[0].first, pair[0].stop)
+    )
     rows = _rows(kept, "talking" if len(kept) < len(done) else "only")
     paths = {row["path"] for row in rows}
     for _, row in done:
@@ -259,12 +336,24 @@ def _words(source: Source) -> list[tuple[float, float, str]]:
     """(start, end, word) in seconds from the first picture on: GRID's .align, the table in LRS3's .txt; [] if unknown."""
     if source.words is None or not source.words.is_file():
         return []
-    lines = [line.split() for line in source.words.read_text(encoding="utf-8", errors="replace").splitlines()]
+    lines = [
+        line.split()
+        for line in source.words.read_text(encoding="utf-8", errors="replace").splitlines()
+    ]
     try:
         if source.words.suffix == ".align":  # start end word, in units of 1/25000 s
-            return [(int(a) / 25000, int(b) / 25000, word) for a, b, word in filter(None, lines) if word not in ("sil", "sp")]
-        table = next((i for i, line in enumerate(lines) if line[:3] == ["WORD", "START", "END"]), len(lines))
-        return [(float(a), float(b), word.lower()) for word, a, b, *_ in filter(None, lines[table + 1 :])]
+            return [
+                (int(a) / 25000, int(b) / 25000, word)
+                for a, b, word in filter(None, lines)
+                if word not in ("sil", "sp")
+            ]
+        table = next(
+            (i for i, line in enumerate(lines) if line[:3] == ["WORD", "START", "END"]), len(lines)
+        )
+        return [
+            (float(a), float(b), word.lower())
+            for word, a, b, *_ in filter(None, lines[table + 1 :])
+        ]
     except ValueError as error:
         raise BadInput(f"{source.words}: not 'start end word' lines; mend or remove it") from error
 
@@ -272,9 +361,20 @@ def _words(source: Source) -> list[tuple[float, float, str]]:
 def _labels(words: list, row: dict) -> list[dict]:
     """The words that lie within a clip, in its own time."""
     begin, length = row["start"], frame_start(row["frames"])
-    inside = [(max(0.0, a - begin), min(length, b - begin), word) for a, b, word in words if a < begin + length and b > begin]
+    inside = [
+        (max(0.0, a - begin), min(length, b - begin), word)
+        for a, b, word in words
+        if a < begin + length and b > begin
+    ]
     return [
-        {"track": row["id"], "start": round(a, 4), "end": round(b, 4), "phoneme": "", "viseme": "", "word": word}
+        {
+            "track": row["id"],
+            "start": round(a, 4),
+            "end": round(b, 4),
+            "phoneme": "",
+            "viseme": "",
+            "word": word,
+        }
         for a, b, word in inside
     ]
 

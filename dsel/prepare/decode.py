@@ -24,7 +24,15 @@ from dsel.utils.errors import BadInput
 SAME_INSTANT = 0.0005  # s; stamps may be rounded to the millisecond, so a frame this early still begins on the grid
 # Samples by which a codec makes sound late (its encoder, as FFmpeg has it, and its decoder). Most containers say so and
 # FFmpeg takes it out; AVI and bare AAC have no way of saying so. Another encoder's AAC may be late by more.
-DELAY = {"mp2": 481, "mp2float": 481, "mp3": 1105, "mp3float": 1105, "aac": 1024, "ac3": 256, "eac3": 256}
+DELAY = {
+    "mp2": 481,
+    "mp2float": 481,
+    "mp3": 1105,
+    "mp3float": 1105,
+    "aac": 1024,
+    "ac3": 256,
+    "eac3": 256,
+}
 SILENT_ON_DELAY = ("avi", "aac")
 BROKEN_SOUND = 0.020  # s; sound whose stamps differ by more from the samples counted has a hole or a splice there
 
@@ -46,7 +54,9 @@ def opened(path):
     try:
         container = open_to_read(str(path))
     except (av.FFmpegError, ValueError) as error:
-        raise BadInput(f"{path}: not a video, or cut off before it begins ({_reason(error)}); is it complete?") from error
+        raise BadInput(
+            f"{path}: not a video, or cut off before it begins ({_reason(error)}); is it complete?"
+        ) from error
     with container:
         yield container
 
@@ -63,15 +73,27 @@ def pictures(path, *, threads: int = 1) -> Iterator:
             raise BadInput(f"{path}: no picture in it; give a video")
         stream.codec_context.thread_count = threads
         step, due = float(1 / stream.average_rate) if stream.average_rate else 1 / FPS, 0.0
-        counted, shift = container.format.name == "avi", None  # AVI counts packets: its first picture is at the start
+        counted, shift = (
+            container.format.name == "avi",
+            None,
+        )  # AVI counts packets: its first picture is at the start
         room = round(_unsaid_delay(container) / step) * step if counted else 0.0
         last = -math.inf
         for frame in _decoded(container, stream):
             stamp = frame.time
-            if room and last == 0.0 and stamp is not None and abs(stamp - shift - step - room) < step / 4:
+            if (
+                room
+                and last == 0.0
+                and stamp is not None
+                and abs(stamp - shift - step - room) < step / 4
+            ):
                 shift += room  # FFmpeg's AVI makes room for the sound's run-in by so many frames behind the first one
             if shift is None:
-                shift = stamp - float((stream.start_time or 0) * stream.time_base) if counted and stamp else 0.0
+                shift = (
+                    stamp - float((stream.start_time or 0) * stream.time_base)
+                    if counted and stamp
+                    else 0.0
+                )
             time = due if stamp is None else stamp - shift
             if time > last:  # a stamp that runs backwards is a splice; what it repeats is left out
                 yield time, frame
@@ -107,7 +129,9 @@ def upright(frame, aspect: float = 1.0, reformatter=None, longest: int | None = 
     scale = min(1.0, longest / max(height, width)) if longest else 1.0
     height, width = max(1, round(height * scale)), max(1, round(width * scale))
     reformatter = reformatter or VideoReformatter()
-    image = reformatter.reformat(frame, width, height, "rgb24", interpolation="AREA", threads=1).to_ndarray()
+    image = reformatter.reformat(
+        frame, width, height, "rgb24", interpolation="AREA", threads=1
+    ).to_ndarray()
     turns = round(getattr(frame, "rotation", 0) / 90) % 4  # anticlockwise
     return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
 
@@ -126,7 +150,9 @@ def frame_grid(times: np.ndarray) -> tuple[float, np.ndarray, int]:
     back by the largest earliness, so that none is repeated and none is lost. (Source: ours.)
     """
     origin = times[0]
-    late = (times - origin) * FPS - np.arange(len(times))  # (K,) frames; near 0 throughout if they come 25 a second
+    late = (times - origin) * FPS - np.arange(
+        len(times)
+    )  # (K,) frames; near 0 throughout if they come 25 a second
     if np.ptp(late) < 0.5 and -late.min() > SAME_INSTANT * FPS:
         origin += late.min() / FPS
     cells = np.floor((times - origin + SAME_INSTANT) * FPS).astype(int)
@@ -154,7 +180,9 @@ class Sound:
         begin, stop = max(0, first), max(0, min(first + samples, self.samples))
         found = np.zeros(samples, np.float32)
         if stop > begin:
-            found[begin - first : stop - first] = np.fromfile(self.path, "<f4", stop - begin, offset=4 * begin)
+            found[begin - first : stop - first] = np.fromfile(
+                self.path, "<f4", stop - begin, offset=4 * begin
+            )
         return np.clip(found, -1, 1)
 
 
@@ -173,7 +201,9 @@ def decode_sound(path, raw) -> Sound:
         late = _unsaid_delay(container)
         start, written, peak = None, 0, 0.0
         for time, block in _runs(_decoded(container, stream)):
-            if time is not None:  # a new run of unbroken sound begins: at `place`, counted from the first sample of all
+            if (
+                time is not None
+            ):  # a new run of unbroken sound begins: at `place`, counted from the first sample of all
                 start = time if start is None else start
                 place = round((time - start) * SAMPLE_RATE)
             overlap = min(len(block), max(0, written - place))
@@ -210,7 +240,12 @@ def _runs(frames) -> Iterator:
             if resampler:
                 yield None, _samples(resampler.resample(None))
             resampler = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE)
-            kind, begun, heard, head = (frame.format.name, frame.layout.name, frame.sample_rate), time, 0, time
+            kind, begun, heard, head = (
+                (frame.format.name, frame.layout.name, frame.sample_rate),
+                time,
+                0,
+                time,
+            )
         heard += frame.samples
         frame.pts = None  # the resampler counts; where the sound belongs is decided here
         yield head, _samples(resampler.resample(frame))
@@ -219,7 +254,9 @@ def _runs(frames) -> Iterator:
 
 
 def _samples(blocks) -> np.ndarray:
-    return np.concatenate([block.to_ndarray().reshape(-1) for block in blocks] or [np.zeros(0, np.float32)])
+    return np.concatenate(
+        [block.to_ndarray().reshape(-1) for block in blocks] or [np.zeros(0, np.float32)]
+    )
 
 
 def _decoded(container, stream) -> Iterator:
@@ -243,7 +280,9 @@ def _stream(container, kind: str):
     import av
 
     of_kind = getattr(container.streams, kind)
-    moving = [stream for stream in of_kind if not stream.disposition & av.stream.Disposition.attached_pic]
+    moving = [
+        stream for stream in of_kind if not stream.disposition & av.stream.Disposition.attached_pic
+    ]
     best = container.streams.best(kind)
     return best if best in moving else next(iter(moving), None)
 

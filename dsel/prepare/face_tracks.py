@@ -20,7 +20,9 @@ from dsel.utils.errors import BadInput
 
 EVERY = 0.2  # s between two looks for faces
 LONGEST = 400  # pixels; the longer side of the picture that the detector is given
-REACH = 0.7  # a face is the same if its centre moved by less than this many sides since the last look
+REACH = (
+    0.7  # a face is the same if its centre moved by less than this many sides since the last look
+)
 GROWTH = 1.6  # and its side grew or shrank by less than this factor
 BRIDGE = 1.0  # s without a detection after which a track has ended
 SHARE = 0.4  # of the looks must have found the face, or it was none
@@ -82,7 +84,10 @@ class FaceTrack:
         """
         first, last = self.times[0], self.times[-1]
         steps = np.linspace(first, last, max(1, round((last - first) * FPS)) + 1)
-        boxes = np.stack([np.interp(steps, self.times, _without_outliers(column)) for column in self.boxes.T], axis=1)
+        boxes = np.stack(
+            [np.interp(steps, self.times, _without_outliers(column)) for column in self.boxes.T],
+            axis=1,
+        )
         return steps, _gaussian(boxes, SMOOTH * FPS)
 
 
@@ -105,7 +110,9 @@ def haar(name: str = "haarcascade_frontalface_alt2.xml") -> Detector:
         cv2.setNumThreads(1)  # the files are spread over the cores already
         grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
         least = max(24, min(grey.shape) // 10)
-        found = cascade.detectMultiScale(grey, scaleFactor=1.15, minNeighbors=3, minSize=(least, least))
+        found = cascade.detectMultiScale(
+            grey, scaleFactor=1.15, minNeighbors=3, minSize=(least, least)
+        )
         return np.asarray(found, float).reshape(-1, 4)
 
     return detect
@@ -117,8 +124,12 @@ def crop(picture: np.ndarray, box: np.ndarray, size: int) -> np.ndarray:
 
     x, y, side = box
     pixels = max(2, round(side * MARGIN))
-    patch = cv2.getRectSubPix(np.ascontiguousarray(picture), (pixels, pixels), (float(x), float(y + LOWER * side)))
-    return cv2.resize(patch, (size, size), interpolation=cv2.INTER_AREA if pixels > size else cv2.INTER_CUBIC)
+    patch = cv2.getRectSubPix(
+        np.ascontiguousarray(picture), (pixels, pixels), (float(x), float(y + LOWER * side))
+    )
+    return cv2.resize(
+        patch, (size, size), interpolation=cv2.INTER_AREA if pixels > size else cv2.INTER_CUBIC
+    )
 
 
 def squares(found: np.ndarray, scale: float) -> np.ndarray:
@@ -141,7 +152,9 @@ def link(looks: list[Look]) -> list[FaceTrack]:
     tracks = []
     for begin, stop in pairwise(edges):
         shot = [look for look in looks if begin <= look.time < stop]
-        tracks += [_track(seen, shot, begin, stop) for seen in _linked(shot) if _is_face(seen, shot)]
+        tracks += [
+            _track(seen, shot, begin, stop) for seen in _linked(shot) if _is_face(seen, shot)
+        ]
     return sorted(tracks, key=lambda track: (track.start, -track.side))
 
 
@@ -156,7 +169,9 @@ def find_cuts(looks: list[Look]) -> list[float]:
         change = _difference(looks[i - 1], looks[i])
         if change < CUT or looks[i].jump < 0.6 * change:
             continue
-        if all(_difference(a, b) >= CUT for a in looks[max(0, i - 3) : i] for b in looks[i : i + 3]):
+        if all(
+            _difference(a, b) >= CUT for a in looks[max(0, i - 3) : i] for b in looks[i : i + 3]
+        ):
             cuts.append(looks[i].jump_at)
     return cuts
 
@@ -174,7 +189,9 @@ def _linked(shot: list[Look]) -> list[list[tuple[float, np.ndarray]]]:
     """Every detection of a shot in one chain of (time, box)."""
     chains, open_chains = [], []
     for look in shot:
-        open_chains = [chain for chain in open_chains if look.time - chain[-1][0] < BRIDGE + EVERY / 2]
+        open_chains = [
+            chain for chain in open_chains if look.time - chain[-1][0] < BRIDGE + EVERY / 2
+        ]
         free = list(range(len(look.boxes)))
         pairs = sorted(
             (distance, c, b)
@@ -221,7 +238,11 @@ def _track(seen: list, shot: list[Look], begin: float, stop: float) -> FaceTrack
 
 def _without_outliers(values: np.ndarray) -> np.ndarray:
     """Median of three neighbours where a value lies outside both of them; the ends stay."""
-    inner = np.median(np.stack([values[:-2], values[1:-1], values[2:]]), axis=0) if len(values) > 2 else values[1:-1]
+    inner = (
+        np.median(np.stack([values[:-2], values[1:-1], values[2:]]), axis=0)
+        if len(values) > 2
+        else values[1:-1]
+    )
     return np.concatenate([values[:1], inner, values[-1:]])[: len(values)]
 
 
@@ -233,4 +254,6 @@ def _gaussian(values: np.ndarray, sigma: float) -> np.ndarray:
     head, tail = 2 * values[:1] - values[pad:0:-1], 2 * values[-1:] - values[-2 : -2 - pad : -1]
     padded = np.concatenate([head, values, tail])
     padded = np.pad(padded, ((reach - pad, reach - pad), (0, 0)), mode="edge")
-    return np.stack([np.convolve(column, weights / weights.sum(), "valid") for column in padded.T], axis=1)
+    return np.stack(
+        [np.convolve(column, weights / weights.sum(), "valid") for column in padded.T], axis=1
+    )

@@ -89,14 +89,20 @@ def prepare(
     todo = [source for source in sources if not _finished(source, out, bool(model))]
     workers = max(1, min(workers or os.cpu_count() or 1, len(todo)))
     alone = workers == 1
-    recipe = Recipe(size, detector, _sync(model), threads=0 if alone else 1, bars=progress and alone)
+    recipe = Recipe(
+        size, detector, _sync(model), threads=0 if alone else 1, bars=progress and alone
+    )
     (out / "parts").mkdir(parents=True, exist_ok=True)
     if len(todo) < len(sources) and progress:
-        tqdm.write(f"{len(sources) - len(todo)} of {len(sources)} files are done already", file=sys.stderr)
+        tqdm.write(
+            f"{len(sources) - len(todo)} of {len(sources)} files are done already", file=sys.stderr
+        )
     skipped, corpus = {}, None
     try:
         with contextlib.closing(_each(todo, out, recipe, workers)) as work:
-            for source, reason in tqdm(work, "preparing", len(todo), unit="file", disable=not progress):
+            for source, reason in tqdm(
+                work, "preparing", len(todo), unit="file", disable=not progress
+            ):
                 if reason:
                     skipped[source.path] = reason
     finally:  # also when interrupted: what is done can be opened, and the next run goes on from there
@@ -104,9 +110,18 @@ def prepare(
         corpus = _gather(out, split, size, skipped)
     if corpus is None and len(skipped) == 1:
         raise BadInput(*skipped.values())
-    _tell(skipped, [part for part in _notes(out) if part["path"] in {str(source.path.resolve()) for source in sources}])
+    _tell(
+        skipped,
+        [
+            part
+            for part in _notes(out)
+            if part["path"] in {str(source.path.resolve()) for source in sources}
+        ],
+    )
     if corpus is None:
-        raise BadInput(f"{out}: none of {len(sources)} files can be used; {out / 'skipped.csv'} says why")
+        raise BadInput(
+            f"{out}: none of {len(sources)} files can be used; {out / 'skipped.csv'} says why"
+        )
     return corpus
 
 
@@ -143,17 +158,25 @@ def plan(paths: list[Path], out: Path, *, layout: str | None = None, audio=None)
         if path.is_dir():
             found = sorted(p for p in path.rglob("*") if p.suffix.lower() in VIDEOS and p.is_file())
             inside = out.resolve()
-            files += [p for p in found if not p.resolve().is_relative_to(inside) and not p.name.startswith(".")]
+            files += [
+                p
+                for p in found
+                if not p.resolve().is_relative_to(inside) and not p.name.startswith(".")
+            ]
         elif path.exists():
             files.append(path)
         else:
             raise BadInput(f"{path}: no such file or folder")
     files = list({path.resolve(): path for path in files}.values())
     if not files:
-        raise BadInput(f"{', '.join(map(str, paths))}: no video in it (looked for {' '.join(sorted(VIDEOS))})")
+        raise BadInput(
+            f"{', '.join(map(str, paths))}: no video in it (looked for {' '.join(sorted(VIDEOS))})"
+        )
     if audio is not None:
         if len(files) != 1:
-            raise BadInput(f"{audio}: one sound track, but {len(files)} videos; prepare them one by one")
+            raise BadInput(
+                f"{audio}: one sound track, but {len(files)} videos; prepare them one by one"
+            )
         if not Path(audio).is_file():
             raise BadInput(f"{audio}: no such sound file")
     sources = [_source(path, layout, None if audio is None else Path(audio)) for path in files]
@@ -169,7 +192,9 @@ def _with_unique_names(sources: list[Source], out: Path) -> list[Source]:
     for source in sources:
         path = source.path.resolve()
         if taken.setdefault(source.name, path) != path:
-            source = replace(source, name=f"{source.name}-{hashlib.sha1(str(path).encode()).hexdigest()[:6]}")
+            source = replace(
+                source, name=f"{source.name}-{hashlib.sha1(str(path).encode()).hexdigest()[:6]}"
+            )
             taken[source.name] = path
         unique.append(source)
     return unique
@@ -183,7 +208,9 @@ def _check_out(out: Path, size: int) -> None:
         return
     meta = Corpus(out).meta
     if meta["made_by"] != "prepare" or meta["recipe"].get("size") != size:
-        raise BadInput(f"{out}: holds a corpus made by {meta['made_by']} {meta['recipe'].get('size', '')}; give another folder")
+        raise BadInput(
+            f"{out}: holds a corpus made by {meta['made_by']} {meta['recipe'].get('size', '')}; give another folder"
+        )
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -215,7 +242,9 @@ def _one(source: Source, out: Path, recipe: Recipe) -> str:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise
-        return f"{source.path}: cannot be read ({error.strerror}); check the file and its permissions"
+        return (
+            f"{source.path}: cannot be read ({error.strerror}); check the file and its permissions"
+        )
     note = {
         "name": source.name,
         "path": str(source.path.resolve()),
@@ -228,10 +257,14 @@ def _one(source: Source, out: Path, recipe: Recipe) -> str:
 
 def _print_of(source: Source, synced: bool) -> str:
     """Changes when the source, its sound, its words or its place in the corpus change."""
-    digest = hashlib.sha1(repr((source.speaker, source.name, source.offset, source.cropped, synced)).encode())
+    digest = hashlib.sha1(
+        repr((source.speaker, source.name, source.offset, source.cropped, synced)).encode()
+    )
     for path in (source.path, source.sound, source.words):
         stat = path.stat() if path else None
-        digest.update(repr((str(path and path.resolve()), stat and (stat.st_size, stat.st_mtime_ns))).encode())
+        digest.update(
+            repr((str(path and path.resolve()), stat and (stat.st_size, stat.st_mtime_ns))).encode()
+        )
     return digest.hexdigest()
 
 
@@ -280,9 +313,17 @@ def _gather(out: Path, split: str, size: int, skipped: dict[Path, str]) -> Corpu
     parts = _notes(out, damaged)
     for message in damaged:
         print(message, file=sys.stderr)
-    rows = [{**row, "split": split if split != "auto" else split_of(row["speaker"])} for part in parts for row in part["rows"]]
+    rows = [
+        {**row, "split": split if split != "auto" else split_of(row["speaker"])}
+        for part in parts
+        for row in part["rows"]
+    ]
     told = [{"file": str(path), "used": "no", "reason": reason} for path, reason in skipped.items()]
-    told += [{"file": part["path"], "used": "partly", "reason": part["remark"]} for part in parts if part["remark"]]
+    told += [
+        {"file": part["path"], "used": "partly", "reason": part["remark"]}
+        for part in parts
+        if part["remark"]
+    ]
     write_csv(out / "skipped.csv", told, ("file", "used", "reason"))
     if not rows:
         return None
@@ -292,7 +333,9 @@ def _gather(out: Path, split: str, size: int, skipped: dict[Path, str]) -> Corpu
             by_speaker.setdefault(part["rows"][0]["speaker"], []).append(label)
     for speaker, labels in by_speaker.items():
         write_csv(out / "labels" / f"{speaker}.csv", labels, LABELS)
-    return write_corpus(out, rows, made_by="prepare", seed=None, licence="that of the recordings", size=size)
+    return write_corpus(
+        out, rows, made_by="prepare", seed=None, licence="that of the recordings", size=size
+    )
 
 
 def split_of(speaker: str) -> str:

@@ -11,7 +11,22 @@ from dsel.prepare import decode as media
 from dsel.utils.errors import BadInput
 
 LAYOUTS = ("grid", "voxceleb2", "lrs")
-VIDEOS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".flv", ".wmv", ".3gp")
+VIDEOS = (
+    ".mp4",
+    ".m4v",
+    ".mov",
+    ".mkv",
+    ".webm",
+    ".avi",
+    ".mpg",
+    ".mpeg",
+    ".ts",
+    ".mts",
+    ".m2ts",
+    ".flv",
+    ".wmv",
+    ".3gp",
+)
 SOUNDS = (".wav", ".m4a", ".aac", ".flac")
 
 
@@ -37,11 +52,26 @@ def _source(path: Path, layout: str | None, audio: Path | None) -> Source:
     parts = path.resolve().parts
     speaker, name = parts[-2], path.stem
     sound, words, offset = audio, None, None
-    if layout == "grid":  # .../s12/bbaf2n.mpg, .../s12/video/mpg_6000/bbaf2n.mpg; words in .../s12/align/ or beside
-        at = next((i for i in range(len(parts) - 2, 0, -1) if re.fullmatch(r"s(\d{1,2}|U[A-D])", parts[i])), len(parts) - 2)
+    if (
+        layout == "grid"
+    ):  # .../s12/bbaf2n.mpg, .../s12/video/mpg_6000/bbaf2n.mpg; words in .../s12/align/ or beside
+        at = next(
+            (
+                i
+                for i in range(len(parts) - 2, 0, -1)
+                if re.fullmatch(r"s(\d{1,2}|U[A-D])", parts[i])
+            ),
+            len(parts) - 2,
+        )
         speaker = parts[at]
-        homes = [path.parent, Path(*parts[: at + 1]) / "align", Path(*parts[:at]) / "align" / speaker]
-        words = next((home / f"{name}.align" for home in homes if (home / f"{name}.align").is_file()), None)
+        homes = [
+            path.parent,
+            Path(*parts[: at + 1]) / "align",
+            Path(*parts[:at]) / "align" / speaker,
+        ]
+        words = next(
+            (home / f"{name}.align" for home in homes if (home / f"{name}.align").is_file()), None
+        )
     elif layout in ("voxceleb2", "lrs") and len(parts) > 3:
         # voxceleb2: .../mp4/id00012/21Uxsk56VDQ/00001.mp4, .../txt/id00012/...; lrs: .../<video>/00001.mp4, 00001.txt beside
         if layout == "voxceleb2":
@@ -49,17 +79,33 @@ def _source(path: Path, layout: str | None, audio: Path | None) -> Source:
         text = _beside(path, (".txt",), ("txt",), 3)
         if layout == "voxceleb2":
             offset = _voxceleb2_offset(text) if text else None
-            sound = audio or (None if _has_sound(path) else _beside(path, SOUNDS, ("aac", "wav", "m4a", "audio"), 3))
+            sound = audio or (
+                None
+                if _has_sound(path)
+                else _beside(path, SOUNDS, ("aac", "wav", "m4a", "audio"), 3)
+            )
         else:
             words = text
-    return Source(path, _plain(speaker), _plain(f"{speaker}-{name}"), sound, words, offset, layout == "voxceleb2")
+    return Source(
+        path,
+        _plain(speaker),
+        _plain(f"{speaker}-{name}"),
+        sound,
+        words,
+        offset,
+        layout == "voxceleb2",
+    )
 
 
 def _guess(path: Path) -> str | None:
     if path.with_suffix(".align").is_file():
         return "grid"
     parts = path.resolve().parts
-    if len(parts) > 3 and re.fullmatch(r"id\d{5}", parts[-3]) and re.fullmatch(r"[\w-]{11}", parts[-2]):
+    if (
+        len(parts) > 3
+        and re.fullmatch(r"id\d{5}", parts[-3])
+        and re.fullmatch(r"[\w-]{11}", parts[-2])
+    ):
         return "voxceleb2"
     return None
 
@@ -68,7 +114,10 @@ def _beside(path: Path, suffixes: tuple, folders: tuple, depth: int) -> Path | N
     """The file of the same name with another suffix: in the same folder, or in a parallel tree under another name."""
     path = path.resolve()
     root = path.parents[depth - 1] if len(path.parents) >= depth else path.parent
-    homes = [path.parent, *(root.parent / folder / path.parent.relative_to(root) for folder in folders)]
+    homes = [
+        path.parent,
+        *(root.parent / folder / path.parent.relative_to(root) for folder in folders),
+    ]
     candidates = [home / f"{path.stem}{suffix}" for home in homes for suffix in suffixes]
     return next((candidate for candidate in candidates if candidate.is_file()), None)
 
@@ -78,7 +127,9 @@ def _voxceleb2_offset(text: Path) -> int | None:
 
     There k says that picture frame f + k belongs to the sound of frame f, so the sound is late by -k. (Authors' code.)
     """
-    match = re.search(r"^Offset\s*:\s*(-?\d+)", text.read_text(encoding="utf-8", errors="replace"), re.MULTILINE)
+    match = re.search(
+        r"^Offset\s*:\s*(-?\d+)", text.read_text(encoding="utf-8", errors="replace"), re.MULTILINE
+    )
     return -int(match.group(1)) if match else None
 
 

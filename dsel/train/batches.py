@@ -81,13 +81,21 @@ class Batches:
 
     def arrays(self, step: int) -> tuple:
         """What a `Batch` is made of: numbers of the tracks, faces, sound, extra faces, both picks."""
-        B, E, T, size = self.config.B, self.config.extra, frames_for(self.config.N), self.source.size
+        B, E, T, size = (
+            self.config.B,
+            self.config.extra,
+            frames_for(self.config.N),
+            self.source.size,
+        )
         rng = np.random.default_rng([self.config.seed, 1, step])
         drawn = self._draw(step, rng)  # (world (B + E),)
         first = [int(rng.integers(room)) for room in self._usable[drawn] - T + 1]
         pick = rng.integers(self.config.N, size=self.size)
         mine, spare = self._mine(), self._spare(step, drawn)
-        faces, extra = np.empty((B, T, size, size, 3), np.uint8), np.empty((E, WINDOW_FRAMES, size, size, 3), np.uint8)
+        faces, extra = (
+            np.empty((B, T, size, size, 3), np.uint8),
+            np.empty((E, WINDOW_FRAMES, size, size, 3), np.uint8),
+        )
         sound, numbers = np.empty((B + E, samples_for(T)), np.int16), []
         for place, k in enumerate(mine):
             seen = slice(None) if place < B else slice(pick[k], pick[k] + WINDOW_FRAMES)
@@ -100,7 +108,9 @@ class Batches:
         """Number k of the tracks that are long enough."""
         return self._all[int(self._long[k])]
 
-    def _read(self, k: int, first: int, seen: slice, spare: Iterator[int]) -> tuple[int, tuple[np.ndarray, np.ndarray]]:
+    def _read(
+        self, k: int, first: int, seen: slice, spare: Iterator[int]
+    ) -> tuple[int, tuple[np.ndarray, np.ndarray]]:
         """k and the part of track k that begins with frame `first`, or another one's if it cannot be read."""
         T = frames_for(self.config.N)
         for _ in range(SPARE):
@@ -123,7 +133,9 @@ class Batches:
         taken, speakers = set(drawn.tolist()), set(self._speaker[drawn].tolist())
         for number in count():
             k = int(rng.integers(len(self._long)))
-            fresh = k not in taken and not (self.config.distinct_speakers and int(self._speaker[k]) in speakers)
+            fresh = k not in taken and not (
+                self.config.distinct_speakers and int(self._speaker[k]) in speakers
+            )
             if fresh:
                 taken.add(k)
                 speakers.add(int(self._speaker[k]))
@@ -135,7 +147,9 @@ class Batches:
     def _mine(self) -> np.ndarray:
         """Which places of the draw of all processes are this process': (B + E,)."""
         B, E = self.config.B, self.config.extra
-        return np.concatenate([self.rank * B + np.arange(B), self.world * B + self.rank * E + np.arange(E)])
+        return np.concatenate(
+            [self.rank * B + np.arange(B), self.world * B + self.rank * E + np.arange(E)]
+        )
 
     def _draw(self, step: int, rng: np.random.Generator) -> np.ndarray:
         """Numbers of the tracks of a step of all processes: (world (B + E),)."""
@@ -143,14 +157,21 @@ class Batches:
             return self._distinct(rng)
         epoch, place = divmod(step, self.steps_an_epoch)
         if self._order[0] != epoch:
-            self._order = epoch, np.random.default_rng([self.config.seed, 0, epoch]).permutation(len(self._long))
+            self._order = (
+                epoch,
+                np.random.default_rng([self.config.seed, 0, epoch]).permutation(len(self._long)),
+            )
         return self._order[1][place * self.size : (place + 1) * self.size]
 
     def _distinct(self, rng: np.random.Generator) -> np.ndarray:
         order = rng.permutation(len(self._long))
-        _, first = np.unique(self._speaker[order], return_index=True)  # where each speaker comes up first
+        _, first = np.unique(
+            self._speaker[order], return_index=True
+        )  # where each speaker comes up first
         if len(first) < self.size:
-            raise BadInput(f"only {len(first)} training speakers, but distinct_speakers needs B + extra = {self.size} of them")
+            raise BadInput(
+                f"only {len(first)} training speakers, but distinct_speakers needs B + extra = {self.size} of them"
+            )
         return order[np.sort(first)[: self.size]]
 
 

@@ -1,12 +1,11 @@
-"""Checkpoints of a run on disk.
+"""The checkpoints of a run.
 
-They are written atomically. If the newest cannot be read, the one before it is loaded, with a warning.
+They are written atomically. If the newest cannot be read, the one before it is loaded, with a
+warning. `dsel.train.weights` writes, reads and checks a single file.
 
     RUN/checkpoint.pt             the newest: a hard link to the last of
     RUN/checkpoint-0000400.pt     the last `keep` of them, by step
-    RUN/checkpoint-best.pt        the one with the lowest matching loss (see `Trainer.save`)
-
-How one file is written, read and checked: `dsel.train.weights`.
+    RUN/checkpoint-best.pt        the one with the lowest matching loss, see `Trainer.save`
 """
 
 from __future__ import annotations
@@ -14,23 +13,30 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from tqdm.auto import tqdm
 
+from dsel.train.config import RUN_TIME, TrainConfig
 from dsel.train.weights import try_read, write_weights
 from dsel.utils.errors import BadInput
 from dsel.utils.files import atomic, sync_folder
 
 NEWEST, BEST = "checkpoint.pt", "checkpoint-best.pt"
 NEEDED = ("step", "model", "config")  # entries of every checkpoint
-FREE = {  # fields that may differ between a run and its resumption: they leave the weights alone
-    *("device", "log_every", "save_every", "keep", "compile", "tensorboard", "loader", "workers"),
-}
 
 
-def write_checkpoint(run, state: dict, *, keep: int, best: bool) -> None:
-    """Write RUN/checkpoint.pt and its numbered twin; drop what is older than the last `keep`; if `best`, name it so too."""
+def write_checkpoint(run: str | Path, state: dict, *, keep: int, best: bool) -> None:
+    """Write RUN/checkpoint.pt and its numbered twin.
+
+    Args:
+        run: the run folder.
+        state: what is saved, with its number of steps as 'step'.
+        keep: how many numbered checkpoints are kept.
+        best: also call this one RUN/checkpoint-best.pt.
+    """
     run = Path(run)
     path = run / f"checkpoint-{state['step']:07d}.pt"
     write_weights(path, state)
@@ -41,58 +47,92 @@ def write_checkpoint(run, state: dict, *, keep: int, best: bool) -> None:
         old.unlink(missing_ok=True)
 
 
-def read_checkpoint(run) -> dict:
-    """Read RUN/checkpoint.pt, or the newest before it that can be read, which a line on the screen then says.
+def read_checkpoint(run: str | Path) -> dict:
+    """Read RUN/checkpoint.pt; if it cannot be read, warn and read the newest one that can.
 
-    Raises BadInput where there is none, or none that can be read.
+    Raises:
+        BadInput: there is none, or none that can be read.
     """
     return newest_checkpoint(run)[0]
 
 
-def newest_checkpoint(run) -> tuple[dict, Path]:
+def newest_checkpoint(run: str | Path) -> tuple[dict, Path]:
     """Read as `read_checkpoint` does, and say which file it was."""
     newest = Path(run) / NEWEST
     if not newest.is_file():
-        raise BadInput(f"{newest}: no checkpoint; train one with 'dsel train --data DIR --out {run}'")
+        remedy = f"train one with 'dsel train --data DIR --out {run}'"
+        raise BadInput(f"{newest}: no checkpoint; {remedy}")
     state, why = try_read(newest, NEEDED)
     if state:
         return state, newest
     for earlier in numbered(run):
         state, _ = try_read(earlier, NEEDED)
         if state:
-            tqdm.write(f"{newest}: cannot be read ({why}); going back to {earlier.name}, step {state['step']}")
+            going_back = f"going back to {earlier.name}, step {state['step']}"
+            tqdm.write(f"{newest}: cannot be read ({why}); {going_back}")
             return state, earlier
     raise BadInput(f"{newest}: {why}, and no earlier checkpoint can be read; train again")
 
 
-def numbered(run) -> list[Path]:
-    """The checkpoints of a run by step, newest first."""
+def numbered(run: str | Path) -> list[Path]:
+    """List the numbered checkpoints of a run, newest first."""
     return sorted(Path(run).glob("checkpoint-[0-9]*.pt"), reverse=True)
 
 
-def same_config(saved: dict, wanted: dict, out: Path, worlds: tuple[int, int] = (1, 1)) -> None:
-    """Raise BadInput that names every field in which two configurations differ, if it matters.
+def same_config(saved: dict, new: dict, out: Path, worlds: tuple[int, int] = (1, 1)) -> None:
+    """Check that a run can be resumed with a configuration.
 
-    worlds: how many processes then and now. The batch may be shared out anew: B and extra of all processes together, or of
-    each process, must be what they were.
+    Fields of `RUN_TIME` may differ. A field that did not exist when the run began has its default.
+    With another number of processes, B and extra may be what they were per process, or over all
+    processes together.
+
+    Args:
+        saved, new: {"model": fields of `ModelConfig`, "train": fields of `TrainConfig`}.
+        out: the run folder, for the message.
+        worlds: how many processes then and now.
+    Raises:
+        BadInput: names every field that must not differ and does.
     """
-    flat = [{f"{part}.{key}": value for part in c for key, value in c[part].items()} for c in (saved, wanted)]
-    old, new = (json.loads(json.dumps(c)) for c in flat)
-    differ = [key for key in new if old.get(key) != new[key] and key.split(".")[1] not in FREE]
+    before, now = _flat({**saved, "train": asdict(TrainConfig()) | saved["train"]}), _flat(new)
+    differ = [key for key in now if before.get(key) != now[key]]
+    differ = [key for key in differ if key.split(".")[1] not in RUN_TIME]
     if worlds[0] != worlds[1]:
-        batch = ("train.B", "train.extra")
-        if all(old[key] * worlds[0] == new[key] * worlds[1] for key in batch):
-            differ = [key for key in differ if key not in batch]
-        elif not set(batch) & set(differ):
-            whole = " and ".join(f"{key.split('.')[1]} {old[key] * worlds[0]}, now {new[key] * worlds[1]}" for key in batch)
-            tqdm.write(f"{out}: begun by {worlds[0]} processes, now {worlds[1]}; over all of them a step had {whole}")
+        differ = _shared_out(before, now, differ, out, worlds)
     if differ:
-        what = "; ".join(f"{key} was {_short(old.get(key))}, now {_short(new[key])}" for key in differ)
-        raise BadInput(f"{out}: the checkpoint has another configuration: {what}")
+        changes = (f"{key} was {_short(before.get(key))}, now {_short(now[key])}" for key in differ)
+        raise BadInput(f"{out}: the checkpoint has another configuration: {'; '.join(changes)}")
+
+
+def _shared_out(
+    before: dict, now: dict, differ: list[str], out: Path, worlds: tuple[int, int]
+) -> list[str]:
+    """Drop B and extra from the fields that differ, if all processes together have what they had.
+
+    Where each process has what it had, a line says that a step has another size now.
+    """
+    batch = ("train.B", "train.extra")
+    if all(before[key] * worlds[0] == now[key] * worlds[1] for key in batch):
+        return [key for key in differ if key not in batch]
+    if not set(batch) & set(differ):
+        sizes = " and ".join(
+            f"{key.split('.')[1]} {before[key] * worlds[0]}, now {now[key] * worlds[1]}"
+            for key in batch
+        )
+        tqdm.write(
+            f"{out}: begun by {worlds[0]} processes, now {worlds[1]}; over all of them a step had "
+            f"{sizes}"
+        )
+    return differ
+
+
+def _flat(config: dict) -> dict[str, Any]:
+    """Name each field 'part.field', with tuples as lists, as JSON has them."""
+    flat = {f"{part}.{key}": v for part, group in config.items() for key, v in group.items()}
+    return json.loads(json.dumps(flat))
 
 
 def _link(path: Path, name: Path) -> None:
-    """Let `name` be the same file as `path`, in one move; a copy where the file system has no hard links."""
+    """Make `name` the same file as `path`; a copy where the file system has no hard links."""
     with atomic(name) as part:
         try:
             os.link(path, part)
@@ -100,6 +140,7 @@ def _link(path: Path, name: Path) -> None:
             shutil.copyfile(path, part)
 
 
-def _short(value) -> str:
+def _short(value: object) -> str:
+    """Return a value as text of at most 40 characters."""
     text = str(value)
     return text if len(text) < 40 else text[:37] + "..."

@@ -119,5 +119,7 @@ def keep_memory() -> bool:
 
 
 def _cpu_has_bf16() -> bool:
-    probe = getattr(torch.cpu, "_is_amx_tile_supported", None)  # the one CPU unit that is much faster in bfloat16
+    probe = getattr(
+        torch.cpu, "_is_amx_tile_supported", None
+    )  # the one CPU unit that is much faster in bfloat16
     return bool(probe and probe())

@@ -99,7 +99,9 @@ def synchronise(module: nn.Module, device: torch.device) -> nn.Module:
         return nn.SyncBatchNorm.convert_sync_batchnorm(module)
     for part in module.modules():
         if isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d):
-            part.__class__ = {nn.BatchNorm1d: SyncedNorm1d, nn.BatchNorm2d: SyncedNorm2d}[type(part)]
+            part.__class__ = {nn.BatchNorm1d: SyncedNorm1d, nn.BatchNorm2d: SyncedNorm2d}[
+                type(part)
+            ]
     return module
 
 
@@ -122,7 +124,9 @@ class _Synced:
         with torch.no_grad():
             self.num_batches_tracked += 1
             self.running_mean.lerp_(mean.detach().to(self.running_mean), self.momentum)
-            self.running_var.lerp_((var.detach() * count / (count - 1)).to(self.running_var), self.momentum)
+            self.running_var.lerp_(
+                (var.detach() * count / (count - 1)).to(self.running_var), self.momentum
+            )
         y = centred * torch.rsqrt(var + self.eps).reshape(shape)
         return (y * self.weight.reshape(shape) + self.bias.reshape(shape)).to(x.dtype)
 
@@ -140,4 +144,6 @@ def parallel(module: nn.Module, ranks: Ranks, device: torch.device) -> nn.Module
     if not ranks.many:
         return module
     ids = [device.index] if device.type == "cuda" else None
-    return nn.parallel.DistributedDataParallel(module, device_ids=ids, broadcast_buffers=False, gradient_as_bucket_view=True)
+    return nn.parallel.DistributedDataParallel(
+        module, device_ids=ids, broadcast_buffers=False, gradient_as_bucket_view=True
+    )

@@ -39,7 +39,9 @@ class Decoder:
     def __init__(self, corpus: Corpus, size: int):
         self.corpus, self.size = corpus, size
 
-    def read(self, track: Track, first: int, count: int, seen: slice = slice(None)) -> tuple[np.ndarray, np.ndarray]:
+    def read(
+        self, track: Track, first: int, count: int, seen: slice = slice(None)
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Frames [first, first + count) of a track, uint8 (count, size, size, 3), and their int16 (640 count,) samples.
 
         seen: which of these frames are wanted. Bit for bit what a `Cache` of that size holds. Raises BadInput.
@@ -124,7 +126,9 @@ def _as_it_is(batch):
     return batch
 
 
-def make_batches(corpus: Corpus, config, size: int, *, rank: int = 0, world: int = 1, progress: bool = True):
+def make_batches(
+    corpus: Corpus, config, size: int, *, rank: int = 0, world: int = 1, progress: bool = True
+):
     """The batches of a corpus' split 'train', faces at `size` x `size` pixels: `Batches`, or `Ahead` of worker processes.
 
     config.loader: 'cache' decodes all clips once and maps them into memory; 'decode' reads clips, 'shards' the same from
@@ -138,9 +142,15 @@ def make_batches(corpus: Corpus, config, size: int, *, rank: int = 0, world: int
     """
     tracks = corpus.split("train")
     if not tracks:
-        raise BadInput(f"{corpus.path}: no tracks in the split 'train'; prepare the corpus with --split train")
+        raise BadInput(
+            f"{corpus.path}: no tracks in the split 'train'; prepare the corpus with --split train"
+        )
     kind = _chosen(corpus, tracks, config.loader, size)
-    source = corpus.cache(size, tracks=tracks, progress=progress) if kind == "cache" else Decoder(corpus, size)
+    source = (
+        corpus.cache(size, tracks=tracks, progress=progress)
+        if kind == "cache"
+        else Decoder(corpus, size)
+    )
     if config.redraw:
         from dsel.toy.live import LiveFaces, Redrawn
 
@@ -155,12 +165,19 @@ def make_batches(corpus: Corpus, config, size: int, *, rank: int = 0, world: int
 def _chosen(corpus: Corpus, tracks: Tracks, loader: str, size: int) -> str:
     held = "decode" if corpus.shards is None else "shards"
     if loader not in ("auto", "cache", held):
-        remedy = "run 'dsel shard' first" if loader == "shards" else f"use loader={held} or loader=auto"
-        raise BadInput(f"{corpus.path}: loader {loader!r} does not fit a corpus whose clips lie in {PLACES[held]}; {remedy}")
+        remedy = (
+            "run 'dsel shard' first" if loader == "shards" else f"use loader={held} or loader=auto"
+        )
+        raise BadInput(
+            f"{corpus.path}: loader {loader!r} does not fit a corpus whose clips lie in {PLACES[held]}; {remedy}"
+        )
     if loader != "auto":
         return loader
     need = Cache.bytes_for(int(tracks.usable.sum()), size)
     if need > AUTO_CACHE:
         return held
-    fits = need < shutil.disk_usage(corpus.path).free / 2 or (Cache.place(corpus, size, tracks) / "index.json").is_file()
+    fits = (
+        need < shutil.disk_usage(corpus.path).free / 2
+        or (Cache.place(corpus, size, tracks) / "index.json").is_file()
+    )
     return "cache" if fits else held

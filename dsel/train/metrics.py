@@ -33,7 +33,11 @@ class MetricSums:
 
     def read(self) -> dict[str, float]:
         """The means by name; empty if nothing was added. Waits for the device."""
-        return {} if self.sums is None else dict(zip(self.names, (self.sums / self.count).tolist(), strict=True))
+        return (
+            {}
+            if self.sums is None
+            else dict(zip(self.names, (self.sums / self.count).tolist(), strict=True))
+        )
 
     def first_bad(self) -> int:
         """The first step whose loss was no number; -1 if there was none. Waits for the device."""
@@ -44,7 +48,12 @@ class MetricSums:
         if other.sums is None or self.sums is None:
             return other if self.sums is None else self
         both = MetricSums()
-        both.names, both.sums, both.count, both.bad = self.names, self.sums + other.sums, self.count + other.count, other.bad
+        both.names, both.sums, both.count, both.bad = (
+            self.names,
+            self.sums + other.sums,
+            self.count + other.count,
+            other.bad,
+        )
         return both
 
     def shared(self, ranks: Ranks) -> MetricSums:
@@ -60,14 +69,20 @@ class MetricSums:
     def load_state_dict(self, state: dict | None, device: torch.device) -> None:
         """The inverse of `state_dict`; None leaves it empty."""
         if state and state["sums"] is not None:
-            self.names, self.sums, self.count = state["names"], state["sums"].to(device), state["count"]
+            self.names, self.sums, self.count = (
+                state["names"],
+                state["sums"].to(device),
+                state["count"],
+            )
 
 
 Running = MetricSums  # its name before 2026-12; kept for callers
 
 
 @torch.no_grad()
-def batch_metrics(loss: DisentangledLoss, face: dict, audio: dict, pick: Tensor, extra=None) -> dict[str, Tensor]:
+def batch_metrics(
+    loss: DisentangledLoss, face: dict, audio: dict, pick: Tensor, extra=None
+) -> dict[str, Tensor]:
     """Compute what is logged beside the loss, on one process' part of a batch.
 
     Args:
@@ -81,8 +96,15 @@ def batch_metrics(loss: DisentangledLoss, face: dict, audio: dict, pick: Tensor,
     content = content_logits(face["content"], audio["content"], loss.content_similarity)
     identity = identity_logits(face["identity"], audio["identity"], loss.identity_similarity, pick)
     cone = F.normalize(audio["identity"], dim=-1).mean((0, 1)).norm()
-    spread = torch.stack([e.flatten(0, 1).std(0).mean() for stream in (face, audio) for e in stream.values()]).min()
-    return {"content_top1": top1(content), "identity_top1": top1(identity), "cone": cone, "spread": spread}
+    spread = torch.stack(
+        [e.flatten(0, 1).std(0).mean() for stream in (face, audio) for e in stream.values()]
+    ).min()
+    return {
+        "content_top1": top1(content),
+        "identity_top1": top1(identity),
+        "cone": cone,
+        "spread": spread,
+    }
 
 
 def read_metrics(run) -> list[dict]:

@@ -80,7 +80,10 @@ class Objective(nn.Module):
             for x in (batch.faces, batch.extra_faces, batch.sound, batch.pick, batch.extra_pick)
         )
         draw = torch.Generator().manual_seed(self.config.seed * 1_000_003 + step)
-        strength, first = self.config.augment, ranks.rank * B + torch.arange(B)  # which of all processes' tracks are ours
+        strength, first = (
+            self.config.augment,
+            ranks.rank * B + torch.arange(B),
+        )  # which of all processes' tracks are ours
         further = ranks.rank * E + torch.arange(E)
         whole = ranks.world * (B + E), torch.cat([first, ranks.world * B + further])
         sound = augment_sound(sound.float() / INT16, draw, strength, whole)
@@ -111,7 +114,11 @@ def make_loss(settings: dict, D: int) -> DisentangledLoss:
     """Make the loss that these fields of `TrainConfig` describe, for embeddings of D numbers."""
     names = ("alpha_c", "alpha_s", "lam", "similarity", "confusion_scale", "w0", "w_max")
     options = {name: settings[name] for name in names}
-    further = {name: settings[name] for name in ("within", "reversal", "intra") if settings.get(name)}
-    if settings.get("leave_out") is not None:  # 0 leaves out the picked window alone; older settings have no such field
+    further = {
+        name: settings[name] for name in ("within", "reversal", "intra") if settings.get(name)
+    }
+    if (
+        settings.get("leave_out") is not None
+    ):  # 0 leaves out the picked window alone; older settings have no such field
         further["leave_out"] = settings["leave_out"]
     return ExtendedLoss(**further, D=D, **options) if further else DisentangledLoss(**options)

@@ -39,7 +39,10 @@ def step_parts(trainer, steps: int = 5) -> dict[str, float]:
         total = lap("the four losses", lambda: trainer.loss(*embeddings)[0])
         trainer.optimiser.zero_grad(set_to_none=True)
         lap("backward", total.backward)
-        lap("optimiser", lambda: (trainer.optimiser.step(), trainer.scheduler.step(), trainer.loss.limit_()))
+        lap(
+            "optimiser",
+            lambda: (trainer.optimiser.step(), trainer.scheduler.step(), trainer.loss.limit_()),
+        )
         trainer.step += 1
 
     spent: dict[str, list[float]] = {}

@@ -52,7 +52,9 @@ def load_released(name: str, device: str = "cpu") -> TwoStream:
     """Load the networks in data/models/<name>.pt, whatever folders there are. Raises BadInput for a name that is not there."""
     path = RELEASED / f"{name}.pt"
     if not path.is_file():
-        raise BadInput(f"{path}: no such released model; known are {', '.join(released_names()) or 'none'}")
+        raise BadInput(
+            f"{path}: no such released model; known are {', '.join(released_names()) or 'none'}"
+        )
     return load_model(path, device)
 
 
@@ -75,12 +77,16 @@ def load_loss(source) -> DisentangledLoss:
     """
     state, path = read_source(source)
     if "loss" not in state:
-        raise BadInput(f"{path}: holds networks without their loss; give the run folder or a released model")
+        raise BadInput(
+            f"{path}: holds networks without their loss; give the run folder or a released model"
+        )
     try:
         loss = make_loss(state["config"]["train"], state["config"]["model"]["D"])
         loss.load_state_dict(state["loss"])
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-        raise BadInput(f"{path}: its loss cannot be read ({type(error).__name__}); {remedy_for(path)}") from error
+        raise BadInput(
+            f"{path}: its loss cannot be read ({type(error).__name__}); {remedy_for(path)}"
+        ) from error
     return loss
 
 
@@ -137,7 +143,9 @@ def release(run, out) -> Path:
     state, out = read_checkpoint(run), Path(out)
     judged = Path(run) / "evaluation.json"
     if not judged.is_file():
-        raise BadInput(f"{judged}: missing; run 'dsel evaluate {run} --data DIR' first, a released model needs its figures")
+        raise BadInput(
+            f"{judged}: missing; run 'dsel evaluate {run} --data DIR' first, a released model needs its figures"
+        )
     entries = {name: state[name] for name in ("loss", "config", "step")}
     write_weights(out, {"model": halved(state["model"]), **entries})
     card = {"sha256": sha256(out), **state["config"], "step": state["step"]}
@@ -149,12 +157,21 @@ def release(run, out) -> Path:
 
 def keep_networks(model: TwoStream, config: TrainConfig, path) -> None:
     """Write networks and configuration of a finished training, without what resuming needs."""
-    write_weights(path, {"model": model.state_dict(), "config": {"model": model.config.to_dict(), "train": asdict(config)}})
+    write_weights(
+        path,
+        {
+            "model": model.state_dict(),
+            "config": {"model": model.config.to_dict(), "train": asdict(config)},
+        },
+    )
 
 
 def halved(weights: dict) -> dict:
     """Return weights by name in half precision; whole numbers stay."""
-    return {name: value.half() if value.is_floating_point() else value for name, value in weights.items()}
+    return {
+        name: value.half() if value.is_floating_point() else value
+        for name, value in weights.items()
+    }
 
 
 def sha256(path) -> str:
@@ -179,7 +196,9 @@ def _check_card(path: Path) -> None:
     content = read_json(card, remedy=remedy_for(path))
     expected = content.get("sha256") if isinstance(content, dict) else None
     if expected is not None and sha256(path) != expected:
-        raise BadInput(f"{path}: its sha256 is not the one on its card {card.name}; {remedy_for(path)}")
+        raise BadInput(
+            f"{path}: its sha256 is not the one on its card {card.name}; {remedy_for(path)}"
+        )
 
 
 def _similarity(state: dict, path: Path) -> str:
@@ -188,7 +207,9 @@ def _similarity(state: dict, path: Path) -> str:
     except (KeyError, TypeError):
         similarity = None
     if similarity not in SIMILARITIES:
-        raise BadInput(f"{path}: its configuration names no similarity ({' or '.join(SIMILARITIES)}); {remedy_for(path)}")
+        raise BadInput(
+            f"{path}: its configuration names no similarity ({' or '.join(SIMILARITIES)}); {remedy_for(path)}"
+        )
     return similarity
 
 

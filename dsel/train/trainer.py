@@ -34,7 +34,14 @@ from dsel.train.config import TrainConfig
 from dsel.train.device import choose_compile, choose_layout, choose_precision, keep_memory, trusted
 from dsel.train.distributed import in_turn, join, leave, mean_over, parallel, synchronise
 from dsel.train.loaders import make_batches
-from dsel.train.metrics import MetricSums, append_row, batch_metrics, read_metrics, tensorboard_writer, write_rows
+from dsel.train.metrics import (
+    MetricSums,
+    append_row,
+    batch_metrics,
+    read_metrics,
+    tensorboard_writer,
+    write_rows,
+)
 from dsel.train.objective import Objective, make_loss
 from dsel.train.optimiser import compile_, make_optimiser
 from dsel.train.released import load_loss, load_similarity, read_source, remedy_for
@@ -60,7 +67,14 @@ class Trainer:
     """
 
     def __init__(
-        self, corpus: Corpus, model: ModelConfig, config: TrainConfig, out, *, resume: bool = False, progress: bool = True
+        self,
+        corpus: Corpus,
+        model: ModelConfig,
+        config: TrainConfig,
+        out,
+        *,
+        resume: bool = False,
+        progress: bool = True,
     ):
         self.ranks, device = join(config.device)
         self.device = trusted(device)
@@ -77,9 +91,13 @@ class Trainer:
         if choose_compile(config.compile, self.device):
             compile_(self.model)
         autocast = choose_precision(config.precision, self.device)
-        objective = Objective(self.model, self.loss, config, ranks=self.ranks, device=self.device, autocast=autocast)
+        objective = Objective(
+            self.model, self.loss, config, ranks=self.ranks, device=self.device, autocast=autocast
+        )
         self.objective = parallel(objective, self.ranks, self.device)
-        self.optimiser, self.scheduler = make_optimiser(self.model, self.loss, config, self.batches.steps_an_epoch)
+        self.optimiser, self.scheduler = make_optimiser(
+            self.model, self.loss, config, self.batches.steps_an_epoch
+        )
         self.step, self.running, self.recent, self.best = 0, MetricSums(), MetricSums(), math.inf
         self._board, self._warned = None, False
         if resume:
@@ -94,10 +112,19 @@ class Trainer:
         Ctrl-C does the same: what was done is kept, and `resume=True` goes on.
         """
         stop, rows = min(until or self.config.steps, self.config.steps), []
-        bar = tqdm(total=self.config.steps, initial=self.step, desc="training", disable=not self.progress, unit="step")
+        bar = tqdm(
+            total=self.config.steps,
+            initial=self.step,
+            desc="training",
+            disable=not self.progress,
+            unit="step",
+        )
         try:
             with ThreadPoolExecutor(1) as loader, bar:
-                coming = deque(loader.submit(self._read, step) for step in range(self.step, min(self.step + AHEAD, stop)))
+                coming = deque(
+                    loader.submit(self._read, step)
+                    for step in range(self.step, min(self.step + AHEAD, stop))
+                )
                 while self.step < stop:
                     batch = coming.popleft().result()
                     if self.step + AHEAD < stop:
@@ -107,7 +134,9 @@ class Trainer:
                     bar.update()
                     if self.step % self.config.log_every == 0 or self.step == stop:
                         rows.append(self._log())
-                        bar.set_postfix({name: f"{rows[-1][name]:.2f}" for name in ("content", "identity")})
+                        bar.set_postfix(
+                            {name: f"{rows[-1][name]:.2f}" for name in ("content", "identity")}
+                        )
                         if self._told_to_stop(callback, rows[-1]):
                             break
                     if self.step % self.config.save_every == 0:
@@ -132,7 +161,9 @@ class Trainer:
 
     def embed(self, batch: Batch) -> tuple[dict, dict, Tensor, tuple | None]:
         """Embed a batch as the present step does: what the loss takes. See `Objective.augment` and `Objective.embed`."""
-        objective = getattr(self.objective, "module", self.objective)  # inside DistributedDataParallel
+        objective = getattr(
+            self.objective, "module", self.objective
+        )  # inside DistributedDataParallel
         return objective.embed(objective.augment(batch, self.step))
 
     def save(self) -> None:
@@ -144,7 +175,8 @@ class Trainer:
         self._stop_if_not_finite(self.running.read())
         since = self.recent.merged(self.running).read()
         matching = sum(
-            getattr(self.config, f"alpha_{k}") * since.get(name, 0) for k, name in (("c", "content"), ("s", "identity"))
+            getattr(self.config, f"alpha_{k}") * since.get(name, 0)
+            for k, name in (("c", "content"), ("s", "identity"))
         )
         best = bool(since) and matching < self.best
         self.best = min(self.best, matching) if since else self.best
@@ -157,12 +189,20 @@ class Trainer:
             "loss": self.loss.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "scheduler": self.scheduler.state_dict(),
-            "position": {"epoch": self.step // self.batches.steps_an_epoch, "step": self.step, "processes": self.ranks.world},
+            "position": {
+                "epoch": self.step // self.batches.steps_an_epoch,
+                "step": self.step,
+                "processes": self.ranks.world,
+            },
             "random": {"torch": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all()},
             "running": self.running.state_dict(),
             "best": self.best,
             "config": {"model": self.model.config.to_dict(), "train": asdict(self.config)},
-            "versions": {"dsel": VERSION, "torch": str(torch.__version__), "python": platform.python_version()},
+            "versions": {
+                "dsel": VERSION,
+                "torch": str(torch.__version__),
+                "python": platform.python_version(),
+            },
         }
         write_checkpoint(self.out, state, keep=self.config.keep, best=best)
 
@@ -179,7 +219,9 @@ class Trainer:
                     torch.cuda.set_rng_state_all(state["random"]["cuda"])
         except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
             why = f"cannot be resumed ({type(error).__name__}: it lacks what resuming needs)"
-            raise BadInput(f"{path}: {why}; start a new run from its networks with --set start_from={self.out}") from error
+            raise BadInput(
+                f"{path}: {why}; start a new run from its networks with --set start_from={self.out}"
+            ) from error
         rows = read_metrics(self.out)
         if rows and self.ranks.first:  # what was logged after the checkpoint will be logged again
             write_rows(self.out / "metrics.csv", [row for row in rows if row["step"] <= self.step])
@@ -188,25 +230,37 @@ class Trainer:
         """Take networks and scales of another run, a file or a released name; optimiser and schedule begin anew."""
         state, path = read_source(run)
         if check_networks(state, path, remedy_for(path)) != self.model.config:
-            raise BadInput(f"{run}: its networks have another shape than these; start from a run of the same kind")
+            raise BadInput(
+                f"{run}: its networks have another shape than these; start from a run of the same kind"
+            )
         self.model.load_state_dict(state["model"])
         if "loss" in state and load_similarity(run) == self.config.similarity:
             own = self.loss.state_dict()
-            self.loss.load_state_dict(own | {name: x for name, x in load_loss(run).state_dict().items() if name in own})
+            self.loss.load_state_dict(
+                own | {name: x for name, x in load_loss(run).state_dict().items() if name in own}
+            )
 
     def _claim(self, model: ModelConfig, resume: bool) -> None:
         """Make the run folder ours, or say why it cannot be."""
         held = (self.out / "checkpoint.pt").is_file()
         if held and not resume:
-            raise BadInput(f"{self.out}: already holds a run; use --resume to go on with it, or another folder")
+            raise BadInput(
+                f"{self.out}: already holds a run; use --resume to go on with it, or another folder"
+            )
         if resume and not held:
-            raise BadInput(f"{self.out}: nothing to resume (no checkpoint.pt); train without --resume first")
+            raise BadInput(
+                f"{self.out}: nothing to resume (no checkpoint.pt); train without --resume first"
+            )
         wanted = {"model": model.to_dict(), "train": asdict(self.config)}
         if resume:
             state, path = newest_checkpoint(self.out)
             before = state.get("position", {}).get("processes", 1)
-            shape = check_networks(state, path, remedy_for(path)).to_dict()  # an older one in today's words
-            same_config({**state["config"], "model": shape}, wanted, self.out, (before, self.ranks.world))
+            shape = check_networks(
+                state, path, remedy_for(path)
+            ).to_dict()  # an older one in today's words
+            same_config(
+                {**state["config"], "model": shape}, wanted, self.out, (before, self.ranks.world)
+            )
         if not self.ranks.first:
             return
         self.out.mkdir(parents=True, exist_ok=True)
@@ -217,7 +271,9 @@ class Trainer:
 
     def _batches(self, corpus: Corpus, size: int) -> Batches:
         ranks = self.ranks
-        return make_batches(corpus, self.config, size, rank=ranks.rank, world=ranks.world, progress=self.progress)
+        return make_batches(
+            corpus, self.config, size, rank=ranks.rank, world=ranks.world, progress=self.progress
+        )
 
     def _read(self, step: int) -> Batch:
         """The batch of a step, in memory that a GPU can fetch by itself."""
@@ -225,7 +281,9 @@ class Trainer:
         if self.device.type != "cuda":
             return batch
         tensors = {field.name: getattr(batch, field.name) for field in fields(batch)}
-        return replace(batch, **{name: x.pin_memory() for name, x in tensors.items() if isinstance(x, Tensor)})
+        return replace(
+            batch, **{name: x.pin_memory() for name, x in tensors.items() if isinstance(x, Tensor)}
+        )
 
     def _log(self) -> dict:
         """The means since the last row, as a row. The one place of the loop that waits for the device."""
@@ -253,17 +311,25 @@ class Trainer:
         tracks = [track.id for track in self.batches.at(bad).tracks]
         name = f"bad_batch{self.ranks.rank or ''}.json"
         replace_text(self.out / name, json.dumps({"step": bad + 1, "tracks": tracks}) + "\n")
-        raise BadInput(f"{self.out}: loss is {found['loss']} at step {bad + 1}; its tracks are in {name}; lower lr?")
+        raise BadInput(
+            f"{self.out}: loss is {found['loss']} at step {bad + 1}; its tracks are in {name}; lower lr?"
+        )
 
     def _told_to_stop(self, callback, row: dict) -> bool:
         """What the callback of the first process says, to all of them."""
         told = callback is not None and self.ranks.first and callback(self, row) is False
-        return mean_over(self.ranks, torch.tensor(float(told), device=self.device)).item() > 0 if self.ranks.many else told
+        return (
+            mean_over(self.ranks, torch.tensor(float(told), device=self.device)).item() > 0
+            if self.ranks.many
+            else told
+        )
 
     def _show(self, row: dict) -> None:
         """The row again, for TensorBoard."""
         if self._board is None:
-            self._board = tensorboard_writer(self.out / "tensorboard") if self.config.tensorboard else False
+            self._board = (
+                tensorboard_writer(self.out / "tensorboard") if self.config.tensorboard else False
+            )
         for name, value in row.items() if self._board else ():
             self._board.add_scalar(name, value, row["step"])
 
@@ -276,7 +342,10 @@ def train(
 
     networks: fields of `ModelConfig` that are to differ from `config`; changes: of `TrainConfig`. Raises BadInput as `Trainer`.
     """
-    settings, model = TrainConfig.named(config, **changes), ModelConfig.named(config, **networks or {})
+    settings, model = (
+        TrainConfig.named(config, **changes),
+        ModelConfig.named(config, **networks or {}),
+    )
     trainer = Trainer(open_corpus(data), model, settings, out, resume=resume, progress=progress)
     trainer.fit(callback)
     leave()

@@ -25,7 +25,11 @@ from dsel.utils.errors import BadInput
 from dsel.utils.files import atomic
 
 MAGIC = b"PK\x03\x04"  # the first bytes of an archive
-PLAIN = {"collections OrderedDict", "torch._utils _rebuild_tensor_v2", "torch._utils _rebuild_parameter"}
+PLAIN = {
+    "collections OrderedDict",
+    "torch._utils _rebuild_tensor_v2",
+    "torch._utils _rebuild_parameter",
+}
 STORAGES = ("Float", "Half", "BFloat16", "Double", "Long", "Int", "Short", "Char", "Byte", "Bool")
 ALLOWED = PLAIN | {f"torch {kind}Storage" for kind in STORAGES}  # what a pickle of weights may name
 
@@ -125,7 +129,9 @@ def _check_archive(path: Path) -> None:
                 raise _Unfit("not a dsel checkpoint (its entries are larger than the file)")
             if archive.testzip() is not None:
                 raise _Unfit("damaged (a checksum differs)")
-            pickles = [entry.filename for entry in entries if entry.filename.lower().endswith(".pkl")]
+            pickles = [
+                entry.filename for entry in entries if entry.filename.lower().endswith(".pkl")
+            ]
             _check_names(archive.read(name) for name in pickles)
     except zipfile.BadZipFile as error:
         raise _Unfit("incomplete or damaged") from error
@@ -153,21 +159,31 @@ def _config(state: dict) -> ModelConfig:
 
 def _check_tensors(weights: dict, config: ModelConfig, path: Path) -> None:
     """Raise _Unfit unless these are the weights of such networks. Takes no memory: networks are built without numbers."""
-    if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
+    if not isinstance(weights, dict) or not all(
+        isinstance(value, Tensor) for value in weights.values()
+    ):
         raise _Unfit("its weights are not tensors by name")
     if len(config.face) + len(config.audio) > len(weights):
         raise _Unfit("its configuration has more layers than weights")
     expected = _empty_networks(config).state_dict()
-    for word, names in (("lacks", expected.keys() - weights.keys()), ("has an unknown", weights.keys() - expected.keys())):
+    for word, names in (
+        ("lacks", expected.keys() - weights.keys()),
+        ("has an unknown", weights.keys() - expected.keys()),
+    ):
         if names:
             more = f" and {len(names) - 1} more" if len(names) > 1 else ""
             raise _Unfit(f"it {word} weight {min(map(str, names))}{more}")
     for name, value in weights.items():
         if value.shape != expected[name].shape:
-            raise _Unfit(f"{name} is {tuple(value.shape)}, but its configuration says {tuple(expected[name].shape)}")
+            raise _Unfit(
+                f"{name} is {tuple(value.shape)}, but its configuration says {tuple(expected[name].shape)}"
+            )
         if value.is_floating_point() != expected[name].is_floating_point() or value.is_complex():
             raise _Unfit(f"{name} is of type {str(value.dtype).removeprefix('torch.')}")
-    if sum(value.numel() * value.element_size() for value in weights.values()) > path.stat().st_size:
+    if (
+        sum(value.numel() * value.element_size() for value in weights.values())
+        > path.stat().st_size
+    ):
         raise _Unfit("its weights are larger than the file")
     for name, value in weights.items():
         if not torch.isfinite(value).all():

@@ -43,7 +43,9 @@ def text_table(head: Sequence, rows: Sequence[Sequence], *, align: str = "", gap
     widths = [max(len(line[k]) for line in lines) for k in range(len(head))]
     pads = [str.rjust if letter == "r" else str.ljust for letter in align.ljust(len(head), "l")]
     return "\n".join(
-        (" " * gap).join(pad(cell, width) for pad, cell, width in zip(pads, line, widths, strict=True)).rstrip()
+        (" " * gap)
+        .join(pad(cell, width) for pad, cell, width in zip(pads, line, widths, strict=True))
+        .rstrip()
         for line in lines
     )
 
@@ -56,4 +58,6 @@ def _checked(head: Sequence, rows: Sequence[Sequence]) -> Sequence[Sequence]:
 
 
 def _cell(value: object) -> str:
-    return str(value).replace("|", "\\|").replace(" ± ", f"{NO_BREAK}±{NO_BREAK}").replace("\n", " ")
+    return (
+        str(value).replace("|", "\\|").replace(" ± ", f"{NO_BREAK}±{NO_BREAK}").replace("\n", " ")
+    )

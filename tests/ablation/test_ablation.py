@@ -76,7 +76,9 @@ def corpora(tmp_path_factory):
 
 
 def small(out, corpora, rows, seeds=None, **changes):
-    return ablation(out, "fast", rows=rows, seeds=seeds, corpora=corpora, progress=False, **{**SMALL, **changes})
+    return ablation(
+        out, "fast", rows=rows, seeds=seeds, corpora=corpora, progress=False, **{**SMALL, **changes}
+    )
 
 
 @pytest.fixture(scope="module")
@@ -88,14 +90,24 @@ def finished(corpora, tmp_path_factory):
 
 def test_one_row_for_every_cell_and_mark(finished):
     found = [(r["row"], r["seed"], r["step"]) for r in read_results(finished)]
-    pairs = [(row, seed, step) for seed in (0, 1) for row in ("e1-lam0", "e1-lam1") for step in (1, 2, 3)]
-    notes = [(row, seed, step) for seed in (0, 1) for row, step in (("random", 2), ("both", 1), ("both", 2), ("both", 3))]
+    pairs = [
+        (row, seed, step) for seed in (0, 1) for row in ("e1-lam0", "e1-lam1") for step in (1, 2, 3)
+    ]
+    notes = [
+        (row, seed, step)
+        for seed in (0, 1)
+        for row, step in (("random", 2), ("both", 1), ("both", 2), ("both", 3))
+    ]
     assert found == [*pairs, *notes, ("extra0", 0, 1), ("extra0", 0, 2), ("extra0", 0, 3)]
     with (finished / "results.csv").open(newline="") as file:
         assert tuple(next(csv.reader(file))) == COLUMNS
     for row in read_results(finished):
         assert {"validation_eer_free", "test_eer_free", "w_content"} <= row.keys()
-        for figure in ("content_top1", "seen_eer_free", "directions"):  # faces are looked at in the end alone
+        for figure in (
+            "content_top1",
+            "seen_eer_free",
+            "directions",
+        ):  # faces are looked at in the end alone
             assert (f"test_{figure}" in row) == (row["step"] == row["steps"])
         assert "test_eer_hard" not in row  # this corpus has no such trials
         assert "test_phoneme_identity_head" not in row  # nor phonemes
@@ -107,9 +119,16 @@ def test_paired_rows_start_and_learn_alike_and_others_do_not(finished):
     hashes = {(r["row"], r["seed"]): r["pair"] for r in read_results(finished)}
     assert hashes["e1-lam0", 0] == hashes["e1-lam1", 0]
     assert hashes["e1-lam0", 1] == hashes["e1-lam1", 1] != hashes["e1-lam0", 0]  # another seed
-    assert len({hashes[row, 0] for row in ("e1-lam0", "both", "extra0", "random")}) == 4  # another corpus, batches, length
-    lam0, lam1 = (load_networks(finished / "runs" / f"{row}-0" / "model.pt")[0].state_dict() for row in ("e1-lam0", "e1-lam1"))
-    assert any(not torch.equal(lam0[name], lam1[name]) for name in lam0)  # what differs is what was learnt
+    assert (
+        len({hashes[row, 0] for row in ("e1-lam0", "both", "extra0", "random")}) == 4
+    )  # another corpus, batches, length
+    lam0, lam1 = (
+        load_networks(finished / "runs" / f"{row}-0" / "model.pt")[0].state_dict()
+        for row in ("e1-lam0", "e1-lam1")
+    )
+    assert any(
+        not torch.equal(lam0[name], lam1[name]) for name in lam0
+    )  # what differs is what was learnt
 
 
 def test_pair_hash_sees_weights_and_batches(corpora, tmp_path):
@@ -119,13 +138,21 @@ def test_pair_hash_sees_weights_and_batches(corpora, tmp_path):
         model = ModelConfig.laptop()
         return Trainer(Corpus(corpora[0.0]), model, config, tmp_path / name, progress=False)
 
-    same, lam, seed, windows = trainer("a"), trainer("b", lam=0.0), trainer("c", seed=1), trainer("d", N=6)
+    same, lam, seed, windows = (
+        trainer("a"),
+        trainer("b", lam=0.0),
+        trainer("c", seed=1),
+        trainer("d", N=6),
+    )
     first = experiment.pair_hash(same)
     assert first == experiment.pair_hash(lam)
     assert len({first, experiment.pair_hash(seed), experiment.pair_hash(windows)}) == 3
     torch.manual_seed(0)
     fresh = TwoStream(ModelConfig.laptop()).state_dict()
-    for name, value in same.model.state_dict().items():  # the hash is of the weights that the trainer starts from
+    for (
+        name,
+        value,
+    ) in same.model.state_dict().items():  # the hash is of the weights that the trainer starts from
         assert torch.equal(fresh[name], value)
 
 
@@ -136,7 +163,9 @@ def test_the_random_network_keeps_its_weights(finished):
     for name, value in fresh.named_parameters():
         assert torch.equal(value, dict(idle.named_parameters())[name].cpu()), name
     norm = "face_trunk.layers.1.running_mean"
-    assert not torch.equal(fresh.state_dict()[norm], idle.state_dict()[norm].cpu())  # but has met its data
+    assert not torch.equal(
+        fresh.state_dict()[norm], idle.state_dict()[norm].cpu()
+    )  # but has met its data
 
 
 def test_what_is_done_is_not_done_again(finished, corpora, monkeypatch):
@@ -147,7 +176,9 @@ def test_what_is_done_is_not_done_again(finished, corpora, monkeypatch):
 
 
 def test_kept_networks_are_those_that_were_judged(finished, corpora):
-    (row,) = [r for r in read_results(finished) if (r["row"], r["seed"], r["step"]) == ("both", 1, 3)]
+    (row,) = [
+        r for r in read_results(finished) if (r["row"], r["seed"], r["step"]) == ("both", 1, 3)
+    ]
     model, similarity = load_networks(finished / "runs" / "both-1" / "model.pt")
     directions = experiment.face_directions(model, Corpus(corpora[0.0]))
     again = judge(model, Corpus(corpora[0.0]), "test", similarity, directions=directions)
@@ -158,7 +189,9 @@ def test_kept_networks_are_those_that_were_judged(finished, corpora):
 
 def test_sound_alone_gives_the_same_figures_as_with_faces(finished, corpora):
     model, _ = load_networks(finished / "runs" / "e1-lam1-0" / "model.pt")
-    whole, sound = (judge(model, Corpus(corpora[0.0]), "test", faces=faces) for faces in (True, False))
+    whole, sound = (
+        judge(model, Corpus(corpora[0.0]), "test", faces=faces) for faces in (True, False)
+    )
     assert {"eer_free", "speaker_identity_head", "cone"} <= sound.keys() <= whole.keys()
     assert "content_top1" in whole.keys() - sound.keys()
     for name, value in sound.items():
@@ -180,17 +213,32 @@ def test_killed_anywhere_and_started_again_it_ends_the_same(corpora, tmp_path):
     out = tmp_path / "killed"
 
     def start():
-        return subprocess.Popen([sys.executable, "-c", code, str(out)], env=environment, stderr=subprocess.PIPE, text=True)
+        return subprocess.Popen(
+            [sys.executable, "-c", code, str(out)],
+            env=environment,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
 
     seen = set()
-    for wanted in ("checkpoint.pt", "results.csv", "model.pt"):  # while it trains, after a mark, at the end of a cell
+    for wanted in (
+        "checkpoint.pt",
+        "results.csv",
+        "model.pt",
+    ):  # while it trains, after a mark, at the end of a cell
         process, until = start(), time.monotonic() + 120
-        while process.poll() is None and time.monotonic() < until and not set(out.rglob(wanted)) - seen:
+        while (
+            process.poll() is None
+            and time.monotonic() < until
+            and not set(out.rglob(wanted)) - seen
+        ):
             time.sleep(0.02)
         process.send_signal(signal.SIGKILL)
         process.wait()
         seen |= set(out.rglob("*"))
-    (out / f".report-test.{HOST}-{process.pid}-0.part.md").touch()  # as if killed while it wrote that
+    (
+        out / f".report-test.{HOST}-{process.pid}-0.part.md"
+    ).touch()  # as if killed while it wrote that
     process = start()
     _, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
@@ -228,15 +276,23 @@ def test_the_most_valuable_cells_come_first_and_each_once():
     assert len(set(order)) == len(order)
     assert {row for row, _ in order} == {row.id for block in BLOCKS for row in block}
     assert set(ROWS) == {row.id for name in EXPERIMENTS for row, _ in cells(schedule, [name])}
-    assert [row.id for row, _ in cells(schedule, ["lam3", "grid"], seeds=[0])] == [row.id for block in GRID for row in block]
+    assert [row.id for row, _ in cells(schedule, ["lam3", "grid"], seeds=[0])] == [
+        row.id for block in GRID for row in block
+    ]
     assert order[:4] == [("e1-lam0", 0), ("e1-lam1", 0), ("e1-lam0", 1), ("e1-lam1", 1)]
     notes = [cell for cell in order if cell[0] in ("random", "content", "identity", "both", "full")]
     assert [seed for _, seed in notes] == sorted(seed for _, seed in notes)
     assert order.index(notes[-1]) < order.index(("scale-trained", 0))
     assert {ROWS[row].steps(schedule) for row in ("content", "full")} == {650}
-    assert {ROWS[row].steps(schedule) for row in ("content-long", "full-long", "e1-lam1-long")} == {2000}
-    assert {row for row, _ in order[-20:]} == {f"{row}-long" for row in ("content", "identity", "both", "full")}
-    for row in ROWS.values():  # every configuration is a valid one, and only the seed tells two cells of a row apart
+    assert {ROWS[row].steps(schedule) for row in ("content-long", "full-long", "e1-lam1-long")} == {
+        2000
+    }
+    assert {row for row, _ in order[-20:]} == {
+        f"{row}-long" for row in ("content", "identity", "both", "full")
+    }
+    for row in (
+        ROWS.values()
+    ):  # every configuration is a valid one, and only the seed tells two cells of a row apart
         a, b = (vars(row.train_config(schedule, seed)) for seed in (0, 1))
         assert {name for name in a if a[name] != b[name]} == {"seed"}
 
@@ -252,16 +308,34 @@ def made_up(rows=("e1-lam0", "e1-lam1", "both", "full"), seeds=range(5), step=65
             continue
         luck = np.random.default_rng(seed).normal(0, 3)  # of the seed: paired rows share it
         gain = 4.0 if row == "e1-lam1" else 0.0
-        figures = {"eer_free": 20 + luck, "eer_hard": 40 + luck - gain, "content_top1": 25, "phoneme_identity_head": 30.0}
-        known = {"row": row, "seed": seed, "step": step, "steps": 650, "pair": f"{row[:2] == 'e1'}{seed}", "seconds": 1.0}
-        noise = {f"{split}_{k}": v + rng.normal(0, 0.2) for split in ("validation", "test") for k, v in figures.items()}
+        figures = {
+            "eer_free": 20 + luck,
+            "eer_hard": 40 + luck - gain,
+            "content_top1": 25,
+            "phoneme_identity_head": 30.0,
+        }
+        known = {
+            "row": row,
+            "seed": seed,
+            "step": step,
+            "steps": 650,
+            "pair": f"{row[:2] == 'e1'}{seed}",
+            "seconds": 1.0,
+        }
+        noise = {
+            f"{split}_{k}": v + rng.normal(0, 0.2)
+            for split in ("validation", "test")
+            for k, v in figures.items()
+        }
         found.append(known | noise)
     return found
 
 
 def test_paired_differences_are_those_of_a_paired_t_test():
     results = made_up()
-    a, b = ([r["test_eer_hard"] for r in results if r["row"] == row] for row in ("e1-lam1", "e1-lam0"))
+    a, b = (
+        [r["test_eer_hard"] for r in results if r["row"] == row] for row in ("e1-lam1", "e1-lam0")
+    )
     want = stats.ttest_rel(a, b).confidence_interval(0.95)
     found = ablationreport.paired(results, "e1-lam1", "e1-lam0", "test_eer_hard")
     assert (found.interval.low, found.interval.high) == pytest.approx((want.low, want.high))
@@ -306,8 +380,13 @@ def test_tables_hold_the_means_and_leave_out_what_is_not_there():
 def test_every_row_named_anew_stands_in_its_group():
     for group, names in ablationreport.CALLED.items():
         assert set(names) <= set(ablationreport.GROUPS[group][0])
-    assert {row for rows, _ in ablationreport.GROUPS.values() for row in rows} == set(ROWS)  # and every row in some group
-    assert ablationreport.label("full", "Extra identity-only tracks") == "64 extra identity-only tracks (default)"
+    assert {row for rows, _ in ablationreport.GROUPS.values() for row in rows} == set(
+        ROWS
+    )  # and every row in some group
+    assert (
+        ablationreport.label("full", "Extra identity-only tracks")
+        == "64 extra identity-only tracks (default)"
+    )
     assert ROWS["full"].train_config(Schedule.named("laptop"), 0).extra == 64
 
 
@@ -323,7 +402,12 @@ def test_the_results_that_come_with_the_repository_are_whole():
     keys = [(r["row"], r["seed"], r["step"]) for r in results]
     assert len(set(keys)) == len(keys)
     assert {r["row"] for r in results} <= set(ROWS)
-    assert all(0 <= r[f"{split}_eer_{kind}"] <= 100 for r in results for split in SPLITS for kind in ("free", "hard"))
+    assert all(
+        0 <= r[f"{split}_eer_{kind}"] <= 100
+        for r in results
+        for split in SPLITS
+        for kind in ("free", "hard")
+    )
     for row, other in ablationreport.PAIRS.values():
         assert ablationreport.paired(results, row, other, "test_eer_hard").same, (row, other)
 
@@ -386,14 +470,18 @@ def test_the_report_says_what_chance_alone_would_show():
     kept = 0
     while p[kept] <= 0.05 / (200 - kept):
         kept += 1
-    assert text.startswith(f"200 differences are tested at 5 %; {sum(x < 0.05 for x in p)} are in bold.")
+    assert text.startswith(
+        f"200 differences are tested at 5 %; {sum(x < 0.05 for x in p)} are in bold."
+    )
     assert "about 10 would be" in text
     assert f" {kept} remain" in text
     real = [interval([9.0, 9.1, 9.2, 9.1, 9.0])] * 5
     assert f" {kept + 5} remain" in ablationreport.multiplicity(nothing + real)
     results = made_up()
     assert len(ablationreport.all_differences(results)) == 4  # two pairs, free and hard trials
-    assert min(ablationreport.pairing(results)) > 0.9  # the invented luck of a seed is shared by both rows
+    assert (
+        min(ablationreport.pairing(results)) > 0.9
+    )  # the invented luck of a seed is shared by both rows
     assert ablationreport.pairing(made_up(seeds=range(3))) == []
 
 
@@ -460,11 +548,18 @@ def test_fast_preset_from_corpus_to_confirmation(tmp_path, capsys):
     assert main(["ablation", "--preset", "fast", "--out", str(out), *few]) == 0
     assert "What the confusion loss changes" in capsys.readouterr().out
     (row, *_) = read_results(out)
-    assert {"validation_eer_hard_distinct", "test_eer_hard_random", "test_eer_easy", "test_phoneme_identity_head"} <= row.keys()
+    assert {
+        "validation_eer_hard_distinct",
+        "test_eer_hard_random",
+        "test_eer_easy",
+        "test_phoneme_identity_head",
+    } <= row.keys()
     assert row["pair"] == read_results(out)[-1]["pair"]
     judged, trained = Corpus(out / "corpora" / "e0"), Corpus(out / "corpora" / "e1")
     assert {t.split for t in trained.tracks} == {"train"}
-    assert not {t.speaker for t in trained.tracks} & {t.speaker for t in judged.tracks if t.split != "train"}
+    assert not {t.speaker for t in trained.tracks} & {
+        t.speaker for t in judged.tracks if t.split != "train"
+    }
     confirmed = confirm(out, progress=False)
     frozen = json.loads((out / "frozen.json").read_text())
     assert frozen["chosen"] == "e1-lam1"
@@ -472,7 +567,9 @@ def test_fast_preset_from_corpus_to_confirmation(tmp_path, capsys):
     assert new.meta["seed"] == frozen["seed"] != judged.meta["seed"]
     assert {r["row"] for r in confirmed} == {"e1-lam0", "e1-lam1"}
     assert all("test_eer_hard" in r and "validation_eer_hard" not in r for r in confirmed)
-    assert all("test_seen_eer_hard" in r and "test_content_top1" not in r for r in confirmed)  # voices alone are judged
+    assert all(
+        "test_seen_eer_hard" in r and "test_content_top1" not in r for r in confirmed
+    )  # voices alone are judged
     before = (out / "frozen.json").read_bytes(), (out / "confirmed.csv").read_bytes()
     confirm(out, progress=False)
     assert ((out / "frozen.json").read_bytes(), (out / "confirmed.csv").read_bytes()) == before

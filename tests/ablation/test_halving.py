@@ -35,9 +35,20 @@ def test_the_grid_is_all_combinations_each_once_and_each_what_its_id_says():
         for row in block:
             config, model = row.train_config(SCHEDULE, 0), row.model_config(SCHEDULE)
             assert row.entanglement == entanglement
-            assert (config.extra, config.steps, config.alpha_c, config.alpha_s, config.leave_out) == (64, 650, 1.0, 1.0, None)
+            assert (
+                config.extra,
+                config.steps,
+                config.alpha_c,
+                config.alpha_s,
+                config.leave_out,
+            ) == (64, 650, 1.0, 1.0, None)
             found.add((model.front_end, config.lam, config.within))
-        assert found == {(f, x, w) for f in ("track", "level", "none") for x in (0.0, 1.0, 3.0, 10.0) for w in (0.0, 1.0)}
+        assert found == {
+            (f, x, w)
+            for f in ("track", "level", "none")
+            for x in (0.0, 1.0, 3.0, 10.0)
+            for w in (0.0, 1.0)
+        }
 
 
 def test_at_first_every_row_gets_two_seeds_and_references_all():
@@ -50,12 +61,16 @@ def test_at_first_every_row_gets_two_seeds_and_references_all():
 def test_the_better_half_goes_on_rung_by_rung_and_each_corpus_by_itself():
     results = [result(row, seed, 20.0 + FIRST.index(row)) for row in FIRST for seed in (0, 1)]
     found = cells_of(results)
-    assert {row for row, seed in found if seed == 2 and row not in REFERENCES} == set(FIRST[:12]) - set(REFERENCES)
+    assert {row for row, seed in found if seed == 2 and row not in REFERENCES} == set(
+        FIRST[:12]
+    ) - set(REFERENCES)
     assert not {row for row, seed in found if seed > 2} - set(REFERENCES)
     # With seed 2 the order turns round: of the twelve, the last six are now the best.
     results += [result(row, 2, 80.0 - 5 * FIRST.index(row)) for row in FIRST[:12]]
     found = cells_of(results)
-    assert {row for row, seed in found if seed in (3, 4) and row not in REFERENCES} == set(FIRST[6:12]) - set(REFERENCES)
+    assert {row for row, seed in found if seed in (3, 4) and row not in REFERENCES} == set(
+        FIRST[6:12]
+    ) - set(REFERENCES)
     assert len(found) == len(set(found))
 
 
@@ -84,7 +99,9 @@ def test_the_choice_takes_the_best_of_the_four_terms():
         ("lam10", 19.0, ("track", 10.0)),
     )
     for row, value, chosen in better:
-        results = [r for r in results if r["row"] != row] + [result(row, seed, value) for seed in (0, 1)]
+        results = [r for r in results if r["row"] != row] + [
+            result(row, seed, value) for seed in (0, 1)
+        ]
         assert best_front_end_and_lambda(results) == chosen
     assert chosen_by_the_grid(results)["grid"]["criterion"]["raw-within"] == 20.0
 

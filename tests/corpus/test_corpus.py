@@ -17,7 +17,11 @@ from dsel.utils.errors import BadInput
 @pytest.fixture
 def copy(noise_corpus, tmp_path):
     """A copy that a test may break."""
-    return Corpus(shutil.copytree(noise_corpus.path, tmp_path / "copy", ignore=shutil.ignore_patterns("cache")))
+    return Corpus(
+        shutil.copytree(
+            noise_corpus.path, tmp_path / "copy", ignore=shutil.ignore_patterns("cache")
+        )
+    )
 
 
 def test_reads_what_was_written(noise_corpus):
@@ -25,7 +29,12 @@ def test_reads_what_was_written(noise_corpus):
     assert len(noise_corpus.split("train")) == 12
     assert noise_corpus.speakers("test") == ["p6", "p7", "p8", "p9"]
     track = noise_corpus.by_id["p3_1"]
-    assert (track.speaker, track.split, track.frames, track.factors) == ("p3", "train", 30, {"sex": "m"})
+    assert (track.speaker, track.split, track.frames, track.factors) == (
+        "p3",
+        "train",
+        30,
+        {"sex": "m"},
+    )
     assert "20 tracks (12 train, 8 test) of 10 speakers" in repr(noise_corpus)
     frames, waveform = noise_corpus.clip("p3_1")
     assert (frames.shape, frames.dtype) == ((30, 48, 48, 3), np.uint8)
@@ -43,7 +52,16 @@ def test_offset_is_taken_out_in_both_directions(tmp_path):
         sound[samples_for(12 + late) + 320] = 1
         name = f"late{late}"
         write_clip(tmp_path / f"clips/a/{name}.mp4", frames, sound)
-        rows.append({"id": name, "speaker": "a", "split": "test", "path": f"clips/a/{name}.mp4", "frames": 25, "offset": late})
+        rows.append(
+            {
+                "id": name,
+                "speaker": "a",
+                "split": "test",
+                "path": f"clips/a/{name}.mp4",
+                "frames": 25,
+                "offset": late,
+            }
+        )
     corpus = write_corpus(tmp_path, rows, made_by="tests", seed=None, licence="CC0")
     cache = corpus.cache(32, progress=False)
     for track in corpus.tracks:
@@ -51,7 +69,10 @@ def test_offset_is_taken_out_in_both_directions(tmp_path):
         for frames, sound in (corpus.clip(track), cache.read(track)):
             assert len(frames) == track.usable
             assert len(sound) == samples_for(track.usable)
-            flash, click = frames.mean((1, 2, 3)).argmax(), np.abs(sound.astype(float)).argmax() / 640
+            flash, click = (
+                frames.mean((1, 2, 3)).argmax(),
+                np.abs(sound.astype(float)).argmax() / 640,
+            )
             assert flash <= click < flash + 1
 
 
@@ -90,7 +111,9 @@ def test_an_interrupted_cache_leaves_nothing_behind(copy, monkeypatch):
 
 def test_two_processes_may_build_the_same_cache_at_once(copy, monkeypatch):
     def clip_while_another_finishes(track):
-        if not (copy.path / "cache").exists() or not any(p.name[0] != "." for p in (copy.path / "cache").iterdir()):
+        if not (copy.path / "cache").exists() or not any(
+            p.name[0] != "." for p in (copy.path / "cache").iterdir()
+        ):
             Corpus(copy.path).cache(24, progress=False)
         return Corpus.clip(copy, track)
 
@@ -111,15 +134,26 @@ def test_labels_mouth_and_trials_are_optional_and_read(copy):
     assert copy.labels("p0_0") == []
     assert copy.mouth("p0_0") is None
     assert copy.trials("free") is None
-    label = {"track": "p0_0", "start": 0.1, "end": 0.2, "phoneme": "p", "viseme": "closed", "word": "pea"}
+    label = {
+        "track": "p0_0",
+        "start": 0.1,
+        "end": 0.2,
+        "phoneme": "p",
+        "viseme": "closed",
+        "word": "pea",
+    }
     write_csv(copy.path / "labels" / "p0.csv", [label], corpora.LABELS)
     np.savez(copy.path / "labels" / "p0.npz", p0_0=np.ones((30, 2), np.float32))
     trial = {"target": 1, "a": "p0_0", "b": "p0_1", "same_sex": 1, "group": "g"}
     write_csv(
-        copy.path / "trials" / "free.csv", [trial, {**trial, "target": 0, "b": "p1_0", "same_sex": 0}], ("target", "a", "b")
+        copy.path / "trials" / "free.csv",
+        [trial, {**trial, "target": 0, "b": "p1_0", "same_sex": 0}],
+        ("target", "a", "b"),
     )
     fresh = Corpus(copy.path)
-    assert fresh.labels("p0_0") == [{"start": 0.1, "end": 0.2, "phoneme": "p", "viseme": "closed", "word": "pea"}]
+    assert fresh.labels("p0_0") == [
+        {"start": 0.1, "end": 0.2, "phoneme": "p", "viseme": "closed", "word": "pea"}
+    ]
     assert fresh.mouth("p0_0").shape == (30, 2)
     trials = fresh.trials("free")
     assert trials.target.tolist() == trials.same_sex.tolist() == [True, False]
@@ -192,9 +226,15 @@ def test_clips_that_cannot_be_read_say_which(tmp_path):
         with pytest.raises(BadInput, match=name):
             read_clip(tmp_path / name)
     with pytest.raises(BadInput, match="even H and W"):
-        write_clip(tmp_path / "odd.mp4", np.zeros((3, 5, 4, 3), np.uint8), np.zeros(640, np.float32))
+        write_clip(
+            tmp_path / "odd.mp4", np.zeros((3, 5, 4, 3), np.uint8), np.zeros(640, np.float32)
+        )
     with pytest.raises(BadInput, match="mono"):
-        write_clip(tmp_path / "stereo.mp4", np.zeros((3, 4, 4, 3), np.uint8), np.zeros((2, 640), np.float32))
+        write_clip(
+            tmp_path / "stereo.mp4",
+            np.zeros((3, 4, 4, 3), np.uint8),
+            np.zeros((2, 640), np.float32),
+        )
     assert not [p for p in tmp_path.iterdir() if "part" in p.name]
 
 

@@ -109,7 +109,9 @@ def test_what_no_error_rate_can_be_computed_from(listed, text, says):
 def test_tracks_of_another_split_are_told(listed):
     trials = listed(FORMS["ours"])
     assert trials.why_not({A, B}) == f"2 of its tracks are not in the split, e.g. {C}"
-    assert trials.only(np.array([True, False, False])).why_not({A, B}) == "it has target trials only"
+    assert (
+        trials.only(np.array([True, False, False])).why_not({A, B}) == "it has target trials only"
+    )
 
 
 def test_no_list_is_none_and_a_pipe_is_refused(listed, tmp_path):

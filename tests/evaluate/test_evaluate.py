@@ -35,7 +35,9 @@ def test_eer_of_cases_known_by_hand():
     assert equal_error_rate([3, 2, 1, 0], [0, 0, 1, 1]) == 1
     assert equal_error_rate([5, 5, 5, 5], [0, 1, 0, 1]) == pytest.approx(0.5)
     assert equal_error_rate([0, 2, 1, 3], [0, 0, 1, 1]) == pytest.approx(0.5)
-    assert equal_error_rate([0, 0, 0, 2, 1, 3, 3, 3], [0, 0, 0, 0, 1, 1, 1, 1]) == pytest.approx(0.25)
+    assert equal_error_rate([0, 0, 0, 2, 1, 3, 3, 3], [0, 0, 0, 0, 1, 1, 1, 1]) == pytest.approx(
+        0.25
+    )
     rng = np.random.default_rng(0)  # two unit normals d' apart have EER Phi(-d'/2)
     scores = np.concatenate([rng.normal(2, 1, 40_000), rng.normal(0, 1, 40_000)])
     assert equal_error_rate(scores, np.arange(80_000) < 40_000) == pytest.approx(0.1587, abs=0.004)
@@ -50,7 +52,9 @@ def made_up(speakers=8, tracks=3, N=35, D=6, seed=0, content=1.0, identity=1.0, 
     """Embeddings that know content and identity as well as told: 1 perfectly, 0 not at all."""
     rng = np.random.default_rng(seed)
     rows = [
-        Track(f"s{s}_{k}", f"s{s}", "test", "x", N + 4, 0, {"sex": "fm"[s % 2]}) for s in range(speakers) for k in range(tracks)
+        Track(f"s{s}_{k}", f"s{s}", "test", "x", N + 4, 0, {"sex": "fm"[s % 2]})
+        for s in range(speakers)
+        for k in range(tracks)
     ]
     who = rng.normal(size=(speakers, D)).repeat(tracks, 0).repeat(N, 0)
     what = rng.normal(size=(speakers * tracks * N, D))
@@ -61,7 +65,9 @@ def made_up(speakers=8, tracks=3, N=35, D=6, seed=0, content=1.0, identity=1.0, 
         }
         for stream in ("face", "audio")
     }
-    return Embeddings(rows, np.arange(len(rows)).repeat(N), np.tile(np.arange(N), len(rows)), vectors)
+    return Embeddings(
+        rows, np.arange(len(rows)).repeat(N), np.tile(np.arange(N), len(rows)), vectors
+    )
 
 
 def test_accuracies_of_oracle_and_of_noise():
@@ -84,7 +90,9 @@ def test_a_part_of_the_tracks_keeps_their_own_windows():
     part = e.only(lambda track: e.tracks.index(track) in chosen)
     assert [track.id for track in part.tracks] == [e.tracks[k].id for k in chosen]
     for new, old in enumerate(chosen):
-        np.testing.assert_array_equal(part.of(new, "audio", "identity"), e.of(old, "audio", "identity"))
+        np.testing.assert_array_equal(
+            part.of(new, "audio", "identity"), e.of(old, "audio", "identity")
+        )
     np.testing.assert_array_equal(part.window, np.tile(np.arange(7), 4))
 
 
@@ -117,7 +125,12 @@ def test_verification_of_oracle_and_of_noise():
     assert trials.same_sex[np.flatnonzero((trials.a == "s0_0") & (trials.b == "s2_0"))[0]]
     assert len(all_pairs(e.tracks, limit=50)) == 50
     with pytest.raises(BadInput, match=r"were not embedded, e\.g\. nobody"):
-        verification_scores(e, Trials(np.array(["nobody"]), np.array(["s0_0"]), *[np.array([True])] * 2, np.array([""])))
+        verification_scores(
+            e,
+            Trials(
+                np.array(["nobody"]), np.array(["s0_0"]), *[np.array([True])] * 2, np.array([""])
+            ),
+        )
 
 
 @pytest.mark.parametrize("late", [4, -6])
@@ -135,7 +148,10 @@ def test_windows_that_resemble_everything_do_not_decide_the_offset(late):
 def test_sync_offset_finds_a_known_shift(late):
     rng = np.random.default_rng(1)
     what = rng.normal(size=(80, 16))
-    face, audio = what[20:60], what[20 - late : 60 - late]  # audio window t + late holds what face window t shows
+    face, audio = (
+        what[20:60],
+        what[20 - late : 60 - late],
+    )  # audio window t + late holds what face window t shows
     k, confidence, curve = sync_offset(face, audio + 0.1 * rng.normal(size=audio.shape))
     assert k == late
     assert curve.shape == (31,)
@@ -148,7 +164,13 @@ def test_sync_offset_finds_a_known_shift(late):
 def test_sync_accuracy_of_oracle_of_noise_and_of_a_late_sound():
     oracle, blind = made_up(N=40), made_up(N=40, content=0)
     found = sync_accuracy(oracle)
-    assert (found["exact"], found["within_one"], found["frames"], found["reach"], found["tracks"]) == (1, 1, 0, 15, 24)
+    assert (
+        found["exact"],
+        found["within_one"],
+        found["frames"],
+        found["reach"],
+        found["tracks"],
+    ) == (1, 1, 0, 15, 24)
     assert found["chance"] == 3 / 31
     assert sync_accuracy(blind)["within_one"] < 0.4
     for late, within in ((1, 1), (4, 0)):
@@ -163,7 +185,18 @@ def test_sync_accuracy_of_oracle_of_noise_and_of_a_late_sound():
 @pytest.fixture(scope="module")
 def run(noise_corpus, tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "run"
-    train(noise_corpus.path, out, progress=False, B=4, N=12, extra=2, steps=80, lr=3e-3, lam=0.0, device="cpu")
+    train(
+        noise_corpus.path,
+        out,
+        progress=False,
+        B=4,
+        N=12,
+        extra=2,
+        steps=80,
+        lr=3e-3,
+        lam=0.0,
+        device="cpu",
+    )
     return out
 
 
@@ -171,12 +204,16 @@ def test_evaluate_prints_chance_beside_every_figure(run, noise_corpus):
     metrics = evaluate(run, noise_corpus.path, progress=False)
     eer, cost = ([m for m in metrics if m.metric == name] for name in ("eer", "min_dcf"))
     assert [(m.head, m.trials, m.same_sex) for m in eer] == [
-        (head, "all_pairs", same_sex) for same_sex in (False, True) for head in ("identity", "content")
+        (head, "all_pairs", same_sex)
+        for same_sex in (False, True)
+        for head in ("identity", "content")
     ]
     assert {m.chance for m in eer} == {50.0}
     assert metrics[0].label == "content task, content head: top-1 of 26 windows"
     assert metrics[0].chance == pytest.approx(100 / 26)
-    assert metrics[0].value > 2 * metrics[0].chance  # brightness tells loudness: learnt, and general
+    assert (
+        metrics[0].value > 2 * metrics[0].chance
+    )  # brightness tells loudness: learnt, and general
     assert (metrics[3].metric, metrics[3].choices, metrics[3].chance) == ("identity_top1", 4, 25.0)
     assert (metrics[5].metric, metrics[5].choices) == ("sync_within_one", 19)
     assert [(m.chance, m.p_target) for m in cost] == [(1.0, 0.05)] * 2
@@ -188,7 +225,10 @@ def test_evaluate_prints_chance_beside_every_figure(run, noise_corpus):
     assert "P_target = 0.05" in second[0]
     assert all("minDCF" in line for line in second[1:])
     assert not any("minDCF" in line for line in first)  # a cost is no share of right answers
-    assert all("95 % interval" in lines[0] and all(" to " in line for line in lines[1:]) for lines in (first, second))
+    assert all(
+        "95 % interval" in lines[0] and all(" to " in line for line in lines[1:])
+        for lines in (first, second)
+    )
     rows = json.loads((run / "evaluation.json").read_text())["rows"]
     assert [read_metric(row) for row in rows] == metrics
     with pytest.raises(BadInput, match="no tracks in the split 'validation'; it has test, train"):
@@ -198,14 +238,21 @@ def test_evaluate_prints_chance_beside_every_figure(run, noise_corpus):
 def test_embeddings_are_in_order_and_do_not_depend_on_the_company(run, noise_corpus):
     model, tracks = load_model(run, "cpu"), noise_corpus.split("test")
     cache = noise_corpus.cache(48, tracks=tracks, progress=False)
-    all_of_them, alone = (embed_tracks(model, cache, t, progress=False) for t in (tracks, tracks[3:4]))
+    all_of_them, alone = (
+        embed_tracks(model, cache, t, progress=False) for t in (tracks, tracks[3:4])
+    )
     assert len(all_of_them.track) == 8 * 26
     for stream in ("face", "audio"):
         np.testing.assert_allclose(
-            all_of_them.of(3, stream, "identity"), alone.vectors[stream]["identity"], rtol=1e-4, atol=1e-5
+            all_of_them.of(3, stream, "identity"),
+            alone.vectors[stream]["identity"],
+            rtol=1e-4,
+            atol=1e-5,
         )
     means = all_of_them.means("audio", "content")
-    np.testing.assert_allclose(means[3], alone.vectors["audio"]["content"].mean(0), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        means[3], alone.vectors["audio"]["content"].mean(0), rtol=1e-4, atol=1e-5
+    )
     labels = window_labels(noise_corpus, all_of_them)
     assert labels["track"][26] == "p6_1"
     assert labels["time"][1] - labels["time"][0] == pytest.approx(0.04)
@@ -215,9 +262,16 @@ def test_embeddings_are_in_order_and_do_not_depend_on_the_company(run, noise_cor
 
 
 def test_embed_writes_everything(run, noise_corpus, tmp_path):
-    with np.load(embed(run, noise_corpus.path, tmp_path / "new" / "e.npz", progress=False)) as saved:
+    with np.load(
+        embed(run, noise_corpus.path, tmp_path / "new" / "e.npz", progress=False)
+    ) as saved:
         known = {"track", "speaker", "time", "phoneme", "viseme", "word"}
-        assert set(saved) == known | {"face_content", "face_identity", "audio_content", "audio_identity"}
+        assert set(saved) == known | {
+            "face_content",
+            "face_identity",
+            "audio_content",
+            "audio_identity",
+        }
         assert saved["audio_identity"].shape == (8 * 26, 128)
         assert {len(saved[name]) for name in saved} == {8 * 26}
 
@@ -228,7 +282,12 @@ def test_crop_scores_equal_a_loop_over_all_pairs_of_crops(files, C, D, K):
     crops = rng.normal(size=(files, C, D))
     a, b = rng.integers(0, files, (2, K))
     want = [
-        sum(float(x @ y) / math.sqrt(float(x @ x) * float(y @ y)) for x in crops[i] for y in crops[j]) / C**2
+        sum(
+            float(x @ y) / math.sqrt(float(x @ x) * float(y @ y))
+            for x in crops[i]
+            for y in crops[j]
+        )
+        / C**2
         for i, j in zip(a, b, strict=True)
     ]
     np.testing.assert_allclose(crop_scores(crops, a, b), want, rtol=1e-12)

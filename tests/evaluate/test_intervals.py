@@ -74,7 +74,9 @@ def test_texts_have_no_empty_half():
 
 def test_the_step_of_a_grid():
     assert grid_step(np.array([7, 3, 3, 12]) / 240) == pytest.approx(4 / 240, abs=1e-3)
-    assert grid_step([round(100 * k / 240, 4) for k in (30, 31, 77, 112)]) == pytest.approx(100 / 240, abs=1e-3)
+    assert grid_step([round(100 * k / 240, 4) for k in (30, 31, 77, 112)]) == pytest.approx(
+        100 / 240, abs=1e-3
+    )
     assert grid_step([5.0, 5.0]) == 0
     assert grid_step([1.0, math.nan, 1.0001]) == 0  # digits of the file, not of the grid
 
@@ -91,7 +93,9 @@ def test_holm_by_loops_and_under_no_effect():
             shown.add(k)
             allowed.remove(k)
         assert set(np.flatnonzero(holm(p))) == shown
-    false = np.mean([holm([interval(rng.normal(size=5)).p_value for _ in range(10)]).any() for _ in range(400)])
+    false = np.mean(
+        [holm([interval(rng.normal(size=5)).p_value for _ in range(10)]).any() for _ in range(400)]
+    )
     assert false < 0.05 + 4 * math.sqrt(0.05 * 0.95 / 400)
     assert holm([0.01, math.nan]).tolist() == [True, False]
 
@@ -102,7 +106,9 @@ def test_the_bootstrap_of_a_mean_is_that_of_drawn_lists():
     assert found.value == pytest.approx(x.mean())
     rng = np.random.default_rng(3)
     means = [x[rng.integers(0, 12, 12)].mean() for _ in range(4000)]
-    assert (found.low, found.high) == pytest.approx(tuple(np.quantile(means, [0.025, 0.975])), abs=0.06)
+    assert (found.low, found.high) == pytest.approx(
+        tuple(np.quantile(means, [0.025, 0.975])), abs=0.06
+    )
     with pytest.raises(ValueError, match="2 speakers are too few"):
         bootstrap(lambda n: 0.0, 2)
 

@@ -20,7 +20,15 @@ def embeddings(speakers=6, tracks=4, N=35, seed=0, sex="fm"):
     """Voices and faces that know who speaks and, on another direction, which of two words is said."""
     rng = np.random.default_rng(seed)
     rows = [
-        Track(f"s{s}_{k}", f"s{s}", "test", "x", N + 4, 0, {"sex": sex[s % len(sex)], "vocabulary": f"distinct{k % 2}"})
+        Track(
+            f"s{s}_{k}",
+            f"s{s}",
+            "test",
+            "x",
+            N + 4,
+            0,
+            {"sex": sex[s % len(sex)], "vocabulary": f"distinct{k % 2}"},
+        )
         for s in range(speakers)
         for k in range(tracks)
     ]
@@ -28,8 +36,13 @@ def embeddings(speakers=6, tracks=4, N=35, seed=0, sex="fm"):
     word = np.tile(np.repeat([[2.0], [-2.0]], N, 0), (speakers * tracks // 2, 1))
     x = np.concatenate([who, word], axis=1) + 0.3 * rng.normal(size=(len(who), 6))
     what = rng.normal(size=(len(who), 6))
-    vectors = {stream: {"identity": x, "content": what + 0.1 * rng.normal(size=what.shape)} for stream in ("face", "audio")}
-    return Embeddings(rows, np.arange(len(rows)).repeat(N), np.tile(np.arange(N), len(rows)), vectors)
+    vectors = {
+        stream: {"identity": x, "content": what + 0.1 * rng.normal(size=what.shape)}
+        for stream in ("face", "audio")
+    }
+    return Embeddings(
+        rows, np.arange(len(rows)).repeat(N), np.tile(np.arange(N), len(rows)), vectors
+    )
 
 
 def words_lists(e):
@@ -38,9 +51,13 @@ def words_lists(e):
     for i, a in enumerate(e.tracks):
         for b in e.tracks[i + 1 :]:
             same, words = a.speaker == b.speaker, a.factors["vocabulary"] == b.factors["vocabulary"]
-            found["easy" if same == words else "hard"].append((a.id, b.id, same, a.factors["sex"] == b.factors["sex"]))
+            found["easy" if same == words else "hard"].append(
+                (a.id, b.id, same, a.factors["sex"] == b.factors["sex"])
+            )
     return {
-        TrialList(kind): Trials(*(np.array(x) for x in zip(*rows, strict=True)), np.full(len(rows), "distinct"))
+        TrialList(kind): Trials(
+            *(np.array(x) for x in zip(*rows, strict=True)), np.full(len(rows), "distinct")
+        )
         for kind, rows in found.items()
     }
 
@@ -95,7 +112,9 @@ def test_the_interval_of_word_dependence_resamples_both_lists_together():
     lists = words_lists(e)
     speaker = {track.id: track.speaker for track in e.tracks}
     rng, drawn = np.random.default_rng(5), []
-    scored = {which.trials: scores_by_loops(e, trials, "identity") for which, trials in lists.items()}
+    scored = {
+        which.trials: scores_by_loops(e, trials, "identity") for which, trials in lists.items()
+    }
     while len(drawn) < 150:
         names = [f"s{k}" for k in rng.integers(0, 6, 6)]
         rates = []
@@ -106,18 +125,28 @@ def test_the_interval_of_word_dependence_resamples_both_lists_together():
                 rows += [k] * (n if speaker[a] == speaker[b] else n * m)
             target = trials.target[rows]
             both = target.any() and not target.all()
-            rates.append(eer_by_loops([scored[which.trials][k] for k in rows], target) if both else None)
+            rates.append(
+                eer_by_loops([scored[which.trials][k] for k in rows], target) if both else None
+            )
         if None not in rates:
             drawn.append(100 * (rates[0] - rates[1]))
     low, high = np.quantile(drawn, [0.025, 0.975])
-    (m,) = (m for m in trial_metrics(e, lists) if (m.metric, m.head) == ("word_dependence", "identity"))
+    (m,) = (
+        m for m in trial_metrics(e, lists) if (m.metric, m.head) == ("word_dependence", "identity")
+    )
     assert (m.low, m.high) == pytest.approx((low, high), abs=0.35 * (high - low))
 
 
 def lists_of(*pairs):
     a, b, target = zip(*pairs, strict=True) if pairs else ((), (), ())
     n = len(pairs)
-    return Trials(np.array(a, str), np.array(b, str), np.array(target, bool), np.zeros(n, bool), np.full(n, ""))
+    return Trials(
+        np.array(a, str),
+        np.array(b, str),
+        np.array(target, bool),
+        np.zeros(n, bool),
+        np.full(n, ""),
+    )
 
 
 @pytest.mark.parametrize(
@@ -126,16 +155,25 @@ def lists_of(*pairs):
         (lists_of(), "the list has no such trials"),
         (lists_of(("s0_0", "s0_1", 1)), "no impostors"),
         (lists_of(("s0_0", "s1_1", 0)), "no targets"),
-        (lists_of(("s0_0", "s0_1", 1), ("s0_0", "elsewhere", 0)), "1 tracks of the list were not embedded, e.g. elsewhere"),
+        (
+            lists_of(("s0_0", "s0_1", 1), ("s0_0", "elsewhere", 0)),
+            "1 tracks of the list were not embedded, e.g. elsewhere",
+        ),
     ],
 )
 def test_a_list_that_cannot_be_judged_keeps_its_lines_and_says_why(trials, reason):
     e = embeddings()
     assert reason in why_not(trials, e.tracks)
-    lists = {TrialList("free"): trials, TrialList("hard"): trials, TrialList("easy"): words_lists(e)[TrialList("easy")]}
+    lists = {
+        TrialList("free"): trials,
+        TrialList("hard"): trials,
+        TrialList("easy"): words_lists(e)[TrialList("easy")],
+    }
     found = trial_metrics(e, lists)
     mine = [m for m in found if m.trials in ("free", "hard") or m.metric == "word_dependence"]
-    assert len(mine) == 4 + 2 + 2  # EER by two heads on two lists, word dependence by two heads, minDCF on two lists
+    assert (
+        len(mine) == 4 + 2 + 2
+    )  # EER by two heads on two lists, word dependence by two heads, minDCF on two lists
     for m in mine:
         assert m.value is None
         assert reason in m.reason
@@ -173,7 +211,10 @@ def test_shares_of_right_answers_and_their_intervals():
         face, audio = (v / np.linalg.norm(v, axis=1, keepdims=True) for v in (face, audio))
         by_track.append(np.mean([int(np.argmax(face[t] @ audio.T)) == t for t in range(30)]))
     assert m.value == pytest.approx(100 * np.mean(by_track))
-    means = [np.mean([by_track[4 * s + k] for s in rng.integers(0, 6, 6) for k in range(4)]) for _ in range(4000)]
+    means = [
+        np.mean([by_track[4 * s + k] for s in rng.integers(0, 6, 6) for k in range(4)])
+        for _ in range(4000)
+    ]
     assert (m.low, m.high) == pytest.approx(tuple(100 * np.quantile(means, [0.025, 0.975])), abs=9)
     assert found["identity_top1", "identity"].value > 99
     assert found["identity_top1", "content"].value < 60
@@ -183,7 +224,10 @@ def test_trial_lists_of_a_corpus_with_and_without_any(noise_corpus):
     from dsel import corpus
 
     tracks = noise_corpus.split("test")
-    assert set(trial_lists(noise_corpus, "test", tracks)) == {TrialList("all_pairs"), TrialList("all_pairs", True)}
+    assert set(trial_lists(noise_corpus, "test", tracks)) == {
+        TrialList("all_pairs"),
+        TrialList("all_pairs", True),
+    }
     mini = corpus.open("mini")
     for split in ("test", "validation"):
         found = trial_lists(mini, split, mini.split(split))
@@ -199,7 +243,9 @@ def test_trial_lists_of_a_corpus_with_and_without_any(noise_corpus):
 # --- Records ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "data" / "models").glob("*.json")))
+@pytest.mark.parametrize(
+    "name", sorted(path.stem for path in (ROOT / "data" / "models").glob("*.json"))
+)
 def test_cards_of_both_forms_are_read_without_a_change_of_value(name):
     rows = json.loads((ROOT / "data" / "models" / f"{name}.json").read_text())["evaluation"]["rows"]
     metrics = [read_metric(row) for row in rows]
@@ -209,7 +255,8 @@ def test_cards_of_both_forms_are_read_without_a_change_of_value(name):
         for row, m in zip(rows, metrics, strict=True):
             scale = 100 if m.metric == "min_dcf" else 1
             assert [row.get(key) for key in ("value", "low", "high", "chance")] == [
-                None if x is None else pytest.approx(scale * x, rel=1e-15) for x in (m.value, m.low, m.high, m.chance)
+                None if x is None else pytest.approx(scale * x, rel=1e-15)
+                for x in (m.value, m.low, m.high, m.chance)
             ]
             words = row["figure"].replace(",", "").split()
             assert m.head in words or m.metric in ("content_within_one", "sync_within_one")
@@ -217,7 +264,10 @@ def test_cards_of_both_forms_are_read_without_a_change_of_value(name):
             assert m.metric == {"EER": "eer", "minDCF": "min_dcf"}.get(words[0], m.metric)
             assert not m.trials or m.trials in words
         choices = {m.metric: m.choices for m in metrics if m.choices}
-        assert choices.items() >= {"content_top1": 30, "content_within_one": 30, "sync_within_one": 31}.items()
+        assert (
+            choices.items()
+            >= {"content_top1": 30, "content_within_one": 30, "sync_within_one": 31}.items()
+        )
 
 
 def test_a_sentence_that_nobody_wrote_is_refused():
@@ -231,7 +281,12 @@ def test_a_sentence_that_nobody_wrote_is_refused():
 
 def test_a_record_can_be_read_as_the_dictionary_that_it_was():
     m = Metric("eer", 13.0, "identity", "free", low=8.0, high=17.0, chance=50.0)
-    assert (m["figure"], m["value"], m["chance"], m["low"]) == ("EER, identity head, free trials", 13.0, 50.0, 8.0)
+    assert (m["figure"], m["value"], m["chance"], m["low"]) == (
+        "EER, identity head, free trials",
+        13.0,
+        50.0,
+        8.0,
+    )
     assert "low" in m
     bare = Metric("cone", 0.4, "identity")
     assert "low" not in bare
@@ -243,17 +298,25 @@ def test_a_record_can_be_read_as_the_dictionary_that_it_was():
 
 def test_labels_and_columns_tell_metrics_apart():
     heads = ("content", "identity")
-    lists = [(k, sex, "") for k in ("free", "hard", "easy", "all_pairs") for sex in (False, True)] + [("hard", False, "random")]
+    lists = [
+        (k, sex, "") for k in ("free", "hard", "easy", "all_pairs") for sex in (False, True)
+    ] + [("hard", False, "random")]
     metrics = [
         Metric(name, 1.0, head, trials, sex, group, choices=30)
         for name in ("eer", "min_dcf")
         for head in heads
         for trials, sex, group in lists
     ]
-    both = [name for name in METRICS if name not in ("eer", "min_dcf", "sync_within_one", "directions", "cone")]
+    both = [
+        name
+        for name in METRICS
+        if name not in ("eer", "min_dcf", "sync_within_one", "directions", "cone")
+    ]
     metrics += [Metric(name, 1.0, head, choices=30) for name in both for head in heads]
     assert len({m.label for m in metrics}) == len(metrics)
-    stored = [m for m in metrics if m.trials != "all_pairs" and m.metric not in ("min_dcf", "seen_eer")]
+    stored = [
+        m for m in metrics if m.trials != "all_pairs" and m.metric not in ("min_dcf", "seen_eer")
+    ]
     assert len({column(m) for m in stored}) == len(stored)
 
 
@@ -266,7 +329,9 @@ def test_a_supervised_listener_finds_what_the_cosine_misses():
 
     def people(n):
         who = np.repeat(rng.normal(size=(n, 4)), 4, axis=0)
-        return np.concatenate([0.2 * who + 0.02 * rng.normal(size=who.shape), 5 * rng.normal(size=(4 * n, 2))], axis=1)
+        return np.concatenate(
+            [0.2 * who + 0.02 * rng.normal(size=who.shape), 5 * rng.normal(size=(4 * n, 2))], axis=1
+        )
 
     x, new, names = people(60), people(10), np.repeat([f"a{k}" for k in range(60)], 4)
     z = supervised(x, names, new)
@@ -274,7 +339,10 @@ def test_a_supervised_listener_finds_what_the_cosine_misses():
     target = [i // 4 == j // 4 for i, j in rows]
 
     def rate(v):
-        return eer_by_loops([float(v[i] @ v[j] / np.linalg.norm(v[i]) / np.linalg.norm(v[j])) for i, j in rows], target)
+        return eer_by_loops(
+            [float(v[i] @ v[j] / np.linalg.norm(v[i]) / np.linalg.norm(v[j])) for i, j in rows],
+            target,
+        )
 
     assert rate(z) < 0.1
     assert rate(new) > 0.4
@@ -285,8 +353,20 @@ def probed_rows():
     rows = []
     for stream in ("face", "audio"):
         for probe, shift in (("linear", 0.0), ("mlp", 3.0)):
-            row = {"stream": stream, "factor": "phoneme", "probe": probe, "figure": "% right", "across": "speakers"}
-            shares = {"chance": 8.0, "content": 40.0, "identity": 12.0, "trunk": 50.0, "input": 45.0}
+            row = {
+                "stream": stream,
+                "factor": "phoneme",
+                "probe": probe,
+                "figure": "% right",
+                "across": "speakers",
+            }
+            shares = {
+                "chance": 8.0,
+                "content": 40.0,
+                "identity": 12.0,
+                "trunk": 50.0,
+                "input": 45.0,
+            }
             shares = {code: share + shift for code, share in shares.items()}
             rows.append(row | shares | {"random content": 11.0, "random identity": 10.0})
     return {"rows": rows, "disentanglement": {"D": None}, "random network": {"D": None}}
@@ -303,12 +383,18 @@ def test_leaks_stand_between_an_untrained_network_and_a_ceiling():
     probed = probed_rows()
     found = leak_metrics(model, people, "test", probed, progress=False)
     names = ["", "random network", "supervised, same embedding", "supervised, MFCC statistics"]
-    assert [(m.metric, m.head, m.of) for m in found[:4]] == [("eer", "content", name) for name in names]
+    assert [(m.metric, m.head, m.of) for m in found[:4]] == [
+        ("eer", "content", name) for name in names
+    ]
     assert all(m.low <= m.value <= m.high for m in found[:4])
     assert [(m.metric, m.head, m.value, m.chance) for m in found[4:]] == [
         ("phoneme", "identity", share, 8.0) for share in (12.0, 10.0, 53.0)
     ]
-    direct = [m for m in trial_metrics(*_audio(model, people)) if (m.metric, m.head, m.trials) == ("eer", "content", "free")]
+    direct = [
+        m
+        for m in trial_metrics(*_audio(model, people))
+        if (m.metric, m.head, m.trials) == ("eer", "content", "free")
+    ]
     assert found[0].value == direct[0].value
     text = leakage_table(probed | {"leaks": to_rows(found)})
     assert all(m.label in text for m in found)

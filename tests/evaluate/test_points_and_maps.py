@@ -23,7 +23,14 @@ def labelled(tmp_path_factory):
     corpus = make_noise_corpus(tmp_path_factory.mktemp("maps") / "corpus")
     for speaker in corpus.speakers("test"):
         rows = [
-            {"track": track.id, "start": k / 5, "end": k / 5 + 0.2, "phoneme": "ps_"[k % 3], "viseme": "v", "word": f"w{k}"}
+            {
+                "track": track.id,
+                "start": k / 5,
+                "end": k / 5 + 0.2,
+                "phoneme": "ps_"[k % 3],
+                "viseme": "v",
+                "word": f"w{k}",
+            }
             for track in corpus.split("test")
             if track.speaker == speaker
             for k in range(6)
@@ -40,9 +47,15 @@ def test_half_tracks_are_means_of_their_windows(labelled):
     points, names = maps.half_tracks(corpus, e), speaker_names(corpus)
     assert len(points) == 2 * len(e.tracks)
     for p in range(len(points)):
-        k, late = points.track[p], points.time[p] > 0.6  # windows 0..12 and 13..25; the middles lie on either side of 0.6 s
+        k, late = (
+            points.track[p],
+            points.time[p] > 0.6,
+        )  # windows 0..12 and 13..25; the middles lie on either side of 0.6 s
         rows = [w for w in range(len(e.track)) if e.track[w] == k and (e.window[w] >= 13) == late]
-        np.testing.assert_allclose(points.vectors["audio"]["identity"][p], e.vectors["audio"]["identity"][rows].mean(axis=0))
+        np.testing.assert_allclose(
+            points.vectors["audio"]["identity"][p],
+            e.vectors["audio"]["identity"][rows].mean(axis=0),
+        )
         assert points.labels["speaker"][p] == names[e.tracks[k].speaker]
         assert points.hover[p].startswith(names[e.tracks[k].speaker] + ", “")
         assert points.labels["sex"][p] == e.tracks[k].factors["sex"]
@@ -53,7 +66,9 @@ def test_the_middle_of_a_track_is_that_of_its_windows(labelled):
     """Odd and even numbers of windows, and windows with gaps: both halves from the windows that are there."""
     e = labelled[1]
     for windows in ([0, 1, 2, 3, 4], [0, 1, 2, 3], [2, 9, 20], [7]):
-        rows = [np.flatnonzero((e.track == k) & (e.window == w))[0] for k in (0, 1) for w in windows]
+        rows = [
+            np.flatnonzero((e.track == k) & (e.window == w))[0] for k in (0, 1) for w in windows
+        ]
         part = Embeddings(e.tracks[:2], e.track[rows], e.window[rows], {})
         middle = sum(windows) / len(windows)
         expected = [2 * k + (w > middle) for k in (0, 1) for w in windows]
@@ -63,8 +78,14 @@ def test_the_middle_of_a_track_is_that_of_its_windows(labelled):
 def test_single_windows_leave_pauses_out(labelled):
     corpus, e = labelled
     points = maps.single_windows(corpus, e)
-    spoken = [w for w in range(len(e.track)) if "ps_"[int((e.window[w] + 2.5) / 25 / 0.2 + 1e-9) % 3] != "_"]
-    np.testing.assert_array_equal(points.vectors["audio"]["identity"], e.vectors["audio"]["identity"][spoken])
+    spoken = [
+        w
+        for w in range(len(e.track))
+        if "ps_"[int((e.window[w] + 2.5) / 25 / 0.2 + 1e-9) % 3] != "_"
+    ]
+    np.testing.assert_array_equal(
+        points.vectors["audio"]["identity"], e.vectors["audio"]["identity"][spoken]
+    )
     assert set(points.labels["sound"]) == {"stop", "s-like"}
     assert points.only(np.arange(3)).hover.tolist() == points.hover[:3].tolist()
 
@@ -74,8 +95,12 @@ def test_single_windows_leave_pauses_out(labelled):
 def test_line_up_undoes_turns_mirrors_scales_and_shifts(seed, angle, scale, mirror):
     rng = np.random.default_rng(seed)
     fixed = rng.normal(size=(12, 2))
-    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) @ np.diag([1, -1 if mirror else 1])
-    np.testing.assert_allclose(projection.line_up(scale * fixed @ turn + rng.normal(size=2), fixed), fixed, atol=1e-8)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) @ np.diag(
+        [1, -1 if mirror else 1]
+    )
+    np.testing.assert_allclose(
+        projection.line_up(scale * fixed @ turn + rng.normal(size=2), fixed), fixed, atol=1e-8
+    )
 
 
 def test_line_up_changes_no_shape_and_finds_no_worse_fit():
@@ -118,7 +143,9 @@ def test_partner_rank_of_cases_known_by_hand():
 
 def test_both_streams_centred_have_no_gap():
     rng = np.random.default_rng(0)
-    face, audio = rng.normal(size=(2, 30, 4)) + np.array([3, 0, 0, 0]) * np.array([1, -1])[:, None, None]
+    face, audio = (
+        rng.normal(size=(2, 30, 4)) + np.array([3, 0, 0, 0]) * np.array([1, -1])[:, None, None]
+    )
     raw, centred = (maps.both_streams(face, audio, centred=c) for c in (False, True))
     assert np.linalg.norm(raw[:30].mean(axis=0) - raw[30:].mean(axis=0)) > 1
     np.testing.assert_allclose(centred[:30].mean(axis=0), centred[30:].mean(axis=0), atol=1e-12)
@@ -132,7 +159,9 @@ def test_aligned_maps_stay_in_place_and_clumps_are_named_after_the_map():
     clustered = 4 * np.eye(3)[labels] + 0.3 * rng.normal(size=(90, 3))
     first, again = projection.aligned_maps([clustered, clustered + 0.01 * rng.normal(size=(90, 3))])
     spread = first.std()
-    assert np.linalg.norm(first - again, axis=1).mean() < spread  # alone, a second map may lie anywhere
+    assert (
+        np.linalg.norm(first - again, axis=1).mean() < spread
+    )  # alone, a second map may lie anywhere
     assert plots.neighbour_purity(first - first.mean(axis=0), labels, np.arange(90), k=5) > 0.6
     clumps = invented_clusters(first, 3)
     assert len(set(zip(clumps, labels, strict=True))) == 3  # well separated groups are found again
@@ -153,14 +182,24 @@ def test_figures_show_every_point_once():
     one, two = rng.normal(size=(2, 12, 2)).round(2)
 
     def expected(plane):
-        return sorted((x, y, text) for (x, y), text in zip(plane.tolist(), hover.tolist(), strict=True))
+        return sorted(
+            (x, y, text) for (x, y), text in zip(plane.tolist(), hover.tolist(), strict=True)
+        )
 
-    row = mapplots.maps_row({"left": (one, labels, hover), "right": (two, labels, hover)}, title="t")
+    row = mapplots.maps_row(
+        {"left": (one, labels, hover), "right": (two, labels, hover)}, title="t"
+    )
     assert shown(row, ("x", None)) == expected(one)
     assert shown(row, ("x2",)) == expected(two)
 
-    proof = {"before": {"identity": 20.0, "content": 21.0}, "after": {"identity": 50.0, "content": 25.0}}
-    planes = {"before": {"identity": one, "content": two}, "after": {"identity": two, "content": one}}
+    proof = {
+        "before": {"identity": 20.0, "content": 21.0},
+        "after": {"identity": 50.0, "content": 25.0},
+    }
+    planes = {
+        "before": {"identity": one, "content": two},
+        "after": {"identity": two, "content": one},
+    }
     figure = mapplots.maps_and_proof(planes, labels, hover, proof, title="t", chance=8, of="purity")
     assert shown(figure, ("x4",)) == expected(two)
     bars = [list(trace.y) for trace in figure.data if trace.type == "bar"]
@@ -176,16 +215,25 @@ def test_figures_show_every_point_once():
 def test_emergence_moves_the_points_that_it_shows():
     rng = np.random.default_rng(0)
     labels, hover = np.tile(["a", "b"], 5), np.array([f"p{k}" for k in range(10)])
-    planes = {"identity": list(rng.normal(size=(3, 10, 2))), "content": list(rng.normal(size=(3, 10, 2)))}
-    figure = mapplots.emergence([0, 10, 20], planes, labels, hover, ["none", "some", "all"], title="t")
+    planes = {
+        "identity": list(rng.normal(size=(3, 10, 2))),
+        "content": list(rng.normal(size=(3, 10, 2))),
+    }
+    figure = mapplots.emergence(
+        [0, 10, 20], planes, labels, hover, ["none", "some", "all"], title="t"
+    )
     assert (
-        [frame.name for frame in figure.frames] == ["0", "10", "20"] == [step.label for step in figure.layout.sliders[0].steps]
+        [frame.name for frame in figure.frames]
+        == ["0", "10", "20"]
+        == [step.label for step in figure.layout.sliders[0].steps]
     )
     for n, frame in enumerate(figure.frames):
         assert len(frame.data) == len(figure.data)  # a frame replaces trace by trace
         for trace, moved in zip(figure.data, frame.data, strict=True):
             head = "identity" if trace.xaxis in ("x", None) else "content"
-            np.testing.assert_allclose(moved.x, planes[head][n][labels == trace.name][:, 0], atol=1e-3)
+            np.testing.assert_allclose(
+                moved.x, planes[head][n][labels == trace.name][:, 0], atol=1e-3
+            )
         assert ["none", "some", "all"][n] in frame.layout.title.text
 
 

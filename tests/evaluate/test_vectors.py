@@ -39,19 +39,31 @@ def test_nearest_speakers_and_sounds_by_loops():
     rng = np.random.default_rng(1)
     tracks = [Track(f"t{k}", f"s{k % 3}", "test", "x", 20) for k in range(6)]
     x = rng.normal(size=(24, 5))
-    e = Embeddings(tracks, np.repeat(np.arange(6), 4), np.tile(np.arange(4), 6), {"audio": {"identity": x, "content": x}})
+    e = Embeddings(
+        tracks,
+        np.repeat(np.arange(6), 4),
+        np.tile(np.arange(4), 6),
+        {"audio": {"identity": x, "content": x}},
+    )
     query = rng.normal(size=5)
     means = [x[4 * k : 4 * k + 4].mean(axis=0) for k in range(6)]
     lengths = [m / math.hypot(*m) for m in means]
     by_loops = sorted(
-        (-cosine(query, (lengths[s] + lengths[s + 3]) / 2), f"s{s}", max((s, s + 3), key=lambda k: cosine(query, means[k])))
+        (
+            -cosine(query, (lengths[s] + lengths[s + 3]) / 2),
+            f"s{s}",
+            max((s, s + 3), key=lambda k: cosine(query, means[k])),
+        )
         for s in range(3)
     )
     found = nearest_speakers(query, e)
     assert [(name, k) for name, _, k in found] == [(name, k) for _, name, k in by_loops]
     assert [c for _, c, _ in found] == pytest.approx([-c for c, *_ in by_loops])
     sounds = nearest_sounds(query, e, 4)
-    best = sorted((max((cosine(query, x[w]), w) for w in range(4 * k, 4 * k + 4)) for k in range(6)), reverse=True)
+    best = sorted(
+        (max((cosine(query, x[w]), w) for w in range(4 * k, 4 * k + 4)) for k in range(6)),
+        reverse=True,
+    )
     assert [w for w, _ in sounds] == [w for _, w in best[:4]]
 
 

@@ -23,9 +23,9 @@ from dsel.evaluate.verification import (
 )
 from dsel.utils.errors import BadInput
 
-TRIALS = st.lists(st.tuples(st.integers(-4, 4), st.booleans(), st.integers(0, 3)), min_size=2, max_size=30).filter(
-    lambda rows: {True, False} <= {target for _, target, weight in rows if weight}
-)
+TRIALS = st.lists(
+    st.tuples(st.integers(-4, 4), st.booleans(), st.integers(0, 3)), min_size=2, max_size=30
+).filter(lambda rows: {True, False} <= {target for _, target, weight in rows if weight})
 
 
 def rates_by_counting(rows):
@@ -63,7 +63,9 @@ def test_rates_eer_and_cost_equal_exact_counting(rows):
     assert threshold.tolist() == [float(cut) for cut, _, _ in by_hand]
     np.testing.assert_allclose(miss, [float(m) for _, m, _ in by_hand], atol=1e-12)
     np.testing.assert_allclose(false_alarm, [float(f) for _, _, f in by_hand], atol=1e-12)
-    assert equal_error_rate(scores, target, weight) == pytest.approx(float(eer_by_walking(rows)), abs=1e-12)
+    assert equal_error_rate(scores, target, weight) == pytest.approx(
+        float(eer_by_walking(rows)), abs=1e-12
+    )
     for p in (Fraction(1, 20), Fraction(1, 2), Fraction(9, 10)):
         lowest = min(p * m + (1 - p) * f for _, m, f in by_hand) / min(p, 1 - p)
         assert min_dcf(scores, target, float(p), weight=weight) == pytest.approx(float(lowest))
@@ -109,9 +111,13 @@ def test_det_curve_equals_scikit_learns():
     assert {(round(m, 9), round(f, 9)) for m, f in zip(miss, alarm, strict=True)} <= ours
 
 
-@pytest.mark.parametrize("bad", [([1, 2], [1, 1]), ([1, 2], [0, 0]), ([1, np.nan], [0, 1]), ([1], [0, 1]), ([], [])])
+@pytest.mark.parametrize(
+    "bad", [([1, 2], [1, 1]), ([1, 2], [0, 0]), ([1, np.nan], [0, 1]), ([1], [0, 1]), ([], [])]
+)
 def test_trials_that_cannot_be_judged(bad):
-    with pytest.raises(ValueError, match="need finite scores of at least one target and one impostor"):
+    with pytest.raises(
+        ValueError, match="need finite scores of at least one target and one impostor"
+    ):
         det_curve(*bad)
 
 
@@ -191,7 +197,9 @@ def test_the_interval_shrinks_with_more_speakers_and_can_compare_two_systems():
     def difference(weight):
         return equal_error_rate(worse, target, weight) - equal_error_rate(scores, target, weight)
 
-    assert speaker_bootstrap(difference, a, b).low > 0  # paired: sure, though the intervals of the two may overlap
+    assert (
+        speaker_bootstrap(difference, a, b).low > 0
+    )  # paired: sure, though the intervals of the two may overlap
     assert tuple(speaker_bootstrap(lambda w: 0 * w.sum(), a, b)) == (0, 0, 0)
     same = eer_interval(scores, target, a, b, seed=3)
     assert same == eer_interval(scores, target, a, b, seed=3)
@@ -201,7 +209,9 @@ def test_intervals_that_cannot_be_had():
     with pytest.raises(ValueError, match="2 speakers are too few"):
         eer_interval([1, 2, 3], [1, 0, 1], ["x", "x", "y"], ["x", "y", "y"])
     with pytest.raises(ValueError, match="too few speakers have trials of both kinds"):
-        eer_interval([1, 2], [1, 0], list("wx"), list("wy"), draws=40)  # w, x and y must all be drawn
+        eer_interval(
+            [1, 2], [1, 0], list("wx"), list("wy"), draws=40
+        )  # w, x and y must all be drawn
 
 
 def test_cosine_scores_and_speakers_by_loops():
@@ -215,7 +225,10 @@ def test_cosine_scores_and_speakers_by_loops():
     for score, (i, j) in zip(cosine_scores(vectors, ids, trials), pairs, strict=True):
         dot = sum(x * y for x, y in zip(vectors[i], vectors[j], strict=True))
         assert score == pytest.approx(dot / (sum(vectors[i] ** 2) * sum(vectors[j] ** 2)) ** 0.5)
-    assert [list(side) for side in trial_speakers(trials, tracks)] == [["s0", "s1", "s2"], ["s0", "s2", "s1"]]
+    assert [list(side) for side in trial_speakers(trials, tracks)] == [
+        ["s0", "s1", "s2"],
+        ["s0", "s2", "s1"],
+    ]
     with pytest.raises(BadInput, match=r"1 tracks of the trial list were not embedded, e\.g\. t4"):
         cosine_scores(vectors[:4], ids[:4], trials.only(np.array([False, False, True])))
 
@@ -256,7 +269,9 @@ def test_words_that_only_voices_carry_are_not_heard_along_the_directions_of_the_
     who, what = np.repeat(np.arange(40), 4), np.tile(np.arange(4), 40)
     voices, faces = person[who] + words[what], person + 0.01 * rng.normal(size=person.shape)
     i, j = np.triu_indices(len(who), 1)
-    hard = (who[i] == who[j]) != (what[i] == what[j])  # one person, other words; or two people, the same words
+    hard = (who[i] == who[j]) != (
+        what[i] == what[j]
+    )  # one person, other words; or two people, the same words
     i, j, target = i[hard], j[hard], (who[i] == who[j])[hard]
 
     def error(x):

@@ -53,7 +53,9 @@ def test_four_mel_frames_a_video_frame_each_centred_in_its_10_ms():
         assert mel.shape == (1, 40, mels_for(10))
         energy = mel.exp().sum(1)[0]
         assert energy.argmax() == k
-        torch.testing.assert_close(energy[k - 1], energy[k + 1], rtol=1e-3, atol=0)  # symmetric about its centre
+        torch.testing.assert_close(
+            energy[k - 1], energy[k + 1], rtol=1e-3, atol=0
+        )  # symmetric about its centre
 
 
 def test_a_mel_frame_hears_120_samples_beyond_its_own():
@@ -68,7 +70,10 @@ def test_a_mel_frame_hears_120_samples_beyond_its_own():
 
 def test_a_tone_lands_in_its_band():
     time = torch.arange(samples_for(FPS)) / 16000
-    loudest = [log_mel(torch.sin(2 * torch.pi * hz * time)[None]).mean(-1).argmax().item() for hz in (200, 1000, 4000)]
+    loudest = [
+        log_mel(torch.sin(2 * torch.pi * hz * time)[None]).mean(-1).argmax().item()
+        for hz in (200, 1000, 4000)
+    ]
     mel = [2595 * torch.log10(torch.tensor(1 + hz / 700)).item() for hz in (200, 1000, 4000, 8000)]
     for band, m in zip(loudest, mel, strict=False):
         assert abs((band + 1) * mel[-1] / 41 - m) <= mel[-1] / 41
@@ -76,7 +81,12 @@ def test_a_tone_lands_in_its_band():
 
 def test_instance_norm_takes_a_fixed_microphone_away_up_to_the_floor():
     waveform = 0.3 * torch.randn(2, samples_for(20), generator=torch.Generator().manual_seed(2))
-    torch.testing.assert_close(instance_norm(log_mel(waveform)), instance_norm(log_mel(0.25 * waveform)), rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(
+        instance_norm(log_mel(waveform)),
+        instance_norm(log_mel(0.25 * waveform)),
+        rtol=1e-3,
+        atol=1e-3,
+    )
     flat = instance_norm(log_mel(waveform))
     torch.testing.assert_close(flat.mean(-1), torch.zeros(2, 40), atol=1e-5, rtol=0)
 
@@ -90,7 +100,9 @@ def test_torchaudio_is_never_needed():
 
 
 def noise(seed, tracks=2, frames=9, loudness=0.1):
-    return loudness * torch.randn(tracks, samples_for(frames), generator=torch.Generator().manual_seed(seed))
+    return loudness * torch.randn(
+        tracks, samples_for(frames), generator=torch.Generator().manual_seed(seed)
+    )
 
 
 def mel_bank(bands=40, fft=512, rate=16000):
@@ -102,7 +114,9 @@ def mel_bank(bands=40, fft=512, rate=16000):
         hz = bin_ * rate / fft
         for band in range(bands):
             low, middle, high = corners[band : band + 3]
-            bank[bin_, band] = max(0.0, min((hz - low) / (middle - low), (high - hz) / (high - middle)))
+            bank[bin_, band] = max(
+                0.0, min((hz - low) / (middle - low), (high - hz) / (high - middle))
+            )
     return bank
 
 
@@ -128,7 +142,9 @@ def test_the_authors_front_end_equals_numpy(frames):
     found = front_end(waveform, "authors")
     assert found.shape == (2, 40, mels_for(frames))
     for track, ours in zip(waveform.double().numpy(), found, strict=True):
-        read = np.concatenate([track, track[-2 : -2 - 240 : -1]]) * 32767  # what lies beyond the last frame is mirrored
+        read = (
+            np.concatenate([track, track[-2 : -2 - 240 : -1]]) * 32767
+        )  # what lies beyond the last frame is mirrored
         np.testing.assert_allclose(ours.numpy(), authors_by_hand(read), atol=1e-4)
 
 
@@ -145,7 +161,9 @@ def test_fixed_and_track_are_what_they_always_were():
     waveform = noise(5)
     assert torch.equal(front_end(waveform, "none"), (log_mel(waveform) + 5.0) / 4.0)
     assert torch.equal(front_end(waveform, "track"), instance_norm(log_mel(waveform)))
-    with pytest.raises(BadInput, match="front_end 'loud': must be one of track, level, none, authors"):
+    with pytest.raises(
+        BadInput, match="front_end 'loud': must be one of track, level, none, authors"
+    ):
         front_end(waveform, "loud")
 
 
@@ -154,12 +172,16 @@ def test_fixed_and_track_are_what_they_always_were():
 def test_level_takes_loudness_away_and_keeps_the_spectrum(seed, gain):
     waveform = noise(seed, frames=6)
     level = front_end(waveform, "level")
-    torch.testing.assert_close(level.mean((1, 2)), torch.zeros(2), atol=1e-5, rtol=0)  # one number a track
+    torch.testing.assert_close(
+        level.mean((1, 2)), torch.zeros(2), atol=1e-5, rtol=0
+    )  # one number a track
     # The floor 1e-6 lies far below the power of this noise in the quietest case: 1e-6 against 0.1^2 * 0.1^2 * 150.
     torch.testing.assert_close(front_end(gain * waveform, "level"), level, atol=2e-2, rtol=0)
     fixed = front_end(waveform, "none")
     difference = fixed - level  # the same number in every band and frame of a track
-    torch.testing.assert_close(difference, difference[:, :1, :1].expand_as(difference), atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        difference, difference[:, :1, :1].expand_as(difference), atol=1e-5, rtol=0
+    )
 
 
 @given(seed=st.integers(0, 2**31), kind=st.sampled_from(FRONT_ENDS))

@@ -35,13 +35,18 @@ def draw(seed, *shape):
 
 
 def heads(seed, B=4, N=5, D=6):
-    return {head: torch.tensor(draw([seed, k], B, N, D), requires_grad=True) for k, head in enumerate(("content", "identity"))}
+    return {
+        head: torch.tensor(draw([seed, k], B, N, D), requires_grad=True)
+        for k, head in enumerate(("content", "identity"))
+    }
 
 
 @pytest.mark.parametrize("K", [2, 3, 7])
 def test_others_leaves_out_the_diagonal_and_nothing_else(K):
     logits = torch.arange(2 * K * K).reshape(2, K, K)
-    want = [[[logits[m, k, j].item() for j in range(K) if j != k] for k in range(K)] for m in range(2)]
+    want = [
+        [[logits[m, k, j].item() for j in range(K) if j != k] for k in range(K)] for m in range(2)
+    ]
     assert others(logits).tolist() == want
 
 
@@ -50,11 +55,16 @@ def test_others_leaves_out_the_diagonal_and_nothing_else(K):
 def test_within_and_intra_equal_their_loops(B, N, D, kind):
     a_c, a_s, v_s = (draw([B, N, k], B, N, D) for k in range(3))
     if kind == "cosine":
-        ours, loops = [cosine(w) for w in (7.0, 13.0)], [reference.scaled_cosine(w) for w in (7.0, 13.0)]
+        ours, loops = (
+            [cosine(w) for w in (7.0, 13.0)],
+            [reference.scaled_cosine(w) for w in (7.0, 13.0)],
+        )
     else:
         ours, loops = [inverse_distance] * 2, [reference.inverse_distance()] * 2
     tensors = [torch.tensor(x) for x in (a_c, a_s, v_s)]
-    assert within_loss(*tensors[:2], *ours).item() == pytest.approx(reference.within_loss(a_c, a_s, *loops), rel=1e-12)
+    assert within_loss(*tensors[:2], *ours).item() == pytest.approx(
+        reference.within_loss(a_c, a_s, *loops), rel=1e-12
+    )
     assert intra_loss(tensors[2], tensors[1], ours[0]).item() == pytest.approx(
         reference.intra_loss(v_s, a_s, loops[0]), rel=1e-12, abs=1e-13
     )
@@ -73,23 +83,40 @@ def differences(f, x, h=1e-6):
 
 def test_gradients_equal_differences_of_the_loops():
     a_c, a_s = draw(1, 2, 4, 3), draw(2, 2, 4, 3)
-    loops, ours = [reference.scaled_cosine(w) for w in (7.0, 13.0)], [cosine(w) for w in (7.0, 13.0)]
+    loops, ours = (
+        [reference.scaled_cosine(w) for w in (7.0, 13.0)],
+        [cosine(w) for w in (7.0, 13.0)],
+    )
     x, y = (torch.tensor(e, requires_grad=True) for e in (a_c, a_s))
     got = torch.autograd.grad(within_loss(x, y, *ours), (x, y))
-    np.testing.assert_allclose(got[0], differences(lambda e: reference.within_loss(e, a_s, *loops), a_c), atol=1e-7)
-    np.testing.assert_allclose(got[1], differences(lambda e: reference.within_loss(a_c, e, *loops), a_s), atol=1e-7)
+    np.testing.assert_allclose(
+        got[0], differences(lambda e: reference.within_loss(e, a_s, *loops), a_c), atol=1e-7
+    )
+    np.testing.assert_allclose(
+        got[1], differences(lambda e: reference.within_loss(a_c, e, *loops), a_s), atol=1e-7
+    )
     got = torch.autograd.grad(intra_loss(x, y, ours[0]), (x, y))
-    np.testing.assert_allclose(got[0], differences(lambda e: reference.intra_loss(e, a_s, loops[0]), a_c), atol=1e-7)
-    np.testing.assert_allclose(got[1], differences(lambda e: reference.intra_loss(a_c, e, loops[0]), a_s), atol=1e-7)
+    np.testing.assert_allclose(
+        got[0], differences(lambda e: reference.intra_loss(e, a_s, loops[0]), a_c), atol=1e-7
+    )
+    np.testing.assert_allclose(
+        got[1], differences(lambda e: reference.intra_loss(a_c, e, loops[0]), a_s), atol=1e-7
+    )
 
 
 def test_within_is_least_where_nothing_can_be_told():
     B, N, D = 3, 6, 4
     same = torch.tensor(draw(0, 1, 1, D)).expand(B, N, D)
     least = math.log(B) + math.log(N - 1)
-    assert within_loss(same, same, cosine(10.0), cosine(10.0)).item() == pytest.approx(least, rel=1e-12)
-    assert within_loss(torch.tensor(draw(1, B, N, D)), same, cosine(10.0), cosine(10.0)) > least + 1e-3
-    assert within_loss(same, torch.tensor(draw(1, B, N, D)), cosine(10.0), cosine(10.0)) > least + 1e-3
+    assert within_loss(same, same, cosine(10.0), cosine(10.0)).item() == pytest.approx(
+        least, rel=1e-12
+    )
+    assert (
+        within_loss(torch.tensor(draw(1, B, N, D)), same, cosine(10.0), cosine(10.0)) > least + 1e-3
+    )
+    assert (
+        within_loss(same, torch.tensor(draw(1, B, N, D)), cosine(10.0), cosine(10.0)) > least + 1e-3
+    )
 
 
 def test_reverse_keeps_the_value_and_turns_the_gradient():
@@ -117,7 +144,12 @@ def test_total_is_the_sum_of_its_terms_and_ramp_scales_what_disentangles():
     for ramp in (1.0, 0.2):
         total, parts = loss(face, audio, pick, ramp=ramp)
         base, _ = DisentangledLoss().double()(face, audio, pick, ramp=ramp)
-        further = ramp * 0.5 * parts["within"] + 0.25 * parts["intra"] + parts["adversary_cs"] + parts["adversary_sc"]
+        further = (
+            ramp * 0.5 * parts["within"]
+            + 0.25 * parts["intra"]
+            + parts["adversary_cs"]
+            + parts["adversary_sc"]
+        )
         torch.testing.assert_close(total, base + further)
 
 
@@ -126,9 +158,13 @@ def test_adversaries_learn_the_other_task_and_the_embeddings_unlearn_it():
     torch.manual_seed(0)
     loss = ExtendedLoss(reversal=0.7, D=6, alpha_c=0.0, alpha_s=0.0, lam=0.0).double()
     leaves = [e for stream in (face, audio) for e in stream.values()]
-    turned = torch.autograd.grad(loss(face, audio, pick)[0], [*leaves, *loss.adversary.parameters()])
+    turned = torch.autograd.grad(
+        loss(face, audio, pick)[0], [*leaves, *loss.adversary.parameters()]
+    )
     no_reversal = -1 / 0.7  # the plain gradient of the adversaries' own loss
-    plain = torch.autograd.grad(loss(face, audio, pick, ramp=no_reversal)[0], [*leaves, *loss.adversary.parameters()])
+    plain = torch.autograd.grad(
+        loss(face, audio, pick, ramp=no_reversal)[0], [*leaves, *loss.adversary.parameters()]
+    )
     for k, (got, want) in enumerate(zip(turned, plain, strict=True)):
         torch.testing.assert_close(got, (-0.7 if k < len(leaves) else 1.0) * want)
         assert want.abs().sum() > 1e-9 or k >= len(leaves)
@@ -159,14 +195,20 @@ def test_a_negative_weight_is_refused(weight):
 def test_training_configuration_reaches_the_loss():
     plain = TrainConfig.checked(within=0.0)
     assert type(make_loss(vars(plain), 8)) is DisentangledLoss
-    assert type(make_loss(vars(TrainConfig.laptop()), 8)) is DisentangledLoss  # the paper's four terms by default
+    assert (
+        type(make_loss(vars(TrainConfig.laptop()), 8)) is DisentangledLoss
+    )  # the paper's four terms by default
     assert make_loss(vars(TrainConfig.laptop(within=1.0)), 8).within == 1.0
-    assert type(make_loss(vars(TrainConfig.paper()), 8)) is DisentangledLoss  # the notes, and no more
+    assert (
+        type(make_loss(vars(TrainConfig.paper()), 8)) is DisentangledLoss
+    )  # the notes, and no more
     loss = make_loss(vars(TrainConfig.checked(within=0.5, reversal=0.2, lam=0.3)), 8)
     assert (loss.within, loss.reversal, loss.intra, loss.lam) == (0.5, 0.2, 0.0, 0.3)
     assert loss.adversary["face_content"][1].weight.shape == (8, 8)
     before = {k: v for k, v in vars(plain).items() if k not in ("within", "reversal", "intra")}
-    assert type(make_loss(before, 8)) is DisentangledLoss  # a run made before these terms were there
+    assert (
+        type(make_loss(before, 8)) is DisentangledLoss
+    )  # a run made before these terms were there
 
 
 # --- The mean voice without the picked moment --------------------------------------------------------------------------------
@@ -198,12 +240,19 @@ def test_a_mean_of_too_few_windows_is_refused():
 @pytest.mark.parametrize("leave_out", [0, 1])
 def test_total_and_gradient_with_the_leave_out_mean_equal_the_loops(leave_out):
     B, N, D, pick = 3, 5, 4, np.array([0, 2, 4])
-    face, audio = ({h: draw([leave_out, s, k], B, N, D) for k, h in enumerate(("content", "identity"))} for s in (0, 1))
-    tensors = [{h: torch.tensor(x, requires_grad=True) for h, x in e.items()} for e in (face, audio)]
+    face, audio = (
+        {h: draw([leave_out, s, k], B, N, D) for k, h in enumerate(("content", "identity"))}
+        for s in (0, 1)
+    )
+    tensors = [
+        {h: torch.tensor(x, requires_grad=True) for h, x in e.items()} for e in (face, audio)
+    ]
     loss = ExtendedLoss(alpha_c=0.7, alpha_s=1.3, lam=0.4, leave_out=leave_out, D=D).double()
     total, parts = loss(*tensors, torch.tensor(pick))
     loops = reference.scaled_cosine(10.0, 0.0)
-    want, by_name = reference.disentangled_loss(face, audio, pick, loops, loops, 0.7, 1.3, 0.4, leave_out)
+    want, by_name = reference.disentangled_loss(
+        face, audio, pick, loops, loops, 0.7, 1.3, 0.4, leave_out
+    )
     assert total.item() == pytest.approx(want, rel=1e-6)  # w0 = 10 is stored in float32
     for name, value in by_name.items():
         assert parts[name].item() == pytest.approx(value, rel=1e-6), name
@@ -211,15 +260,24 @@ def test_total_and_gradient_with_the_leave_out_mean_equal_the_loops(leave_out):
     for name in ("identity", "confusion_cs"):
         assert abs(full[name].item() - by_name[name]) > 1e-4, name
     got = torch.autograd.grad(parts["identity"], [tensors[0]["identity"], tensors[1]["identity"]])
-    up = reference.matching_gradient(reference.identity_logits(face["identity"], audio["identity"], loops, pick, leave_out))
-    want = reference.identity_gradient(face["identity"], audio["identity"], loops, pick, up, leave_out)
+    up = reference.matching_gradient(
+        reference.identity_logits(face["identity"], audio["identity"], loops, pick, leave_out)
+    )
+    want = reference.identity_gradient(
+        face["identity"], audio["identity"], loops, pick, up, leave_out
+    )
     for g, h in zip(got, want, strict=True):
         torch.testing.assert_close(g.numpy(), h, rtol=1e-5, atol=1e-8)
     assert got[1][0, 0].abs().max() == 0  # the picked window of track 0 has no say
 
 
 def test_hand_derived_gradient_of_the_leave_out_mean_is_its_finite_difference():
-    v, a, pick, loops = draw(1, 3, 5, 3), draw(2, 3, 5, 3), np.array([0, 3, 4]), reference.scaled_cosine(7.0)
+    v, a, pick, loops = (
+        draw(1, 3, 5, 3),
+        draw(2, 3, 5, 3),
+        np.array([0, 3, 4]),
+        reference.scaled_cosine(7.0),
+    )
     up = reference.matching_gradient(reference.identity_logits(v, a, loops, pick, 1))
     d_face, d_audio = reference.identity_gradient(v, a, loops, pick, up, 1)
 

@@ -74,13 +74,17 @@ def test_value_and_gradient_equal_the_loops(case, which):
             ),
         )
         for logits, logits_by_hand, backward in tasks:
-            torch.testing.assert_close(logits.detach().numpy(), logits_by_hand, rtol=1e-12, atol=1e-12)
+            torch.testing.assert_close(
+                logits.detach().numpy(), logits_by_hand, rtol=1e-12, atol=1e-12
+            )
             loss = target(logits)
             assert loss.item() == pytest.approx(loops(logits_by_hand), rel=1e-12, abs=1e-13)
             got = torch.autograd.grad(loss, (face, audio), retain_graph=True)
             want = backward(loops_gradient(logits_by_hand))
             for g, h in zip(got, want, strict=True):
-                torch.testing.assert_close(g.numpy(), h, rtol=1e-9, atol=1e-11 * max(1.0, np.abs(h).max()))
+                torch.testing.assert_close(
+                    g.numpy(), h, rtol=1e-9, atol=1e-11 * max(1.0, np.abs(h).max())
+                )
 
 
 def test_gradients_of_the_reference_are_its_finite_differences():
@@ -97,7 +101,9 @@ def test_gradients_of_the_reference_are_its_finite_differences():
         up = reference.matching_gradient(reference.content_logits(v, a, oracle))
         _compare_with_differences(content, reference.content_gradient(v, a, oracle, up), v, a)
         up = reference.confusion_gradient(reference.identity_logits(v, a, oracle, pick))
-        _compare_with_differences(identity, reference.identity_gradient(v, a, oracle, pick, up), v, a)
+        _compare_with_differences(
+            identity, reference.identity_gradient(v, a, oracle, pick, up), v, a
+        )
 
 
 def _compare_with_differences(f, gradients, v, a, h=1e-6):
@@ -119,25 +125,42 @@ def test_laws_of_the_targets(seed, B, N, D, K):
     assert confusion_loss(logits) >= math.log(K) - 1e-12
     assert matching_loss(logits) >= 0
     for loss in (matching_loss, confusion_loss):
-        torch.testing.assert_close(loss(logits + 3.7), loss(logits))  # a constant drops out of the softmax
-        torch.testing.assert_close(loss(logits[:, order][:, :, order]), loss(logits))  # numbering does not matter
-        torch.testing.assert_close(loss(logits), torch.stack([loss(m) for m in logits]).mean())  # mean over matrices
+        torch.testing.assert_close(
+            loss(logits + 3.7), loss(logits)
+        )  # a constant drops out of the softmax
+        torch.testing.assert_close(
+            loss(logits[:, order][:, :, order]), loss(logits)
+        )  # numbering does not matter
+        torch.testing.assert_close(
+            loss(logits), torch.stack([loss(m) for m in logits]).mean()
+        )  # mean over matrices
         same = torch.full((B, K, K), 2.5, dtype=torch.float64, requires_grad=True)
         assert loss(same).item() == pytest.approx(math.log(K), abs=1e-14)
-    torch.testing.assert_close(torch.autograd.grad(confusion_loss(same), same)[0], torch.zeros_like(same), atol=1e-16, rtol=0)
+    torch.testing.assert_close(
+        torch.autograd.grad(confusion_loss(same), same)[0],
+        torch.zeros_like(same),
+        atol=1e-16,
+        rtol=0,
+    )
 
 
 def test_perfect_separation_tends_to_zero_and_one_choice_costs_nothing():
     sharp = 200 * torch.eye(6, dtype=torch.float64)
     assert matching_loss(sharp) < 1e-80
-    assert matching_loss(torch.randn(4, 1, 1)).item() == 0 == confusion_loss(torch.randn(4, 1, 1)).item()
+    assert (
+        matching_loss(torch.randn(4, 1, 1)).item()
+        == 0
+        == confusion_loss(torch.randn(4, 1, 1)).item()
+    )
 
 
 def test_matching_is_asymmetric_in_rows_and_columns():
     """Rows are the video anchors; a loss over columns is another formula. Values by hand: rows [0, log 3], [0, 0]."""
     logits = torch.tensor([[0.0, math.log(3)], [0.0, 0.0]], dtype=torch.float64)
     assert matching_loss(logits).item() == pytest.approx((math.log(4) + math.log(2)) / 2)
-    assert confusion_loss(logits).item() == pytest.approx(((math.log(4) + math.log(4 / 3)) / 2 + math.log(2)) / 2)
+    assert confusion_loss(logits).item() == pytest.approx(
+        ((math.log(4) + math.log(4 / 3)) / 2 + math.log(2)) / 2
+    )
 
 
 def test_pairwise_shapes_and_anchor_side():
@@ -168,7 +191,9 @@ def test_gradients_are_finite_where_points_coincide_or_vanish(dtype):
                 assert torch.isfinite(gradient).all()
     zero = torch.zeros(3, 4, dtype=dtype, requires_grad=True)
     for similarity in (inverse_distance, ScaledCosine()):
-        (gradient,) = torch.autograd.grad(matching_loss(similarity(zero, torch.eye(3, 4, dtype=dtype))), zero)
+        (gradient,) = torch.autograd.grad(
+            matching_loss(similarity(zero, torch.eye(3, 4, dtype=dtype))), zero
+        )
         assert torch.isfinite(gradient).all()
 
 
@@ -197,7 +222,9 @@ def test_scale_starts_at_the_authors_values_and_is_clamped_in_place():
     assert similarity.w.item() == pytest.approx(10.0)
     assert similarity.b.item() == -5.0
     x = torch.randn(2, 3)
-    torch.testing.assert_close(similarity(x, x), 10 * torch.cosine_similarity(x[:, None], x[None], dim=-1) - 5)
+    torch.testing.assert_close(
+        similarity(x, x), 10 * torch.cosine_similarity(x[:, None], x[None], dim=-1) - 5
+    )
     with torch.no_grad():
         similarity.log_w.fill_(math.log(300))
     similarity.limit_(20)
@@ -219,7 +246,9 @@ def test_frozen_similarity_trains_the_embeddings_and_not_the_scale():
 
 def batch(seed=0, B=4, N=5, D=3):
     rng = np.random.default_rng(seed)
-    face, audio = ({head: rng.normal(size=(B, N, D)) for head in ("content", "identity")} for _ in range(2))
+    face, audio = (
+        {head: rng.normal(size=(B, N, D)) for head in ("content", "identity")} for _ in range(2)
+    )
     return face, audio, rng.integers(0, N, B)
 
 
@@ -231,7 +260,9 @@ def as_tensors(arrays):
 @pytest.mark.parametrize("confusion_scale", ["detached", "trained", "fixed"])
 def test_total_is_the_weighted_sum_of_the_formulas(similarity, confusion_scale):
     face, audio, pick = batch()
-    loss = DisentangledLoss(0.7, 1.3, 0.4, similarity=similarity, confusion_scale=confusion_scale).double()
+    loss = DisentangledLoss(
+        0.7, 1.3, 0.4, similarity=similarity, confusion_scale=confusion_scale
+    ).double()
     if similarity == "cosine":
         with torch.no_grad():  # the two scales differ, so that a mix-up shows
             loss.content_similarity.log_w.fill_(math.log(6.0))
@@ -246,12 +277,20 @@ def test_total_is_the_weighted_sum_of_the_formulas(similarity, confusion_scale):
     want |= {name: confusion[name] for name in ("confusion_cs", "confusion_sc")}
     assert parts.keys() == want.keys()
     for name in want:
-        assert parts[name].item() == pytest.approx(want[name], rel=1e-7), name  # w0 = 10 is stored in float32
-    by_hand = 0.7 * want["content"] + 1.3 * want["identity"] + 0.4 * (want["confusion_cs"] + want["confusion_sc"])
+        assert parts[name].item() == pytest.approx(want[name], rel=1e-7), (
+            name
+        )  # w0 = 10 is stored in float32
+    by_hand = (
+        0.7 * want["content"]
+        + 1.3 * want["identity"]
+        + 0.4 * (want["confusion_cs"] + want["confusion_sc"])
+    )
     assert total.item() == pytest.approx(by_hand, rel=1e-7)
 
 
-@pytest.mark.parametrize(("scale", "moves"), [("detached", False), ("trained", True), ("fixed", False)])
+@pytest.mark.parametrize(
+    ("scale", "moves"), [("detached", False), ("trained", True), ("fixed", False)]
+)
 def test_which_terms_train_the_scale(scale, moves):
     face, audio, pick = batch()
     loss = DisentangledLoss(0, 0, 1, confusion_scale=scale).double()
@@ -262,7 +301,9 @@ def test_which_terms_train_the_scale(scale, moves):
         assert (gradient is not None and gradient.abs().item() > 1e-6) is moves
 
 
-@pytest.mark.parametrize(("weights", "trained"), [((1, 0, 0), "content_similarity"), ((0, 1, 0), "identity_similarity")])
+@pytest.mark.parametrize(
+    ("weights", "trained"), [((1, 0, 0), "content_similarity"), ((0, 1, 0), "identity_similarity")]
+)
 def test_each_matching_loss_trains_its_own_scale(weights, trained):
     face, audio, pick = batch()
     loss = DisentangledLoss(*weights).double()
@@ -274,9 +315,14 @@ def test_each_matching_loss_trains_its_own_scale(weights, trained):
 
 def test_gather_widens_both_identity_tasks_and_no_content_task():
     face, audio, pick = batch()
-    loss, arguments = DisentangledLoss().double(), (as_tensors(face), as_tensors(audio), torch.tensor(pick))
+    loss, arguments = (
+        DisentangledLoss().double(),
+        (as_tensors(face), as_tensors(audio), torch.tensor(pick)),
+    )
     _, alone = loss(*arguments)
-    _, twice = loss(*arguments, gather=lambda x: torch.cat([x, -x]))  # a second process that saw the opposite
+    _, twice = loss(
+        *arguments, gather=lambda x: torch.cat([x, -x])
+    )  # a second process that saw the opposite
     for name in ("identity", "confusion_cs"):
         assert abs(twice[name] - alone[name]) > 1e-3, name
     for name in ("content", "confusion_sc"):
@@ -291,14 +337,20 @@ def test_each_term_trains_its_heads(weights, trained):
     face, audio, pick = (as_tensors(x) if isinstance(x, dict) else torch.tensor(x) for x in batch())
     DisentangledLoss(*weights).double()(face, audio, pick)[0].backward()
     for stream in (face, audio):
-        assert {head for head, e in stream.items() if e.grad is not None and e.grad.abs().sum() > 1e-9} == trained
+        assert {
+            head for head, e in stream.items() if e.grad is not None and e.grad.abs().sum() > 1e-9
+        } == trained
 
 
 def test_extra_tracks_are_further_negatives_of_the_identity_loss_alone():
     face, audio, pick = batch(B=3)
     more_face, more_audio, more_pick = batch(seed=9, B=2)
     loss = DisentangledLoss().double()
-    extra = pool(torch.tensor(more_face["identity"]), torch.tensor(more_audio["identity"]), torch.tensor(more_pick))
+    extra = pool(
+        torch.tensor(more_face["identity"]),
+        torch.tensor(more_audio["identity"]),
+        torch.tensor(more_pick),
+    )
     _, parts = loss(as_tensors(face), as_tensors(audio), torch.tensor(pick), extra=extra)
     _, alone = loss(as_tensors(face), as_tensors(audio), torch.tensor(pick))
     together = identity_logits(
@@ -336,7 +388,9 @@ def test_limit_keeps_both_scales_in_bounds_and_none_means_none():
     assert DisentangledLoss(similarity="inverse_distance").scales() == {}
 
 
-@pytest.mark.parametrize("wrong", [{"similarity": "dot"}, {"confusion_scale": "free"}, {"lam": -1}, {"lamda": 1}])
+@pytest.mark.parametrize(
+    "wrong", [{"similarity": "dot"}, {"confusion_scale": "free"}, {"lam": -1}, {"lamda": 1}]
+)
 def test_wrong_options_are_refused(wrong):
     with pytest.raises((ValueError, TypeError)):
         DisentangledLoss(**wrong)
@@ -344,7 +398,13 @@ def test_wrong_options_are_refused(wrong):
 
 def test_defaults_are_the_method():
     loss = DisentangledLoss()
-    assert (loss.alpha_c, loss.alpha_s, loss.lam, loss.confusion_scale, loss.w_max) == (1, 1, 1, "detached", 20)
+    assert (loss.alpha_c, loss.alpha_s, loss.lam, loss.confusion_scale, loss.w_max) == (
+        1,
+        1,
+        1,
+        "detached",
+        20,
+    )
 
 
 def test_pick_is_one_uniform_window_a_track():
@@ -353,7 +413,9 @@ def test_pick_is_one_uniform_window_a_track():
     counts = torch.bincount(pick, minlength=3)
     assert len(counts) == 3
     assert (counts - 2000).abs().max() < 5 * math.sqrt(6000 * 2 / 9)
-    assert torch.equal(pick, draw_pick(6000, 3, torch.Generator().manual_seed(1)))  # the generator decides, nothing else
+    assert torch.equal(
+        pick, draw_pick(6000, 3, torch.Generator().manual_seed(1))
+    )  # the generator decides, nothing else
     face, audio, _ = batch()
     DisentangledLoss().double()(as_tensors(face), as_tensors(audio))  # draws its own
 
@@ -366,5 +428,7 @@ def test_top1_counts_rows_and_shares_ties():
 
 def test_scaled_cosine_ignores_length_and_not_direction():
     x, y = torch.randn(3, 5, dtype=torch.float64), torch.randn(4, 5, dtype=torch.float64)
-    torch.testing.assert_close(scaled_cosine(7 * x, 0.1 * y, 2.0, 1.0), scaled_cosine(x, y, 2.0, 1.0))
+    torch.testing.assert_close(
+        scaled_cosine(7 * x, 0.1 * y, 2.0, 1.0), scaled_cosine(x, y, 2.0, 1.0)
+    )
     torch.testing.assert_close(scaled_cosine(-x, y, 2.0, 0.0), -scaled_cosine(x, y, 2.0, 0.0))

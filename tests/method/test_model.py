@@ -9,7 +9,15 @@ import pytest
 import torch
 
 from dsel.audio import FRONT_ENDS, instance_norm, log_mel
-from dsel.model import MapConv2d, ModelConfig, TwoStream, face_windows, parameter_count, receptive_field, whole_frames
+from dsel.model import (
+    MapConv2d,
+    ModelConfig,
+    TwoStream,
+    face_windows,
+    parameter_count,
+    receptive_field,
+    whole_frames,
+)
 from dsel.timing import WINDOW_FRAMES, WINDOW_MELS, WINDOW_SAMPLES, mels_for, samples_for
 from dsel.utils.errors import BadInput
 
@@ -26,14 +34,22 @@ def network(**changes):
 
 
 def faces(B, T, size=48, seed=0):
-    return torch.randint(0, 256, (B, T, size, size, 3), generator=torch.Generator().manual_seed(seed), dtype=torch.uint8)
+    return torch.randint(
+        0,
+        256,
+        (B, T, size, size, 3),
+        generator=torch.Generator().manual_seed(seed),
+        dtype=torch.uint8,
+    )
 
 
 def sound(B, T, seed=0):
     return 0.1 * torch.randn(B, samples_for(T), generator=torch.Generator().manual_seed(seed))
 
 
-@pytest.mark.parametrize("config", [ModelConfig.laptop(), ModelConfig.laptop(D=7, grey=False), ModelConfig.paper()])
+@pytest.mark.parametrize(
+    "config", [ModelConfig.laptop(), ModelConfig.laptop(D=7, grey=False), ModelConfig.paper()]
+)
 @pytest.mark.parametrize("T", [5, 8])
 def test_shapes(config, T):
     model, size = TwoStream(config).eval(), config.face_size
@@ -47,7 +63,10 @@ def test_shapes(config, T):
 
 def test_sizes_are_what_the_configurations_promise():
     laptop, paper = (TwoStream(config) for config in (ModelConfig.laptop(), ModelConfig.paper()))
-    for trunk, heads in ((laptop.face_trunk, laptop.face_heads), (laptop.audio_trunk, laptop.audio_heads)):
+    for trunk, heads in (
+        (laptop.face_trunk, laptop.face_heads),
+        (laptop.audio_trunk, laptop.audio_heads),
+    ):
         assert parameter_count(trunk) + parameter_count(heads) < 1_000_000
     convs = [m for m in paper.audio_trunk.modules() if isinstance(m, torch.nn.Conv2d)]
     assert [(c.out_channels, c.kernel_size) for c in convs] == [
@@ -61,10 +80,16 @@ def test_sizes_are_what_the_configurations_promise():
 def test_the_first_face_layer_is_a_3d_convolution():
     model = network(grey=False)
     conv = model.face_trunk.layers[0]
-    weight = conv.weight.reshape(32, WINDOW_FRAMES, 3, 5, 5).transpose(1, 2)  # (out, colour, time, height, width)
-    video = torch.randn(2, 9, 3, 48, 48, generator=torch.Generator().manual_seed(1))  # (B, T, C, H, W)
+    weight = conv.weight.reshape(32, WINDOW_FRAMES, 3, 5, 5).transpose(
+        1, 2
+    )  # (out, colour, time, height, width)
+    video = torch.randn(
+        2, 9, 3, 48, 48, generator=torch.Generator().manual_seed(1)
+    )  # (B, T, C, H, W)
     ours = conv(face_windows(video)).reshape(2, 5, 32, 24, 24)
-    theirs = torch.nn.functional.conv3d(video.transpose(1, 2), weight, stride=(1, 2, 2), padding=(0, 2, 2)).transpose(1, 2)
+    theirs = torch.nn.functional.conv3d(
+        video.transpose(1, 2), weight, stride=(1, 2, 2), padding=(0, 2, 2)
+    ).transpose(1, 2)
     torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
 
 
@@ -85,7 +110,9 @@ def test_audio_windows_alone_equal_the_pass_over_the_track_on_the_same_mel_frame
     with torch.inference_mode():
         whole = model.audio_trunk(mel[:, None])[:, :, 0]  # (B, C, N)
         for t in range(8):
-            alone = model.audio_trunk(mel[:, None, :, mels_for(t) : mels_for(t) + WINDOW_MELS])[:, :, 0]
+            alone = model.audio_trunk(mel[:, None, :, mels_for(t) : mels_for(t) + WINDOW_MELS])[
+                :, :, 0
+            ]
             torch.testing.assert_close(whole[:, :, t : t + 1], alone, rtol=1e-4, atol=1e-5)
 
 
@@ -100,7 +127,9 @@ def test_what_leaks_into_a_window_of_sound():
             near[:, samples_for(13) + 10] += 0.5  # 10 samples after its end: within the overhang
             far[:, samples_for(16) :] *= 4  # well after it
             assert not torch.allclose(model.audio(near)["content"][0, 8], before, atol=1e-5)
-            assert torch.allclose(model.audio(far)["content"][0, 8], before, atol=1e-5) is not far_leak
+            assert (
+                torch.allclose(model.audio(far)["content"][0, 8], before, atol=1e-5) is not far_leak
+            )
 
 
 def test_paper_audio_windows_reach_beyond_their_own_0_2_seconds():
@@ -131,9 +160,13 @@ def test_a_window_of_sound_is_exactly_3200_samples_of_the_track():
 def test_eval_mode_makes_tracks_independent_and_train_mode_does_not():
     model, x = network(), sound(3, 8)
     with torch.inference_mode():
-        torch.testing.assert_close(model.audio(x)["identity"][:1], model.audio(x[:1])["identity"], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(
+            model.audio(x)["identity"][:1], model.audio(x[:1])["identity"], rtol=1e-4, atol=1e-5
+        )
         model.train()
-        assert not torch.allclose(model.audio(x)["identity"][:1], model.audio(x[:1])["identity"], atol=1e-3)
+        assert not torch.allclose(
+            model.audio(x)["identity"][:1], model.audio(x[:1])["identity"], atol=1e-3
+        )
 
 
 def test_only_the_wanted_heads_are_computed():
@@ -211,7 +244,9 @@ for head in want:
     assert type(want[head]) is torch.Tensor
     torch.testing.assert_close(got[head], want[head], atol=1e-5, rtol=1e-4)
 """
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
     assert found.returncode == 0, found.stderr[-2000:]
 
 
@@ -240,7 +275,10 @@ def test_the_package_runs_on_a_bare_machine():
         "heavy = {'av', 'plotly', 'ipywidgets', 'umap', 'sklearn', 'cv2', 'espeakng_loader', 'torchaudio', 'scipy'};"
         "print(sorted(heavy & set(sys.modules)))"
     )
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip()
+        == "[]"
+    )
 
 
 def plain_form(model, frames, waveform):
@@ -265,26 +303,44 @@ def plain_form(model, frames, waveform):
 
     windows = frames.unfold(1, WINDOW_FRAMES, 1).permute(0, 1, 5, 4, 2, 3)  # (B, N, 5, C, H, W)
     if model.config.grey:
-        windows = (windows * windows.new_tensor([0.299, 0.587, 0.114])[:, None, None]).sum(3, keepdim=True)
+        windows = (windows * windows.new_tensor([0.299, 0.587, 0.114])[:, None, None]).sum(
+            3, keepdim=True
+        )
     windows = ((windows - 0.45) / 0.25).flatten(2, 3)
-    face = trunk(model.face_trunk.layers, windows.flatten(0, 1)).reshape(*windows.shape[:2], -1).transpose(1, 2)
+    face = (
+        trunk(model.face_trunk.layers, windows.flatten(0, 1))
+        .reshape(*windows.shape[:2], -1)
+        .transpose(1, 2)
+    )
     audio = trunk(model.audio_trunk.layers, model.front_end(waveform)[:, None])[:, :, 0]
     return heads(model.face_heads, face), heads(model.audio_heads, audio)
 
 
-@pytest.mark.parametrize("config", [ModelConfig.laptop(), ModelConfig.paper(D=16, hidden=32)], ids=["laptop", "paper"])
+@pytest.mark.parametrize(
+    "config", [ModelConfig.laptop(), ModelConfig.paper(D=16, hidden=32)], ids=["laptop", "paper"]
+)
 def test_the_fast_form_is_the_plain_form_in_value_and_gradient(config):
     """float64, so that no rounding decides which of two nearly equal numbers a max pool takes."""
     torch.manual_seed(0)
     model = TwoStream(config).double().to(memory_format=torch.channels_last).train()
-    shape = (1, 6, config.face_size, config.face_size, 3) if config.name == "paper" else (3, 7, 48, 48, 3)
+    shape = (
+        (1, 6, config.face_size, config.face_size, 3)
+        if config.name == "paper"
+        else (3, 7, 48, 48, 3)
+    )
     frames = torch.rand(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     waveform = sound(shape[0], shape[1]).double()
     results = []
-    for embed in (lambda: (model.face(frames), model.audio(waveform)), lambda: plain_form(model, frames, waveform)):
+    for embed in (
+        lambda: (model.face(frames), model.audio(waveform)),
+        lambda: plain_form(model, frames, waveform),
+    ):
         embeddings = [stream[head] for stream in embed() for head in sorted(stream)]
         model.zero_grad()
-        sum((e * torch.linspace(-1, 1, e.numel(), dtype=e.dtype).view_as(e).sin()).sum() for e in embeddings).backward()
+        sum(
+            (e * torch.linspace(-1, 1, e.numel(), dtype=e.dtype).view_as(e).sin()).sum()
+            for e in embeddings
+        ).backward()
         results.append((embeddings, [p.grad.clone() for p in model.parameters()]))
     for fast, plain in zip(*results, strict=True):
         torch.testing.assert_close(fast, plain, rtol=1e-8, atol=1e-10)
@@ -304,7 +360,9 @@ def test_matrix_products_stand_for_convolutions_only_where_they_are_the_same():
         want = torch.nn.functional.conv2d(x, conv.weight, None, stride, pad)
         torch.testing.assert_close(conv(x), want)
         torch.testing.assert_close(conv(x.contiguous(memory_format=torch.channels_last)), want)
-    assert set(MapConv2d(3, 5, (4, 1)).state_dict()) == set(torch.nn.Conv2d(3, 5, (4, 1)).state_dict())
+    assert set(MapConv2d(3, 5, (4, 1)).state_dict()) == set(
+        torch.nn.Conv2d(3, 5, (4, 1)).state_dict()
+    )
 
 
 def test_windows_lie_in_memory_as_the_convolution_reads_them():
@@ -322,7 +380,9 @@ def test_every_front_end_gives_the_trunks_the_length_they_need(name, kind):
 @pytest.mark.parametrize(("old", "new"), [(True, "track"), (False, "none")])
 def test_track_norm_is_still_understood(old, new):
     """Configurations from before `front_end`: in checkpoints, in calls and on the command line."""
-    before = {key: value for key, value in ModelConfig.laptop().to_dict().items() if key != "front_end"}
+    before = {
+        key: value for key, value in ModelConfig.laptop().to_dict().items() if key != "front_end"
+    }
     for config in (
         ModelConfig.from_dict({**before, "track_norm": old}),
         ModelConfig.laptop(track_norm=old),
@@ -335,5 +395,7 @@ def test_track_norm_is_still_understood(old, new):
 
 
 def test_an_unknown_front_end_is_refused_with_the_known_ones():
-    with pytest.raises(BadInput, match="front_end 'loud': must be one of track, level, none, authors"):
+    with pytest.raises(
+        BadInput, match="front_end 'loud': must be one of track, level, none, authors"
+    ):
         ModelConfig.named("laptop", front_end="loud")

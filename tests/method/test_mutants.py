@@ -17,5 +17,7 @@ def test_a_mutant_changes_one_place_and_can_be_run(mutant):
 
 
 def test_no_mutant_is_there_twice():
-    assert len({mutation.mutated(SOURCE, mutant) for mutant in mutation.MUTANTS}) == len(mutation.MUTANTS)
+    assert len({mutation.mutated(SOURCE, mutant) for mutant in mutation.MUTANTS}) == len(
+        mutation.MUTANTS
+    )
     assert len({mutant.name for mutant in mutation.MUTANTS}) == len(mutation.MUTANTS)

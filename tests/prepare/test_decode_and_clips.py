@@ -20,7 +20,14 @@ def picture(T=12, size=32, seed=0):
     """Smooth pictures, so that the coder's error stays small: (T, size, size, 3)."""
     y, x = np.mgrid[:size, :size] / size
     t = np.arange(T)[:, None, None] / T
-    rgb = np.stack([np.sin(3 * x + 2 * t) * 100 + 128, np.cos(3 * y + t) * 100 + 128, 60 + 100 * x * y + 0 * t], axis=-1)
+    rgb = np.stack(
+        [
+            np.sin(3 * x + 2 * t) * 100 + 128,
+            np.cos(3 * y + t) * 100 + 128,
+            60 + 100 * x * y + 0 * t,
+        ],
+        axis=-1,
+    )
     return rgb.astype(np.uint8)
 
 
@@ -66,7 +73,12 @@ def test_nothing_half_written_is_left(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "frames", [np.zeros((3, 31, 32, 3), np.uint8), np.zeros((3, 32, 32), np.uint8), np.zeros((3, 32, 32, 3), np.float32)]
+    "frames",
+    [
+        np.zeros((3, 31, 32, 3), np.uint8),
+        np.zeros((3, 32, 32), np.uint8),
+        np.zeros((3, 32, 32, 3), np.float32),
+    ],
 )
 def test_wrong_pictures_are_refused(tmp_path, frames):
     with pytest.raises(BadInput, match="frames must be"):
@@ -83,7 +95,13 @@ def test_a_file_that_is_no_clip_is_refused(tmp_path):
     (tmp_path / "empty.mp4").write_bytes(b"")
     shoot(tmp_path / "fast.mp4", Film(fps=Fraction(50)))
     shoot(tmp_path / "mute.mp4", Film(), sound=False)
-    for name, what in [("none", "no such"), ("text", "cannot be read"), ("empty", "cannot"), ("fast", "50"), ("mute", "sound")]:
+    for name, what in [
+        ("none", "no such"),
+        ("text", "cannot be read"),
+        ("empty", "cannot"),
+        ("fast", "50"),
+        ("mute", "sound"),
+    ]:
         with pytest.raises(BadInput, match=what) as error:
             clips.read_clip(tmp_path / f"{name}.mp4")
         assert f"{name}.mp4" in str(error.value)
@@ -116,13 +134,19 @@ def test_moving_leaves_the_original_alone_and_undoes_itself():
 
 def video_packets(path):
     with av.open(str(path)) as container:
-        return [(packet.pts, bytes(packet)) for packet in container.demux(video=0) if packet.dts is not None]
+        return [
+            (packet.pts, bytes(packet))
+            for packet in container.demux(video=0)
+            if packet.dts is not None
+        ]
 
 
 @pytest.mark.parametrize("k", [-15, -4, 0, 1, 7])
 def test_a_remuxed_clip_has_the_same_picture_and_its_sound_moved_to_the_sample(tmp_path, k):
     noise = np.random.default_rng(1).standard_normal(640 * 40)
-    sound = (0.2 * np.convolve(noise, np.hanning(31) / 8, "same")).astype(np.float32)  # below 1 kHz: AAC keeps its phase
+    sound = (0.2 * np.convolve(noise, np.hanning(31) / 8, "same")).astype(
+        np.float32
+    )  # below 1 kHz: AAC keeps its phase
     clip = clips.write_clip(tmp_path / "a.mp4", picture(40), sound)
     moved = clips.remux_shifted(clip, tmp_path / "new" / "b.mp4", k)
     assert video_packets(moved) == video_packets(clip)
@@ -165,8 +189,15 @@ def test_whatever_appears_is_seen_in_the_frame_that_holds_its_instant(start, ste
 
 
 @settings(max_examples=100, deadline=None)
-@given(start=st.floats(0, 1000), seed=st.integers(0, 10**6), late=st.floats(0, 0.009), count=st.integers(10, 200))
-@example(start=0.0, seed=42048, late=0.008766618993277717, count=15)  # the first late, the second early
+@given(
+    start=st.floats(0, 1000),
+    seed=st.integers(0, 10**6),
+    late=st.floats(0, 0.009),
+    count=st.integers(10, 200),
+)
+@example(
+    start=0.0, seed=42048, late=0.008766618993277717, count=15
+)  # the first late, the second early
 def test_jitter_around_25_neither_repeats_nor_loses_a_frame(start, seed, late, count):
     times = start + np.arange(count) / 25 + np.random.default_rng(seed).uniform(-late, late, count)
     _, cells, covered = media.frame_grid(times)
@@ -174,7 +205,10 @@ def test_jitter_around_25_neither_repeats_nor_loses_a_frame(start, seed, late, c
     assert count <= covered <= count + 1
 
 
-@pytest.mark.parametrize("fps", [Fraction(10), Fraction(12.5), Fraction(24), Fraction(30000, 1001), Fraction(50), Fraction(60)])
+@pytest.mark.parametrize(
+    "fps",
+    [Fraction(10), Fraction(12.5), Fraction(24), Fraction(30000, 1001), Fraction(50), Fraction(60)],
+)
 def test_the_grid_is_as_long_as_the_video(fps):
     times = 7.3 + np.arange(round(8 * fps)) / float(fps)
     assert media.frame_grid(times)[2] == pytest.approx(200, abs=1)
@@ -193,8 +227,14 @@ def write_blocks(path, blocks, rate=48_000):
     with av.open(str(path), "w") as out:
         stream = out.add_stream("pcm_s16le", rate=rate, layout="mono")
         for start, samples in blocks:
-            frame = av.AudioFrame.from_ndarray(np.round(samples * 32767).astype(np.int16)[None], "s16", "mono")
-            frame.sample_rate, frame.time_base, frame.pts = rate, Fraction(1, rate), round(start * rate)
+            frame = av.AudioFrame.from_ndarray(
+                np.round(samples * 32767).astype(np.int16)[None], "s16", "mono"
+            )
+            frame.sample_rate, frame.time_base, frame.pts = (
+                rate,
+                Fraction(1, rate),
+                round(start * rate),
+            )
             out.mux(stream.encode(frame))
         out.mux(stream.encode())
     return path

@@ -47,12 +47,16 @@ def bright_disc(picture):
 
     mask = (picture.min(axis=2) > 140).astype(np.uint8)
     _, _, stats, _ = cv2.connectedComponentsWithStats(mask)
-    return np.array([s[:4] for s in stats[1:] if s[4] > 80 and s[2] < 0.9 * picture.shape[1]]).reshape(-1, 4)
+    return np.array(
+        [s[:4] for s in stats[1:] if s[4] > 80 and s[2] < 0.9 * picture.shape[1]]
+    ).reshape(-1, 4)
 
 
 def made(path, out, **options):
     """The corpus of some files, by a detector that needs no face."""
-    return prepare(path, out, **{"detector": fixed, "progress": False, "workers": 1, "size": 32, **options})
+    return prepare(
+        path, out, **{"detector": fixed, "progress": False, "workers": 1, "size": 32, **options}
+    )
 
 
 # ------------------------------------------------------------------------------------------------ the click test
@@ -68,7 +72,9 @@ FILMS = [
     Film("mkv", "libvpx-vp9", "libopus", Fraction(50), 48_000),
     Film("mkv", "libx264", "flac", "variable", start=1.5),
     Film("mkv", "libx264", "aac", Fraction(25), sound_start=0.3, sound_seconds=2.0),
-    Film("mkv", "libx264", "pcm_s16le", Fraction(25), start=1.0, sound_start=-0.7, sound_seconds=4.0),
+    Film(
+        "mkv", "libx264", "pcm_s16le", Fraction(25), start=1.0, sound_start=-0.7, sound_seconds=4.0
+    ),
     Film("mov", "libx264", "pcm_s16le", Fraction(25), 48_000),
     Film("mov", "mpeg4", "aac", NTSC, start=1.5),
     Film("mov", "libx264", "aac", "variable"),
@@ -95,7 +101,9 @@ FILMS = [
 
 
 def name_of(film: Film) -> str:
-    fps = film.fps if isinstance(film.fps, str) else f"{float(film.fps):.2f}".rstrip("0").rstrip(".")
+    fps = (
+        film.fps if isinstance(film.fps, str) else f"{float(film.fps):.2f}".rstrip("0").rstrip(".")
+    )
     more = [f"start {film.start}"] if film.start else []
     more += [f"sound at {film.sound_start:+}"] if film.sound_start else []
     more += [f"sound {film.sound_seconds} s"] if film.sound_seconds else []
@@ -118,9 +126,13 @@ def click_errors(film: Film, folder: Path) -> tuple[np.ndarray, np.ndarray]:
 def test_the_click_lies_in_the_frame_of_its_flash(film, tmp_path):
     outside, place = click_errors(film, tmp_path)
     assert len(outside) == 3
-    assert (tmp_path / "out" / "skipped.csv").read_text() == "file,used,reason\n"  # and nothing to complain about
+    assert (
+        tmp_path / "out" / "skipped.csv"
+    ).read_text() == "file,used,reason\n"  # and nothing to complain about
     assert outside.max() < 1.0, outside
-    assert np.abs(place).max() < 1.1, place  # Matroska rounds the time stamps of packets to the millisecond
+    assert np.abs(place).max() < 1.1, (
+        place
+    )  # Matroska rounds the time stamps of packets to the millisecond
 
 
 def test_a_flash_of_a_single_frame_is_not_lost(tmp_path):
@@ -161,7 +173,9 @@ def test_the_crop_of_a_face_moving_sideways_stays_on_it(tmp_path, speed):
     frames, _ = corpus.clip(track)
     assert track.frames == 60
     calm = [f for f in range(60) if not any(abs(f / 25 - at) < 0.25 for at in Film().flashes())]
-    above = 96 * faces.LOWER / faces.MARGIN  # a crop lies lower than the detector's box, whose middle is the disc's
+    above = (
+        96 * faces.LOWER / faces.MARGIN
+    )  # a crop lies lower than the detector's box, whose middle is the disc's
     for f in calm:
         y, x = np.nonzero(frames[f, ..., 1] > 140)
         assert abs(x.mean() - 47.5) < 3, (f, x.mean())  # of 96 pixels
@@ -199,7 +213,10 @@ def test_a_flash_is_no_cut(tmp_path):
 
 
 def two_faces(time):
-    left, right = walker(0.0, start=80.0, radius=24)(time), walker(0.0, start=300.0, radius=40)(time)
+    left, right = (
+        walker(0.0, start=80.0, radius=24)(time),
+        walker(0.0, start=300.0, radius=40)(time),
+    )
     return np.maximum(left, right)
 
 
@@ -226,7 +243,11 @@ def test_of_two_faces_the_one_in_step_is_taken(tmp_path):
     path = shoot(tmp_path / "two.mp4", Film(), picture=marked)
     corpus = made(path, tmp_path / "out", detector=bright_disc, model=small_is_in_step)
     (track,) = corpus.tracks
-    assert (track.offset, track.factors["confidence"], track.factors["chosen"]) == (2, 5.0, "talking")
+    assert (track.offset, track.factors["confidence"], track.factors["chosen"]) == (
+        2,
+        5.0,
+        "talking",
+    )
     assert track.factors["face_pixels"] < 60
     assert len(list((tmp_path / "out" / "clips").rglob("*.mp4"))) == 1
     assert len(corpus.clip(track)[0]) == 58
@@ -236,13 +257,25 @@ def test_of_two_faces_the_one_in_step_is_taken(tmp_path):
 def test_released_networks_tell_how_late_a_film_is(tmp_path, late):
     """Four clips of somebody drawn, filmed one after the other; the offset found stands in tracks.csv and is taken out."""
     talking = corpora.open("mini")
-    tracks = [track for track in talking.split("test") if track.speaker == talking.speakers("test")[0]][:4]
+    tracks = [
+        track for track in talking.split("test") if track.speaker == talking.speakers("test")[0]
+    ][:4]
     path = phone_video(tmp_path / "x.mp4", [talking.clip(track) for track in tracks], late=late)
-    corpus = made(path, tmp_path / "out", detector=lambda picture: np.array([[98.0, 34.0, 183, 183]]), model="laptop", size=96)
+    corpus = made(
+        path,
+        tmp_path / "out",
+        detector=lambda picture: np.array([[98.0, 34.0, 183, 183]]),
+        model="laptop",
+        size=96,
+    )
     assert {abs(track.offset - late) <= 1 for track in corpus.tracks} == {True}
     assert all(track.factors["confidence"] > 0 for track in corpus.tracks)
     frames, sound = corpus.clip(corpus.tracks[0])
-    assert len(frames) == corpus.tracks[0].usable == corpus.tracks[0].frames - abs(corpus.tracks[0].offset)
+    assert (
+        len(frames)
+        == corpus.tracks[0].usable
+        == corpus.tracks[0].frames - abs(corpus.tracks[0].offset)
+    )
     assert len(sound) == 640 * len(frames)
 
 
@@ -285,7 +318,12 @@ def test_a_large_face_for_a_moment_does_not_displace_the_one_that_stays(tmp_path
 
 
 def test_a_short_appearance_is_no_track():
-    looks = [faces.Look(0.2 * i, np.array([[50.0, 50, 20]])[: i == 4], np.zeros((12, 16, 3), np.uint8), 0, 0) for i in range(9)]
+    looks = [
+        faces.Look(
+            0.2 * i, np.array([[50.0, 50, 20]])[: i == 4], np.zeros((12, 16, 3), np.uint8), 0, 0
+        )
+        for i in range(9)
+    ]
     assert faces.link(looks) == []
 
 
@@ -293,11 +331,18 @@ def test_two_people_who_pass_each_other_stay_two_tracks():
     looks = []
     for i in range(16):
         boxes = np.array([[60 + 9.0 * i, 50, 40], [260 - 9.0 * i, 118, 40]])
-        looks.append(faces.Look(0.2 * i, boxes[:: (-1) ** i], np.zeros((12, 16, 3), np.uint8), 0, 0))
+        looks.append(
+            faces.Look(0.2 * i, boxes[:: (-1) ** i], np.zeros((12, 16, 3), np.uint8), 0, 0)
+        )
     tracks = faces.link(looks)
     assert len(tracks) == 2
     for track in tracks:
-        assert np.abs(np.diff(track.boxes[:, 0]) - np.sign(track.boxes[-1, 0] - track.boxes[0, 0]) * 9).max() < 1e-9
+        assert (
+            np.abs(
+                np.diff(track.boxes[:, 0]) - np.sign(track.boxes[-1, 0] - track.boxes[0, 0]) * 9
+            ).max()
+            < 1e-9
+        )
 
 
 def test_smoothing_calms_a_box_without_lagging():
@@ -350,7 +395,9 @@ def test_grid_words_become_labels(tmp_path):
     folder.mkdir(parents=True)
     shoot(folder / "bbaf2n.mp4", Film(seconds=2.0))
     (tmp_path / "s7" / "align").mkdir()
-    (tmp_path / "s7" / "align" / "bbaf2n.align").write_text("0 12500 sil\n12500 20000 bin\n20000 30000 blue\n30000 50000 sil\n")
+    (tmp_path / "s7" / "align" / "bbaf2n.align").write_text(
+        "0 12500 sil\n12500 20000 bin\n20000 30000 blue\n30000 50000 sil\n"
+    )
     corpus = made(tmp_path, tmp_path / "out", layout="grid")
     (track,) = corpus.tracks
     assert track.speaker == "s7"
@@ -368,7 +415,9 @@ def test_voxceleb2_crops_are_taken_as_they_are_with_their_offset(tmp_path, besid
     sound = tmp_path / "wav" / "id00012" / "21Uxsk56VDQ"
     sound.mkdir(parents=True)
     write_wav(sound / "00001.wav", waveform(Film(rate=16_000), Film().flashes()))
-    (text / "00001.txt").write_text("Identity  : \tid00012\nReference : \t21Uxsk56VDQ\nOffset    : \t-3\nFV Conf   : \t16.0\n")
+    (text / "00001.txt").write_text(
+        "Identity  : \tid00012\nReference : \t21Uxsk56VDQ\nOffset    : \t-3\nFV Conf   : \t16.0\n"
+    )
     corpus = made(tmp_path / "mp4", tmp_path / "out", detector=blind)
     (track,) = corpus.tracks
     assert (track.id, track.speaker, track.offset) == ("id00012-21Uxsk56VDQ-00001", "id00012", 3)
@@ -396,15 +445,25 @@ def test_sound_from_a_separate_file(tmp_path):
     seen, clicks = measure(*corpus.clip(corpus.tracks[0]))
     assert ((clicks > seen / 25 - 0.001) & (clicks < (seen + 1) / 25)).all()
     with pytest.raises(BadInput, match="one sound track, but 2 videos"):
-        made([path, shutil.copy(path, tmp_path / "y.mkv")], tmp_path / "out2", audio=tmp_path / "mic.wav")
+        made(
+            [path, shutil.copy(path, tmp_path / "y.mkv")],
+            tmp_path / "out2",
+            audio=tmp_path / "mic.wav",
+        )
 
 
 def test_split_by_speaker_is_stable_and_about_80_10_10(tmp_path):
     splits = [split_of(f"speaker{i}") for i in range(3000)]
-    assert [round(splits.count(s) / 3000, 1) for s in ("train", "validation", "test")] == [0.8, 0.1, 0.1]
+    assert [round(splits.count(s) / 3000, 1) for s in ("train", "validation", "test")] == [
+        0.8,
+        0.1,
+        0.1,
+    ]
     assert split_of("s1") == split_of("s1")
     path = shoot(tmp_path / "x.mp4", Film())
-    assert made(path, tmp_path / "out", split="auto").tracks[0].split == split_of(Corpus(tmp_path / "out").tracks[0].speaker)
+    assert made(path, tmp_path / "out", split="auto").tracks[0].split == split_of(
+        Corpus(tmp_path / "out").tracks[0].speaker
+    )
 
 
 def write_wav(path, samples, rate=16_000):
@@ -430,7 +489,9 @@ def bad(tmp_path_factory):
     (folder / "cut_off.mp4").write_bytes(good.read_bytes()[: good.stat().st_size // 2])
     (folder / "zero.mp4").write_bytes(b"")
     (folder / "text.mp4").write_text("this is a text file\n" * 50)
-    (folder / "noise.mpg").write_bytes(np.random.default_rng(0).integers(0, 256, 40_000, np.uint8).tobytes())
+    (folder / "noise.mpg").write_bytes(
+        np.random.default_rng(0).integers(0, 256, 40_000, np.uint8).tobytes()
+    )
     with wave.open(str(folder / "sound_only.mp4"), "wb") as out:
         out.setparams((1, 2, 16_000, 0, "NONE", ""))
         out.writeframes(bytes(64_000))
@@ -451,7 +512,9 @@ REASONS = {
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_bad_files_are_reported_in_one_line_each_and_the_rest_is_kept(bad, tmp_path, capsys, workers):
+def test_bad_files_are_reported_in_one_line_each_and_the_rest_is_kept(
+    bad, tmp_path, capsys, workers
+):
     corpus = made(bad, tmp_path / "out", workers=workers)
     assert [track.factors["source"] for track in corpus.tracks] == ["good.mp4"]
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("skipped:")]
@@ -499,14 +562,21 @@ def test_a_file_that_breaks_off_is_used_as_far_as_it_goes_and_said_so(tmp_path):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     corpus = made(path, tmp_path / "out")
     assert 50 < corpus.tracks[0].frames < 100
-    row = next(csv.DictReader((tmp_path / "out" / "skipped.csv").open(newline="", encoding="utf-8")))
+    row = next(
+        csv.DictReader((tmp_path / "out" / "skipped.csv").open(newline="", encoding="utf-8"))
+    )
     assert row["used"] == "partly"
     assert "of 6.0 s" in row["reason"]
 
 
 @pytest.mark.parametrize(
     ("options", "what"),
-    [({"layout": "vox"}, "layout"), ({"split": "dev"}, "split"), ({"size": 33}, "size"), ({"audio": "none.wav"}, "none.wav")],
+    [
+        ({"layout": "vox"}, "layout"),
+        ({"split": "dev"}, "split"),
+        ({"size": 33}, "size"),
+        ({"audio": "none.wav"}, "none.wav"),
+    ],
 )
 def test_arguments_that_cannot_be_are_refused_before_anything_is_made(tmp_path, options, what):
     path = shoot(tmp_path / "x.mp4", Film())
@@ -577,7 +647,17 @@ def two_films(tmp_path_factory):
 
 @pytest.mark.parametrize(
     "note",
-    [b"", b"{", b"[]", b'{"name": "a"}', b"\xff\xfe{}", 99_999 * b"[", "rows", "labels", "no clips"],
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'{"name": "a"}',
+        b"\xff\xfe{}",
+        99_999 * b"[",
+        "rows",
+        "labels",
+        "no clips",
+    ],
 )
 def test_a_damaged_note_costs_its_film_and_is_said(two_films, tmp_path, capsys, note):
     out = shutil.copytree(two_films / "out", tmp_path / "out")
@@ -651,8 +731,12 @@ def test_a_decoder_that_crashes_takes_only_its_own_file_along(tmp_path, capsys, 
     assert not list((tmp_path / "out").rglob("*.part*"))
     clean = [shoot(tmp_path / f"{name}.mp4", Film(seconds=4)) for name in "acd"]
     for other in made(clean, tmp_path / "other").tracks:  # as if the broken one had not been there
-        same = next(track for track in corpus.tracks if track.factors["source"] == other.factors["source"])
-        assert (corpus.path / same.path).read_bytes() == (tmp_path / "other" / other.path).read_bytes()
+        same = next(
+            track for track in corpus.tracks if track.factors["source"] == other.factors["source"]
+        )
+        assert (corpus.path / same.path).read_bytes() == (
+            tmp_path / "other" / other.path
+        ).read_bytes()
 
 
 def test_the_processes_of_prepare_import_no_torch_unless_there_is_a_model():
@@ -687,8 +771,12 @@ def test_a_script_without_a_guard_prepares_in_one_process_and_says_why(tmp_path)
     a, b = (str(shoot(tmp_path / f"{name}.mp4", Film(seconds=1.2))) for name in "ab")
     script = tmp_path / "script.py"
     tests = str(ROOT / "tests")
-    script.write_text(UNGUARDED.format(root=str(ROOT), tests=tests, a=a, b=b, out=str(tmp_path / "out")))
-    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=120)
+    script.write_text(
+        UNGUARDED.format(root=str(ROOT), tests=tests, a=a, b=b, out=str(tmp_path / "out"))
+    )
+    done = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, timeout=120
+    )
     assert done.stdout == "2 tracks\n", done.stderr
     assert len(done.stderr.splitlines()) == 2, done.stderr
     assert '__name__ == "__main__"' in done.stderr
@@ -719,11 +807,15 @@ print([int(line.split()[1]) // 1024 for line in open("/proc/self/status") if lin
 def peak_memory(path: Path, out: Path) -> int:
     """MiB that a fresh process took at most to prepare a video. (getrusage would tell the parent's peak too.)"""
     code = MEMORY.format(tests=str(ROOT / "tests"), path=str(path), out=str(out))
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
     return int(found.stdout.split()[-1])
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux' /proc to tell the peak of memory")
+@pytest.mark.skipif(
+    not Path("/proc/self/status").exists(), reason="needs Linux' /proc to tell the peak of memory"
+)
 def test_memory_does_not_grow_with_the_length_of_the_video(tmp_path):
     """4 s against 14 s of 1280x720: held as decoded, the difference would be 345 MB."""
 
@@ -732,7 +824,11 @@ def test_memory_does_not_grow_with_the_length_of_the_video(tmp_path):
 
     peaks = []
     for seconds in (4.0, 14.0):
-        path = shoot(tmp_path / f"{seconds:.0f}.mp4", Film(seconds=seconds, video="mpeg4", fps=Fraction(12.5)), picture=wide)
+        path = shoot(
+            tmp_path / f"{seconds:.0f}.mp4",
+            Film(seconds=seconds, video="mpeg4", fps=Fraction(12.5)),
+            picture=wide,
+        )
         peaks.append(peak_memory(path, tmp_path / f"out{seconds:.0f}"))
     assert peaks[1] < peaks[0] + 30, peaks
 
@@ -754,7 +850,12 @@ def test_one_face_is_found_in_one_clip_of_every_grid_speaker(tmp_path):
     for track in corpus.tracks:
         assert track.frames == 75
         assert 100 < track.factors["face_pixels"] < 200
-    words = [label["word"] for track in corpus.tracks if track.speaker == "s1" for label in corpus.labels(track)]
+    words = [
+        label["word"]
+        for track in corpus.tracks
+        if track.speaker == "s1"
+        for label in corpus.labels(track)
+    ]
     assert len(words) == 6
     frames, _ = corpus.clip(corpus.tracks[0])
     redetected = [len(faces.haar()(frames[f])) for f in (0, 37, 74)]

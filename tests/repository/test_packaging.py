@@ -103,9 +103,17 @@ def pins() -> list[tuple[str, str, Marker]]:
     return [(pin.name, str(pin.specifier).removeprefix("=="), pin.marker) for pin in found]
 
 
-@pytest.mark.parametrize(("system", "least"), [("linux", "2.13"), ("win32", "2.13"), ("darwin", "2.14")])
-def test_one_torch_is_pinned_for_each_system_and_for_macs_none_with_a_wrong_batch_norm(system, least):
-    versions = [version for name, version, where in pins() if name == "torch" and where.evaluate({"sys_platform": system})]
+@pytest.mark.parametrize(
+    ("system", "least"), [("linux", "2.13"), ("win32", "2.13"), ("darwin", "2.14")]
+)
+def test_one_torch_is_pinned_for_each_system_and_for_macs_none_with_a_wrong_batch_norm(
+    system, least
+):
+    versions = [
+        version
+        for name, version, where in pins()
+        if name == "torch" and where.evaluate({"sys_platform": system})
+    ]
     assert len(versions) == 1
     assert Version(versions[0]) >= Version(least)
 
@@ -149,7 +157,9 @@ def test_a_citation_names_the_paper_and_this_version():
 def test_the_pythons_promised_begin_where_the_code_does():
     """Classifiers, requires-python, ruff and the README agree on the oldest; none is left out."""
     prefix = "Programming Language :: Python :: 3."
-    named = [int(text.removeprefix(prefix)) for text in PROJECT["classifiers"] if text.startswith(prefix)]
+    named = [
+        int(text.removeprefix(prefix)) for text in PROJECT["classifiers"] if text.startswith(prefix)
+    ]
     assert named == list(range(named[0], named[-1] + 1))
     allowed = SpecifierSet(PROJECT["requires-python"])
     assert [minor for minor in range(5, named[-1] + 1) if allowed.contains(f"3.{minor}.0")] == named
@@ -162,7 +172,10 @@ def test_the_versions_of_pyav_allowed_are_those_the_code_handles():
     (av,) = [Requirement(text) for text in PROJECT["dependencies"] if text.startswith("av>")]
     every = [f"{major}.{minor}" for major in range(1, 100) for minor in range(10)]
     allowed = [version for version in every if av.specifier.contains(version)]
-    assert tuple(version for version in allowed if version.endswith(".0") or version == allowed[0]) == HANDLED
+    assert (
+        tuple(version for version in allowed if version.endswith(".0") or version == allowed[0])
+        == HANDLED
+    )
 
 
 def test_version_is_one():

@@ -272,7 +272,11 @@ def test_a_worker_that_is_killed_costs_nothing(small, tmp_path, monkeypatch, cap
     ("error", "kind", "says"),
     [
         (BadInput("no voice"), BadInput, "no voice; finished speakers are kept, run it again"),
-        (ZeroDivisionError("0"), RuntimeError, r"speaker tr0001: ZeroDivisionError: 0 \(fail, line "),
+        (
+            ZeroDivisionError("0"),
+            RuntimeError,
+            r"speaker tr0001: ZeroDivisionError: 0 \(fail, line ",
+        ),
     ],
 )
 def test_what_goes_wrong_in_a_worker_names_the_speaker(tmp_path, monkeypatch, error, kind, says):

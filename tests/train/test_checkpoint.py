@@ -1,6 +1,7 @@
 """Checkpoints: what is in them, which stay, and what a bad one costs."""
 
 import ast
+import dataclasses
 import json
 import os
 import pickle
@@ -12,7 +13,7 @@ import torch
 from conftest import ROOT
 from test_train import SMALL, assert_same_bits, trainer, weights
 
-from dsel.train import read_metrics
+from dsel.train import TrainConfig, read_metrics
 from dsel.train.checkpoint import read_checkpoint, same_config, write_checkpoint
 from dsel.utils.errors import BadInput
 from dsel.utils.files import HOST
@@ -22,8 +23,22 @@ def test_a_checkpoint_holds_all_that_a_resumption_needs(noise_corpus, tmp_path):
     t = trainer(noise_corpus, tmp_path / "run")
     t.fit(until=3)
     state = read_checkpoint(tmp_path / "run")
-    assert {"model", "loss", "optimiser", "scheduler", "position", "random", "running", "config", "versions"} <= state.keys()
-    assert state["position"] == {"epoch": 1, "step": 3, "processes": 1}  # 12 tracks, 5 a step: 2 steps an epoch
+    assert {
+        "model",
+        "loss",
+        "optimiser",
+        "scheduler",
+        "position",
+        "random",
+        "running",
+        "config",
+        "versions",
+    } <= state.keys()
+    assert state["position"] == {
+        "epoch": 1,
+        "step": 3,
+        "processes": 1,
+    }  # 12 tracks, 5 a step: 2 steps an epoch
     assert torch.equal(state["random"]["torch"], torch.get_rng_state())
     assert state["versions"]["torch"] == str(torch.__version__)
     assert state["config"]["train"]["B"] == SMALL["B"]
@@ -31,7 +46,9 @@ def test_a_checkpoint_holds_all_that_a_resumption_needs(noise_corpus, tmp_path):
 
 def test_the_last_ones_stay_and_the_best(tmp_path):
     for step in range(1, 6):
-        write_checkpoint(tmp_path, {"step": step, "model": {}, "config": {}}, keep=2, best=step == 3)
+        write_checkpoint(
+            tmp_path, {"step": step, "model": {}, "config": {}}, keep=2, best=step == 3
+        )
     assert sorted(p.name for p in tmp_path.iterdir()) == [
         *("checkpoint-0000004.pt", "checkpoint-0000005.pt", "checkpoint-best.pt", "checkpoint.pt"),
     ]
@@ -43,14 +60,19 @@ def test_the_best_has_the_lowest_matching_loss(noise_corpus, tmp_path):
     t = trainer(noise_corpus, tmp_path / "run", steps=8, save_every=1, lr=3e-3, keep=20)
     rows = t.fit()
     lowest = min(rows, key=lambda row: row["content"] + row["identity"])
-    assert torch.load(tmp_path / "run" / "checkpoint-best.pt", weights_only=True)["step"] == lowest["step"]
+    assert (
+        torch.load(tmp_path / "run" / "checkpoint-best.pt", weights_only=True)["step"]
+        == lowest["step"]
+    )
 
 
 def test_bytes_reach_the_disk_before_the_name_does(tmp_path, monkeypatch):
     done = []
     for name in ("fsync", "replace"):
         real = getattr(os, name)
-        monkeypatch.setattr(os, name, lambda *a, name=name, real=real: (done.append(name), real(*a))[1])
+        monkeypatch.setattr(
+            os, name, lambda *a, name=name, real=real: (done.append(name), real(*a))[1]
+        )
     write_checkpoint(tmp_path, {"step": 1, "model": {}, "config": {}}, keep=1, best=False)
     assert done[:2] == ["fsync", "replace"]
     assert done[-1] == "fsync"  # of the folder
@@ -123,6 +145,43 @@ def test_the_batch_may_be_shared_out_anew_among_processes(tmp_path, capsys):
         same_config(saved, {**saved, "train": {**saved["train"], "lr": 0.2}}, tmp_path, (2, 1))
 
 
+def test_what_may_change_when_a_run_is_resumed(tmp_path):
+    train = dataclasses.asdict(TrainConfig())
+    config = {"model": {"D": 8}, "train": train}
+    at_run_time = {
+        "device",
+        "log_every",
+        "save_every",
+        "keep",
+        "compile",
+        "tensorboard",
+        "loader",
+        "workers",
+    }
+    for name, value in train.items():
+        other = {"model": {"D": 8}, "train": {**train, name: "another"}}
+        assert value != "another"
+        if name in at_run_time:
+            same_config(config, other, tmp_path)
+        else:
+            with pytest.raises(BadInput, match=rf"train\.{name} was "):
+                same_config(config, other, tmp_path)
+
+
+def test_a_run_from_before_a_field_existed_has_its_default(tmp_path):
+    train = dataclasses.asdict(TrainConfig())
+    old = {
+        name: value
+        for name, value in train.items()
+        if name not in ("redraw", "start_from", "compile")
+    }
+    same_config({"model": {}, "train": old}, {"model": {}, "train": train}, tmp_path)
+    with pytest.raises(BadInput, match=r"train\.redraw was False, now True"):
+        same_config(
+            {"model": {}, "train": old}, {"model": {}, "train": {**train, "redraw": True}}, tmp_path
+        )
+
+
 def test_random_states_come_back(noise_corpus, tmp_path):
     trainer(noise_corpus, tmp_path / "run").fit(until=2)
     expected = torch.rand(4)
@@ -138,8 +197,15 @@ def test_killed_three_times_and_still_the_same_to_the_bit(noise_corpus, tmp_path
         f"print(kill_and_resume({str(noise_corpus.path)!r}, {str(tmp_path)!r}, kills=3, steps=6, seed=3))"
     )
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment
+    )
     assert done.returncode == 0, done.stderr
     found = ast.literal_eval(done.stdout.splitlines()[-1])
     assert found["cache"] + found["step"] + found["checkpoint"] == 3
-    assert (found["weights"], found["optimiser"], found["rows"], found["left"]) == (True, True, True, [])
+    assert (found["weights"], found["optimiser"], found["rows"], found["left"]) == (
+        True,
+        True,
+        True,
+        [],
+    )

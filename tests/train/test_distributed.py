@@ -13,7 +13,14 @@ from conftest import ROOT
 from dsel.model import ModelConfig, TwoStream
 from dsel.train import TrainConfig, Trainer, read_metrics
 from dsel.train.checkpoint import read_checkpoint
-from dsel.train.distributed import Ranks, SyncedNorm1d, SyncedNorm2d, in_turn, mean_over, synchronise
+from dsel.train.distributed import (
+    Ranks,
+    SyncedNorm1d,
+    SyncedNorm2d,
+    in_turn,
+    mean_over,
+    synchronise,
+)
 
 
 @pytest.fixture(scope="module")
@@ -24,11 +31,19 @@ def two(noise_corpus, tmp_path_factory):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    common = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
+    common = {
+        "WORLD_SIZE": "2",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "OMP_NUM_THREADS": "1",
+    }
     path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
     command = [sys.executable, str(ROOT / "tests" / "ranks.py"), str(noise_corpus.path), str(out)]
     processes = [
-        subprocess.Popen(command, env={**os.environ, **common, "RANK": str(r), "LOCAL_RANK": str(r), "PYTHONPATH": path})
+        subprocess.Popen(
+            command,
+            env={**os.environ, **common, "RANK": str(r), "LOCAL_RANK": str(r), "PYTHONPATH": path},
+        )
         for r in range(2)
     ]
     try:
@@ -47,11 +62,15 @@ def test_two_processes_give_the_loss_and_the_gradient_of_one_with_the_whole_batc
     torch.testing.assert_close(loss, whole["loss"], rtol=1e-12, atol=0)
     for part in ("identity", "confusion_cs"):  # over the tracks of both, so the same in both
         for half in halves:
-            torch.testing.assert_close(half["parts"][part], whole["parts"][part], rtol=1e-12, atol=0)
+            torch.testing.assert_close(
+                half["parts"][part], whole["parts"][part], rtol=1e-12, atol=0
+            )
     for half in halves:
         assert half["gradient"].keys() == whole["gradient"].keys()
         for name, gradient in whole["gradient"].items():
-            torch.testing.assert_close(half["gradient"][name], gradient, rtol=0, atol=1e-9 * gradient.norm().item() + 1e-12)
+            torch.testing.assert_close(
+                half["gradient"][name], gradient, rtol=0, atol=1e-9 * gradient.norm().item() + 1e-12
+            )
         for name, value in whole["statistics"].items():
             torch.testing.assert_close(half["statistics"][name], value, rtol=1e-9, atol=1e-12)
 
@@ -67,7 +86,9 @@ def test_begun_by_two_processes_and_resumed_by_one(two, noise_corpus, tmp_path):
         for name in ("loss", "content", "identity", "confusion_cs", "confusion_sc", "gradient"):
             assert one[name] == pytest.approx(other[name], rel=1e-3), name
     assert read_checkpoint(two / "run")["position"]["processes"] == 2
-    resumed = Trainer(noise_corpus, ModelConfig.laptop(), doubled, two / "run", resume=True, progress=False)
+    resumed = Trainer(
+        noise_corpus, ModelConfig.laptop(), doubled, two / "run", resume=True, progress=False
+    )
     assert resumed.step == 2
     last = resumed.fit()[-1]
     assert last["step"] == 4
@@ -88,6 +109,11 @@ def test_synchronised_networks_keep_their_weights_and_names():
     with torch.inference_mode():
         plain = model.face(x)["content"]
         synced = synchronise(model, torch.device("cpu"))
-        torch.testing.assert_close(synced.face(x)["content"], plain, rtol=0, atol=0)  # evaluation uses the running statistics
-    assert {type(m) for m in synced.modules() if "Norm" in type(m).__name__} == {SyncedNorm1d, SyncedNorm2d}
+        torch.testing.assert_close(
+            synced.face(x)["content"], plain, rtol=0, atol=0
+        )  # evaluation uses the running statistics
+    assert {type(m) for m in synced.modules() if "Norm" in type(m).__name__} == {
+        SyncedNorm1d,
+        SyncedNorm2d,
+    }
     assert all(torch.equal(value, before[name]) for name, value in synced.state_dict().items())

@@ -34,7 +34,9 @@ def config(**changes):
 
 
 def same(a, b):
-    return a.tracks == b.tracks and all(torch.equal(getattr(a, name), getattr(b, name)) for name in ARRAYS)
+    return a.tracks == b.tracks and all(
+        torch.equal(getattr(a, name), getattr(b, name)) for name in ARRAYS
+    )
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +49,21 @@ def mixed(tmp_path_factory):
         sound = np.cumsum(rng.normal(0, 0.02, samples_for(frames)))
         name = f"t.{k}" if k == 5 else f"s{k % 4}/t{k}"
         path = f"clips/s{k % 4}/t{k}.mp4"
-        write_clip(folder / path, picture.clip(0, 255).astype(np.uint8), np.sin(sound).astype(np.float32) * 0.5)
-        rows.append({"id": name, "speaker": f"s{k % 4}", "split": "train", "path": path, "frames": frames, "offset": k % 5 - 2})
+        write_clip(
+            folder / path,
+            picture.clip(0, 255).astype(np.uint8),
+            np.sin(sound).astype(np.float32) * 0.5,
+        )
+        rows.append(
+            {
+                "id": name,
+                "speaker": f"s{k % 4}",
+                "split": "train",
+                "path": path,
+                "frames": frames,
+                "offset": k % 5 - 2,
+            }
+        )
     return write_corpus(folder, rows, made_by="tests", seed=0, licence="CC0-1.0")
 
 
@@ -56,7 +71,10 @@ def mixed(tmp_path_factory):
 def packed(mixed, tmp_path_factory):
     """The same in shards of a few clips each."""
     out = tmp_path_factory.mktemp("packed")
-    loading_portions, loading._portions = loading._portions, lambda c, rows, most: loading_portions(c, rows, 20_000)
+    loading_portions, loading._portions = (
+        loading._portions,
+        lambda c, rows, most: loading_portions(c, rows, 20_000),
+    )
     try:
         return Corpus(shard(mixed.path, out, progress=False))
     finally:
@@ -95,7 +113,9 @@ def served(packed, tmp_path, monkeypatch):
     monkeypatch.setenv("DSEL_CACHE", str(tmp_path / "kept"))
     monkeypatch.setattr(shards, "PATIENCE", (0.0, 0.0))
     Ranges.simple, Ranges.failures, Ranges.asked = False, 0, []
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), lambda *a: Ranges(*a, directory=str(packed.path)))
+    server = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), lambda *a: Ranges(*a, directory=str(packed.path))
+    )
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
@@ -117,7 +137,15 @@ def test_every_loader_gives_the_same_bytes(mixed, packed, cached, request, place
     batches = make_batches(corpus, config(loader=loader, workers=workers), 24, progress=False)
     assert isinstance(batches, Ahead) == (bool(workers) and place != "cache")
     assert batches.steps_an_epoch == cached.steps_an_epoch
-    for step in (0, 1, 2, 7, 7, 8, 3):  # in order, again, ahead and back: what a resumed run asks for
+    for step in (
+        0,
+        1,
+        2,
+        7,
+        7,
+        8,
+        3,
+    ):  # in order, again, ahead and back: what a resumed run asks for
         assert same(batches.at(step), cached.at(step)), step
     assert not batches.broken
     if workers and place != "cache":
@@ -128,7 +156,9 @@ def test_every_loader_gives_the_same_bytes(mixed, packed, cached, request, place
 @settings(max_examples=40, deadline=None)
 def test_a_part_is_what_the_whole_clip_holds(mixed, data):
     track = data.draw(st.sampled_from(list(mixed.tracks)))
-    frames, sound = whole[track.id] if track.id in whole else whole.setdefault(track.id, mixed.clip(track))
+    frames, sound = (
+        whole[track.id] if track.id in whole else whole.setdefault(track.id, mixed.clip(track))
+    )
     first = data.draw(st.integers(0, track.usable - 1))
     count = data.draw(st.integers(1, track.usable - first))
     a = data.draw(st.integers(0, count - 1))
@@ -147,13 +177,17 @@ def test_a_part_behind_a_key_frame_is_decoded_from_there(tmp_path, monkeypatch):
 
     rng = np.random.default_rng(0)
     picture = rng.integers(0, 255, (300, 16, 16, 3)).astype(np.uint8)
-    path = write_clip(tmp_path / "long.mp4", picture, rng.normal(0, 0.1, samples_for(300)).astype(np.float32))
+    path = write_clip(
+        tmp_path / "long.mp4", picture, rng.normal(0, 0.1, samples_for(300)).astype(np.float32)
+    )
     frames, sound = read_clip(path)
     part, heard = read_part(path, range(270, 275), range(268, 280), 300)
     np.testing.assert_array_equal(part, frames[270:275])
     np.testing.assert_array_equal(heard, sound[samples_for(268) : samples_for(280)])
     with av.open(str(path)) as container:
-        container.seek(int(270 / 25 / container.streams.video[0].time_base), stream=container.streams.video[0])
+        container.seek(
+            int(270 / 25 / container.streams.video[0].time_base), stream=container.streams.video[0]
+        )
         assert next(container.decode(video=0)).time >= 249 / 25
     with pytest.raises(BadInput, match=r"300 frames, but tracks.csv says 299"):
         read_part(path, range(5), range(5), 299)
@@ -169,7 +203,9 @@ def test_shards_are_standard_tars_with_everything_in_them(mixed, packed):
             for member in tar:
                 folder, _, name = member.name.rpartition("/")
                 stem, suffix = name.split(".", 1)
-                found.setdefault(f"{folder}/{stem}".strip("/"), {})[suffix] = tar.extractfile(member).read()
+                found.setdefault(f"{folder}/{stem}".strip("/"), {})[suffix] = tar.extractfile(
+                    member
+                ).read()
     assert len(found) == len(mixed)
     about = {json.loads(sample["json"])["id"]: sample for sample in found.values()}
     for track in mixed.tracks:
@@ -180,7 +216,9 @@ def test_shards_are_standard_tars_with_everything_in_them(mixed, packed):
 
 
 def test_the_webdataset_library_reads_the_shards(mixed, packed):
-    webdataset = pytest.importorskip("webdataset", reason="pip install 'dsel[scale]' to let the WebDataset library read them")
+    webdataset = pytest.importorskip(
+        "webdataset", reason="pip install 'dsel[scale]' to let the WebDataset library read them"
+    )
     urls = [str(path) for path in sorted((packed.path / "shards").glob("*.tar"))]
     samples = list(webdataset.WebDataset(urls, shardshuffle=False, empty_check=False))
     assert {json.loads(s["json"])["id"]: s["mp4"] for s in samples} == {
@@ -189,9 +227,15 @@ def test_the_webdataset_library_reads_the_shards(mixed, packed):
 
 
 def test_sharding_goes_on_where_it_stopped_and_notices_a_change(mixed, tmp_path, monkeypatch):
-    copy = Corpus(shutil.copytree(mixed.path, tmp_path / "copy", ignore=shutil.ignore_patterns("cache")))
+    copy = Corpus(
+        shutil.copytree(mixed.path, tmp_path / "copy", ignore=shutil.ignore_patterns("cache"))
+    )
     written, real = [], write_shard
-    monkeypatch.setattr(loading, "_portions", lambda c, rows, most: [rows[:4].tolist(), rows[4:8].tolist(), rows[8:].tolist()])
+    monkeypatch.setattr(
+        loading,
+        "_portions",
+        lambda c, rows, most: [rows[:4].tolist(), rows[4:8].tolist(), rows[8:].tolist()],
+    )
 
     def stop_at_two(path, samples):
         if len(written) == 2:
@@ -205,7 +249,11 @@ def test_sharding_goes_on_where_it_stopped_and_notices_a_change(mixed, tmp_path,
     with pytest.raises(KeyboardInterrupt):
         shard(copy.path, out, progress=False)
     assert not (out / "corpus.json").exists()
-    monkeypatch.setattr(loading, "write_shard", lambda path, samples: written.append(path.name) or real(path, samples))
+    monkeypatch.setattr(
+        loading,
+        "write_shard",
+        lambda path, samples: written.append(path.name) or real(path, samples),
+    )
     shard(copy.path, out, progress=False)
     assert written == [f"train-{k:06d}.tar" for k in range(3)]
     assert not list(out.rglob("*part*"))
@@ -234,7 +282,9 @@ def test_what_cannot_be_loaded_says_why(mixed, packed, tmp_path, served):
         make_batches(packed, config(loader="decode"), 24)
     with pytest.raises(BadInput, match="must be one of auto, cache, decode, shards"):
         config(loader="tape")
-    lost = Corpus(shutil.copytree(packed.path, tmp_path / "lost", ignore=shutil.ignore_patterns("cache")))
+    lost = Corpus(
+        shutil.copytree(packed.path, tmp_path / "lost", ignore=shutil.ignore_patterns("cache"))
+    )
     victim = next((lost.path / "shards").glob("*.tar"))
     victim.write_bytes(victim.read_bytes()[:2000])
     with pytest.raises(BadInput, match=r"train-.*ends before byte"):
@@ -252,7 +302,9 @@ def test_auto_takes_the_cache_while_it_is_small(mixed, packed, monkeypatch):
             assert loaders._chosen(corpus, tracks, "auto", 24) == held
 
 
-def test_a_server_without_ranges_costs_the_shard_once_and_a_faltering_one_is_asked_again(served, packed, cached):
+def test_a_server_without_ranges_costs_the_shard_once_and_a_faltering_one_is_asked_again(
+    served, packed, cached
+):
     corpus = corpora.open(served)
     Ranges.failures = 2
     np.testing.assert_array_equal(corpus.clip("t.5")[0], packed.clip("t.5")[0])
@@ -269,31 +321,46 @@ def test_a_server_without_ranges_costs_the_shard_once_and_a_faltering_one_is_ask
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_broken_clip_is_reported_once_and_replaced(mixed, tmp_path, capsys, workers):
-    copy = Corpus(shutil.copytree(mixed.path, tmp_path / "copy", ignore=shutil.ignore_patterns("cache")))
+    copy = Corpus(
+        shutil.copytree(mixed.path, tmp_path / "copy", ignore=shutil.ignore_patterns("cache"))
+    )
     healthy = make_batches(copy, config(loader="decode"), 24)
     victim = copy.path / copy.tracks[3].path
     victim.write_bytes(victim.read_bytes()[:500])
     batches = make_batches(copy, config(loader="decode", workers=workers), 24)
     for step in range(2 * batches.steps_an_epoch):
-        batch, drawn = batches.at(step), [healthy.track(k).id for k in healthy._draw(step, np.random.default_rng(0))]
+        batch, drawn = (
+            batches.at(step),
+            [healthy.track(k).id for k in healthy._draw(step, np.random.default_rng(0))],
+        )
         ids = [t.id for t in batch.tracks]
         assert len(set(ids)) == 5
         assert copy.tracks[3].id not in ids
-        assert same(make_batches(copy, config(loader="decode"), 24).at(step), batch)  # the same one steps in every time
+        assert same(
+            make_batches(copy, config(loader="decode"), 24).at(step), batch
+        )  # the same one steps in every time
         assert sum(a == b for a, b in zip(ids, drawn, strict=True)) >= 4
     assert set(batches.broken) == {copy.tracks[3].id}
-    said = [line for line in capsys.readouterr().err.splitlines() if "another track takes its place" in line]
+    said = [
+        line
+        for line in capsys.readouterr().err.splitlines()
+        if "another track takes its place" in line
+    ]
     assert str(victim) in said[0]
     if workers:
         batches.close()
 
 
 def test_nothing_but_broken_clips_is_an_error(mixed, tmp_path):
-    copy = Corpus(shutil.copytree(mixed.path, tmp_path / "copy", ignore=shutil.ignore_patterns("cache")))
+    copy = Corpus(
+        shutil.copytree(mixed.path, tmp_path / "copy", ignore=shutil.ignore_patterns("cache"))
+    )
     for track in copy.tracks:
         (copy.path / track.path).write_bytes(b"no film")
     for workers in (0, 1):
-        with pytest.raises(BadInput, match=r"clips one after the other cannot be read, the last: .*\.mp4") as caught:
+        with pytest.raises(
+            BadInput, match=r"clips one after the other cannot be read, the last: .*\.mp4"
+        ) as caught:
             make_batches(copy, config(loader="decode", workers=workers), 24).at(0)
         assert "\n" not in str(caught.value)
 
@@ -306,14 +373,20 @@ def test_parts_of_several_processes_make_the_batch_of_one(mixed, distinct):
     changes |= {"distinct_speakers": distinct, "N": 6}
     world = 3
     parts = [Batches(cache, tracks, config(**changes), rank, world) for rank in range(world)]
-    one = Batches(cache, tracks, config(**{**changes, "B": world * changes["B"], "extra": world * changes["extra"]}))
+    one = Batches(
+        cache,
+        tracks,
+        config(**{**changes, "B": world * changes["B"], "extra": world * changes["extra"]}),
+    )
     assert {p.steps_an_epoch for p in parts} == {one.steps_an_epoch}
     for step in (0, 1, 5):
         got, want = [p.at(step) for p in parts], one.at(step)
         B = changes["B"]
         ids = [[t.id for t in b.tracks] for b in got]
         assert len({name for part in ids for name in part}) == world * (B + changes["extra"])
-        assert [n for part in ids for n in part[:B]] + [n for part in ids for n in part[B:]] == [t.id for t in want.tracks]
+        assert [n for part in ids for n in part[:B]] + [n for part in ids for n in part[B:]] == [
+            t.id for t in want.tracks
+        ]
         for name in ("faces", "extra_faces", "pick"):
             assert torch.equal(torch.cat([getattr(b, name) for b in got]), getattr(want, name))
         sound = torch.cat([b.sound[:B] for b in got] + [b.sound[B:] for b in got])
@@ -329,7 +402,9 @@ def test_stand_ins_of_different_processes_differ(mixed):
                 raise BadInput(f"{track.id}: broken")
             return np.zeros((count, 24, 24, 3), np.uint8)[seen], np.zeros(640 * count, np.int16)
 
-    parts = [Batches(Fails(), mixed.split("train"), config(B=2, extra=0), rank, 2) for rank in range(2)]
+    parts = [
+        Batches(Fails(), mixed.split("train"), config(B=2, extra=0), rank, 2) for rank in range(2)
+    ]
     replaced = 0
     for step in range(6):
         try:
@@ -353,10 +428,24 @@ def test_a_run_may_change_its_loader_when_resumed(noise_corpus, tmp_path):
     from dsel.train import Trainer, read_checkpoint
 
     changes = {"steps": 3, "precision": "float32", "device": "cpu", "save_every": 10}
-    Trainer(noise_corpus, ModelConfig.laptop(), config(**changes, loader="cache"), tmp_path / "a", progress=False).fit()
-    Trainer(noise_corpus, ModelConfig.laptop(), config(**changes, loader="cache"), tmp_path / "b", progress=False).fit(until=2)
+    Trainer(
+        noise_corpus,
+        ModelConfig.laptop(),
+        config(**changes, loader="cache"),
+        tmp_path / "a",
+        progress=False,
+    ).fit()
+    Trainer(
+        noise_corpus,
+        ModelConfig.laptop(),
+        config(**changes, loader="cache"),
+        tmp_path / "b",
+        progress=False,
+    ).fit(until=2)
     other = config(**changes, loader="decode", workers=1)
-    Trainer(noise_corpus, ModelConfig.laptop(), other, tmp_path / "b", resume=True, progress=False).fit()
+    Trainer(
+        noise_corpus, ModelConfig.laptop(), other, tmp_path / "b", resume=True, progress=False
+    ).fit()
     a, b = (read_checkpoint(tmp_path / name)["model"] for name in "ab")
     assert all(torch.equal(a[name], b[name]) for name in a)
 
@@ -385,20 +474,28 @@ def test_a_large_index_is_read_in_order_and_held_as_columns(tmp_path, monkeypatc
         )
         assert track.factors == {"f0": row["f0"], "text": row["text"]}
         assert corpus.by_id[row["id"]] == track
-    assert [t.id for t in corpus.split("test")] == [row["id"] for row in rows if row["split"] == "test"]
+    assert [t.id for t in corpus.split("test")] == [
+        row["id"] for row in rows if row["split"] == "test"
+    ]
     assert corpus.speakers() == sorted({row["speaker"] for row in rows})
-    assert corpus.speakers("train") == sorted({row["speaker"] for row in rows if row["split"] == "train"})
+    assert corpus.speakers("train") == sorted(
+        {row["speaker"] for row in rows if row["split"] == "train"}
+    )
     assert "nobody" not in corpus.by_id
     assert corpus.tracks[-1].id == rows[-1]["id"]
     assert [t.id for t in corpus.tracks[10:20:3]] == [row["id"] for row in rows[10:20:3]]
-    write_csv(tmp_path / "tracks.csv", [*rows, {**rows[50], "path": "clips/x.mp4"}], corpora.COLUMNS)
+    write_csv(
+        tmp_path / "tracks.csv", [*rows, {**rows[50], "path": "clips/x.mp4"}], corpora.COLUMNS
+    )
     with pytest.raises(BadInput, match="1 track ids appear twice"):
         Corpus(tmp_path)
     for wrong, says in (  # lines as an editor counts them: some cells have two
         ({"frames": "--3"}, "line 128, column frames: '--3' is not a whole number"),
         ({"split": "dev"}, "line 128: split 'dev'"),
     ):
-        write_csv(tmp_path / "tracks.csv", [*rows, {**rows[0], "id": "new", **wrong}], corpora.COLUMNS)
+        write_csv(
+            tmp_path / "tracks.csv", [*rows, {**rows[0], "id": "new", **wrong}], corpora.COLUMNS
+        )
         with pytest.raises(BadInput, match=says):
             Corpus(tmp_path)
     write_csv(tmp_path / "tracks.csv", [], corpora.COLUMNS)

@@ -16,9 +16,21 @@ from dsel.train import RELEASED, load_model, load_released, release, train
 from dsel.utils.errors import BadInput
 
 
-def test_release_keeps_the_networks_and_tells_where_they_come_from(noise_corpus, tmp_path, monkeypatch):
+def test_release_keeps_the_networks_and_tells_where_they_come_from(
+    noise_corpus, tmp_path, monkeypatch
+):
     run = tmp_path / "run"
-    train(noise_corpus.path, run, progress=False, B=3, N=6, extra=2, steps=2, device="cpu", precision="float32")
+    train(
+        noise_corpus.path,
+        run,
+        progress=False,
+        B=3,
+        N=6,
+        extra=2,
+        steps=2,
+        device="cpu",
+        precision="float32",
+    )
     with pytest.raises(BadInput, match="a released model needs its figures"):
         release(run, tmp_path / "small.pt")
     rows = evaluate(run, noise_corpus.path, progress=False)
@@ -53,9 +65,14 @@ def test_a_released_model_is_what_its_card_says(name):
     model = dsel.load(name)
     assert model.config == ModelConfig.laptop(front_end="level" if name in PRESENT else "track")
     told = {metric.label: metric.value for metric in map(read_metric, card["evaluation"]["rows"])}
-    found = {metric.label: metric.value for metric in evaluate_model(model, corpora.open("mini"), progress=False)}
+    found = {
+        metric.label: metric.value
+        for metric in evaluate_model(model, corpora.open("mini"), progress=False)
+    }
     content = "content task, content head: top-1 of 30 windows"
-    assert found[content] == pytest.approx(told[content], rel=0.25)  # another 108 tracks, drawn the same way
+    assert found[content] == pytest.approx(
+        told[content], rel=0.25
+    )  # another 108 tracks, drawn the same way
     eer = [found[f"EER, {head} head, free trials"] for head in ("identity", "content")]
     assert eer[0] < eer[1]
     # 36 target pairs: four standard errors around the card's figure

@@ -31,7 +31,11 @@ def run(tmp_path_factory):
     try:
         folder = tmp_path_factory.mktemp("thirty") / "run"
         trainer = Trainer(
-            corpus.open("mini"), ModelConfig.laptop(front_end="track"), TrainConfig.laptop(**SETTINGS), folder, progress=False
+            corpus.open("mini"),
+            ModelConfig.laptop(front_end="track"),
+            TrainConfig.laptop(**SETTINGS),
+            folder,
+            progress=False,
         )
         return trainer, trainer.fit()
     finally:
@@ -51,7 +55,15 @@ def test_losses_of_every_step_are_the_stored_ones(run):
     _, rows = run
     assert len(rows) == len(STORED["rows"]) == 30
     for row, stored in zip(rows, STORED["rows"], strict=True):
-        for name in ("loss", "content", "identity", "confusion_cs", "confusion_sc", "within", "intra"):
+        for name in (
+            "loss",
+            "content",
+            "identity",
+            "confusion_cs",
+            "confusion_sc",
+            "within",
+            "intra",
+        ):
             assert row[name] == pytest.approx(stored[name], rel=2e-3), (row["step"], name)
         assert row["lr"] == stored["lr"]
 
@@ -60,6 +72,8 @@ def test_weights_are_equal_to_the_bit_where_the_processor_computes_alike(run):
     trainer, rows = run
     first = {k: v for k, v in rows[0].items() if k != "time"}
     if first != STORED["rows"][0]:
-        pytest.skip("this processor rounds the first step differently from the one that stored the run")
+        pytest.skip(
+            "this processor rounds the first step differently from the one that stored the run"
+        )
     assert [{k: v for k, v in row.items() if k != "time"} for row in rows] == STORED["rows"]
     assert digest(trainer) == STORED["sha256"]

@@ -51,7 +51,9 @@ SMALL = {
 
 def trainer(corpus, out, resume=False, model=None, **changes):
     config = TrainConfig.checked(**{**SMALL, **changes})
-    return Trainer(corpus, model or ModelConfig.laptop(), config, out, resume=resume, progress=False)
+    return Trainer(
+        corpus, model or ModelConfig.laptop(), config, out, resume=resume, progress=False
+    )
 
 
 def weights(t):
@@ -86,9 +88,16 @@ def test_a_batch_is_consecutive_frames_in_step_and_the_same_whenever_asked(noise
 
 def test_an_epoch_shows_every_track_once(noise_corpus):
     tracks = noise_corpus.split("train")
-    batches = Batches(noise_corpus.cache(48, tracks=tracks, progress=False), tracks, TrainConfig.checked(**{**SMALL, "B": 2}))
+    batches = Batches(
+        noise_corpus.cache(48, tracks=tracks, progress=False),
+        tracks,
+        TrainConfig.checked(**{**SMALL, "B": 2}),
+    )
     assert batches.steps_an_epoch == 3
-    epochs = [[t.id for step in range(3 * e, 3 * e + 3) for t in batches.at(step).tracks] for e in range(2)]
+    epochs = [
+        [t.id for step in range(3 * e, 3 * e + 3) for t in batches.at(step).tracks]
+        for e in range(2)
+    ]
     assert all(len(set(ids)) == 12 for ids in epochs)
     assert epochs[0] != epochs[1]
 
@@ -102,7 +111,9 @@ def test_batches_may_avoid_false_negatives_where_speakers_are_known(noise_corpus
     assert distinct == [5] * 20
     assert min(len({t.speaker for t in by_default.at(step).tracks}) for step in range(20)) < 5
     with pytest.raises(BadInput, match="only 6 training speakers"):
-        Batches(cache, tracks, TrainConfig.checked(**{**SMALL, "extra": 5}, distinct_speakers=True)).at(0)
+        Batches(
+            cache, tracks, TrainConfig.checked(**{**SMALL, "extra": 5}, distinct_speakers=True)
+        ).at(0)
 
 
 def test_a_step_computes_the_loss_of_the_formulas(noise_corpus, tmp_path):
@@ -112,7 +123,10 @@ def test_a_step_computes_the_loss_of_the_formulas(noise_corpus, tmp_path):
     t.model.train()
     with torch.no_grad():
         face, audio, pick, _ = t.embed(batch)
-        scales = [reference.scaled_cosine(s.w.item(), 0.0) for s in (t.loss.content_similarity, t.loss.identity_similarity)]
+        scales = [
+            reference.scaled_cosine(s.w.item(), 0.0)
+            for s in (t.loss.content_similarity, t.loss.identity_similarity)
+        ]
     want, parts = reference.disentangled_loss(face, audio, pick, *scales)
     parts["within"] = reference.within_loss(audio["content"], audio["identity"], *scales)
     want += parts["within"]
@@ -173,9 +187,13 @@ def test_a_run_can_start_from_the_networks_of_another(noise_corpus, tmp_path):
     assert tuned.step == 0
     assert_same_bits(weights(tuned), weights(first))
     tuned.fit(until=2)
-    again = trainer(noise_corpus, tmp_path / "tuned", resume=True, start_from=str(tmp_path / "first"), seed=5)
+    again = trainer(
+        noise_corpus, tmp_path / "tuned", resume=True, start_from=str(tmp_path / "first"), seed=5
+    )
     assert again.step == 2
-    assert_same_bits(weights(again), weights(tuned))  # a resumed run goes on from its own checkpoint
+    assert_same_bits(
+        weights(again), weights(tuned)
+    )  # a resumed run goes on from its own checkpoint
     other = dataclasses.replace(ModelConfig.laptop(), D=64)
     with pytest.raises(BadInput, match="another shape"):
         trainer(noise_corpus, tmp_path / "other", model=other, start_from=str(tmp_path / "first"))
@@ -187,16 +205,32 @@ def test_killed_without_warning_and_resumed_equals_uninterrupted(tmp_path):
     command = [sys.executable, "-m", "dsel", "train", "--data", str(corpus.path), "--set"]
     command += [f"{k}={v}" for k, v in {**SMALL, "steps": 20}.items()]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    subprocess.run([*command, "--out", str(tmp_path / "whole")], check=True, env=environment, capture_output=True)
-    process = subprocess.Popen([*command, "--out", str(tmp_path / "killed")], env=environment, stderr=subprocess.DEVNULL)
+    subprocess.run(
+        [*command, "--out", str(tmp_path / "whole")],
+        check=True,
+        env=environment,
+        capture_output=True,
+    )
+    process = subprocess.Popen(
+        [*command, "--out", str(tmp_path / "killed")], env=environment, stderr=subprocess.DEVNULL
+    )
     give_up = time.time() + 120
-    while len(read_metrics(tmp_path / "killed")) < 7 and process.poll() is None and time.time() < give_up:
+    while (
+        len(read_metrics(tmp_path / "killed")) < 7
+        and process.poll() is None
+        and time.time() < give_up
+    ):
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.wait()
     reached = read_checkpoint(tmp_path / "killed")["step"]
     assert 0 < reached < 20
-    subprocess.run([*command, "--out", str(tmp_path / "killed"), "--resume"], check=True, env=environment, capture_output=True)
+    subprocess.run(
+        [*command, "--out", str(tmp_path / "killed"), "--resume"],
+        check=True,
+        env=environment,
+        capture_output=True,
+    )
     whole, killed = (read_checkpoint(tmp_path / name) for name in ("whole", "killed"))
     assert_same_bits(whole["model"], killed["model"])
     steps = [row["step"] for row in read_metrics(tmp_path / "killed")]
@@ -241,10 +275,15 @@ def test_what_a_trainer_refuses(noise_corpus, tmp_path):
     trainer(noise_corpus, tmp_path / "run", steps=1).fit()
     with pytest.raises(BadInput, match="already holds a run; use --resume"):
         trainer(noise_corpus, tmp_path / "run", steps=1)
-    with pytest.raises(BadInput, match=r"train.lr was 0.001, now 0.1; train.B was 3, now 4|train.B was 3, now 4; .*train.lr"):
+    with pytest.raises(
+        BadInput,
+        match=r"train.lr was 0.001, now 0.1; train.B was 3, now 4|train.B was 3, now 4; .*train.lr",
+    ):
         trainer(noise_corpus, tmp_path / "run", resume=True, steps=1, lr=0.1, B=4)
     with pytest.raises(BadInput, match=r"model\.D was 128, now 64"):
-        trainer(noise_corpus, tmp_path / "run", resume=True, steps=1, model=ModelConfig.laptop(D=64))
+        trainer(
+            noise_corpus, tmp_path / "run", resume=True, steps=1, model=ModelConfig.laptop(D=64)
+        )
     with pytest.raises(BadInput, match="nothing to resume"):
         trainer(noise_corpus, tmp_path / "none", resume=True)
     with pytest.raises(BadInput, match=r"12 training tracks of at least 10 frames.*B \+ extra"):
@@ -252,7 +291,10 @@ def test_what_a_trainer_refuses(noise_corpus, tmp_path):
     with pytest.raises(BadInput, match="0 training tracks of at least 44 frames"):
         trainer(noise_corpus, tmp_path / "long", N=40)
     with pytest.raises(BadInput, match="no tracks in the split 'train'"):
-        trainer(make_noise_corpus(tmp_path / "test_only", speakers=1, split="validation"), tmp_path / "x")
+        trainer(
+            make_noise_corpus(tmp_path / "test_only", speakers=1, split="validation"),
+            tmp_path / "x",
+        )
     (tmp_path / "run" / "checkpoint.pt").write_bytes(b"no checkpoint at all")
     with pytest.raises(BadInput, match="not a dsel checkpoint"):
         load_model(tmp_path / "run")
@@ -261,7 +303,12 @@ def test_what_a_trainer_refuses(noise_corpus, tmp_path):
 
 
 def test_checkpoint_gives_model_and_loss_back(noise_corpus, tmp_path):
-    t = train(noise_corpus.path, tmp_path / "run", progress=False, **{**SMALL, "steps": 2, "lam": 0.5, "w0": 7.0})
+    t = train(
+        noise_corpus.path,
+        tmp_path / "run",
+        progress=False,
+        **{**SMALL, "steps": 2, "lam": 0.5, "w0": 7.0},
+    )
     model, loss = load_model(tmp_path / "run", "cpu"), load_loss(tmp_path / "run")
     assert not model.training
     assert_same_bits(model.state_dict(), t.model.state_dict())
@@ -274,24 +321,44 @@ def test_config_is_frozen_and_refuses_what_it_does_not_know():
         TrainConfig().lam = 3
     for wrong, says in (
         ({"lamda": 1}, "unknown key 'lamda'"),
-        ({"B": 0}, "at least 1"),
-        ({"extra": 1}, "BatchNorm needs two windows"),
-        ({"optimiser": "adam"}, "adamw or sgd"),
-        ({"precision": "fp8"}, "float32 or bfloat16"),
+        ({"B": 0}, "B is 0; it must be above 0"),
+        ({"extra": 1}, "BatchNorm needs at least two windows"),
+        ({"optimiser": "adam"}, "optimiser 'adam' must be one of adamw, sgd"),
+        ({"precision": "fp8"}, "precision 'fp8' must be one of auto, float32, bfloat16"),
+        ({"similarity": "dot"}, "similarity 'dot' must be one of cosine, inverse_distance"),
+        ({"log_every": 0}, "log_every is 0; it must be above 0"),
+        ({"lam": -0.5}, "lam is -0.5; it must be at least 0"),
+        ({"lr": float("nan")}, "lr is nan; it must be finite"),
+        ({"w_max": 0.0}, "w_max is 0.0; it must be above 0, or none"),
+        ({"seed": 2**40}, "seed is 1099511627776; it must be at most 4294967295"),
+        ({"seed": -1}, "seed is -1; it must be at least 0"),
+        ({"leave_out": 8}, "leave_out 8 must lie between 0 and N / 2 - 1 = 7"),
+        ({"N": 1, "within": 1.0}, "raise N, or set within=0"),
     ):
         with pytest.raises(BadInput, match=says):
             TrainConfig.named("laptop", **wrong)
     with pytest.raises(BadInput, match="must be laptop or paper"):
         TrainConfig.named("huge")
     paper = TrainConfig.named("paper")
-    assert (paper.B, paper.N, paper.optimiser, paper.lr, paper.weight_decay, paper.extra) == (30, 30, "sgd", 1e-3, 1e-5, 0)
+    assert (paper.B, paper.N, paper.optimiser, paper.lr, paper.weight_decay, paper.extra) == (
+        30,
+        30,
+        "sgd",
+        1e-3,
+        1e-5,
+        0,
+    )
     laptop = TrainConfig.named("laptop")
     assert (laptop.lam, laptop.confusion_scale, laptop.w_max) == (3.0, "detached", 20.0)
 
 
 def test_authors_schedule_falls_by_5_percent_an_epoch(noise_corpus, tmp_path):
-    t = trainer(noise_corpus, tmp_path / "run", optimiser="sgd", lr=1e-3, B=2, steps=7, weight_decay=1e-5)
-    rates = [row["lr"] for row in t.fit()]  # 3 steps an epoch; a row shows the rate of the next step
+    t = trainer(
+        noise_corpus, tmp_path / "run", optimiser="sgd", lr=1e-3, B=2, steps=7, weight_decay=1e-5
+    )
+    rates = [
+        row["lr"] for row in t.fit()
+    ]  # 3 steps an epoch; a row shows the rate of the next step
     np.testing.assert_allclose(rates, 1e-3 * 0.95 ** np.array([0, 0, 1, 1, 1, 2, 2]))
     assert t.optimiser.defaults["momentum"] == 0.9
 
@@ -306,15 +373,26 @@ def test_warmup_cosine():
 
 def test_scales_and_biases_are_not_decayed(noise_corpus, tmp_path):
     t = trainer(noise_corpus, tmp_path / "run")
-    free = {id(p) for group in t.optimiser.param_groups if group["weight_decay"] == 0 for p in group["params"]}
+    free = {
+        id(p)
+        for group in t.optimiser.param_groups
+        if group["weight_decay"] == 0
+        for p in group["params"]
+    }
     assert {id(p) for p in t.loss.parameters()} <= free
     assert all((id(p) in free) == (p.ndim <= 1) for p in t.model.parameters())
     both = [id(p) for group in t.optimiser.param_groups for p in group["params"]]
-    assert len(both) == len(set(both)) == len(list(t.model.parameters())) + len(list(DisentangledLoss().parameters()))
+    assert (
+        len(both)
+        == len(set(both))
+        == len(list(t.model.parameters())) + len(list(DisentangledLoss().parameters()))
+    )
 
 
 def test_bfloat16_keeps_embeddings_and_losses_in_float32(noise_corpus, tmp_path):
-    exact, fast = (trainer(noise_corpus, tmp_path / p, precision=p) for p in ("float32", "bfloat16"))
+    exact, fast = (
+        trainer(noise_corpus, tmp_path / p, precision=p) for p in ("float32", "bfloat16")
+    )
     batch = exact.batches.at(0)
     face, audio, _, extra = fast.embed(batch)
     assert {e.dtype for e in (*face.values(), *audio.values(), *extra)} == {torch.float32}
@@ -326,7 +404,11 @@ def test_bfloat16_keeps_embeddings_and_losses_in_float32(noise_corpus, tmp_path)
 def test_device_is_chosen():
     assert choose_device("cpu").type == "cpu"
     assert choose_device().type == (
-        "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        "cuda"
+        if torch.cuda.is_available()
+        else "mps"
+        if torch.backends.mps.is_available()
+        else "cpu"
     )
 
 
@@ -368,7 +450,9 @@ class NoWaiting(TorchDispatchMode):
 @pytest.mark.parametrize("similarity", ["cosine", "inverse_distance"])
 def test_a_step_does_not_wait_for_the_device(noise_corpus, tmp_path, optimiser, similarity):
     t = trainer(noise_corpus, tmp_path / "run", optimiser=optimiser, similarity=similarity)
-    t.running.add(t.train_step(t.batches.at(0)), 0)  # what is made once, e.g. the filter bank, is made now
+    t.running.add(
+        t.train_step(t.batches.at(0)), 0
+    )  # what is made once, e.g. the filter bank, is made now
     batch = t.batches.at(1)
     with NoWaiting():
         t.running.add(t.train_step(batch), 1)
@@ -419,8 +503,14 @@ def test_collapse_is_warned_about_once(noise_corpus, tmp_path, capsys):
 def test_compiled_parts_compute_the_same_and_keep_their_names(noise_corpus, tmp_path, monkeypatch):
     """The graph is captured whole (no break); which backend then runs it is torch's affair."""
     real = torch.compile
-    monkeypatch.setattr(torch, "compile", lambda f, **options: real(f, **{**options, "backend": "eager", "fullgraph": True}))
-    plain, compiled = (trainer(noise_corpus, tmp_path / name, compile=name) for name in ("off", "on"))
+    monkeypatch.setattr(
+        torch,
+        "compile",
+        lambda f, **options: real(f, **{**options, "backend": "eager", "fullgraph": True}),
+    )
+    plain, compiled = (
+        trainer(noise_corpus, tmp_path / name, compile=name) for name in ("off", "on")
+    )
     batch = plain.batches.at(0)
     a, b = plain.train_step(batch), compiled.train_step(batch)
     assert b["loss"].item() == pytest.approx(a["loss"].item(), rel=1e-6)
@@ -449,19 +539,28 @@ def test_rows_go_to_tensorboard_too_where_it_is_installed(noise_corpus, tmp_path
 
 
 def test_processes_that_share_a_batch_share_its_augmentation():
-    faces = torch.randint(0, 256, (6, 2, 8, 8, 3), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    faces = torch.randint(
+        0, 256, (6, 2, 8, 8, 3), generator=torch.Generator().manual_seed(0), dtype=torch.uint8
+    )
     sound = torch.randn(6, 640, generator=torch.Generator().manual_seed(0))
     draw = torch.Generator()
     for augment, x in ((augment_faces, faces), (augment_sound, sound)):
         whole = augment(x, draw.manual_seed(1), 1.0)
-        parts = [augment(x[rows], draw.manual_seed(1), 1.0, (6, rows)) for rows in (torch.arange(4), torch.arange(4, 6))]
+        parts = [
+            augment(x[rows], draw.manual_seed(1), 1.0, (6, rows))
+            for rows in (torch.arange(4), torch.arange(4, 6))
+        ]
         torch.testing.assert_close(torch.cat(parts), whole)
 
 
 def test_faces_are_shifted_like_torch_roll():
-    faces = torch.randint(0, 256, (5, 3, 48, 48, 3), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    faces = torch.randint(
+        0, 256, (5, 3, 48, 48, 3), generator=torch.Generator().manual_seed(0), dtype=torch.uint8
+    )
     by = torch.tensor([[0, 0], [1, -2], [-3, 0], [0, 2], [2, 2]])
-    want = torch.stack([torch.roll(f, tuple(b), dims=(1, 2)) for f, b in zip(faces, by.tolist(), strict=True)])
+    want = torch.stack(
+        [torch.roll(f, tuple(b), dims=(1, 2)) for f, b in zip(faces, by.tolist(), strict=True)]
+    )
     assert torch.equal(_shifted(faces, by), want)
 
 

@@ -34,7 +34,13 @@ def tiny_state(**changes) -> dict:
     """A file of weights of small heads, as `release` writes it."""
     torch.manual_seed(0)
     config = ModelConfig.laptop(**TINY)
-    settings = {"alpha_c": 1.0, "alpha_s": 1.0, "lam": 1.0, "similarity": "cosine", "confusion_scale": "detached"}
+    settings = {
+        "alpha_c": 1.0,
+        "alpha_s": 1.0,
+        "lam": 1.0,
+        "similarity": "cosine",
+        "confusion_scale": "detached",
+    }
     settings |= {"w0": 10.0, "w_max": 20.0}
     weights, loss = TwoStream(config).state_dict(), DisentangledLoss().state_dict()
     config = {"model": config.to_dict(), "train": settings}
@@ -57,7 +63,9 @@ def trained(noise_corpus, tmp_path_factory):
 
 def assert_same(model, other):
     assert model.config == other.config
-    assert all(torch.equal(value, other.state_dict()[name]) for name, value in model.state_dict().items())
+    assert all(
+        torch.equal(value, other.state_dict()[name]) for name, value in model.state_dict().items()
+    )
 
 
 def one_line(caught) -> str:
@@ -77,11 +85,16 @@ def test_a_run_a_file_and_a_name_are_read_by_one_function(good, trained, tmp_pat
         model = load_model(source, "cpu")
         assert (model.training, model.config.D) == (False, 4)
         assert load_networks(source, "cpu")[1] == "cosine"
-        assert load_loss(source).scales() == pytest.approx({"w_content": 10, "w_identity": 10}, rel=1e-6)
+        assert load_loss(source).scales() == pytest.approx(
+            {"w_content": 10, "w_identity": 10}, rel=1e-6
+        )
         assert run_folder(source) is None
     last = read_checkpoint(trained)["model"]
     for source in (trained, trained / "checkpoint.pt", f"{trained}/"):
-        assert all(torch.equal(value, last[name]) for name, value in load_model(source, "cpu").state_dict().items())
+        assert all(
+            torch.equal(value, last[name])
+            for name, value in load_model(source, "cpu").state_dict().items()
+        )
     assert run_folder(trained) == trained
     earlier = load_model(trained / "checkpoint-0000002.pt", "cpu").state_dict()
     assert not all(torch.equal(value, last[name]) for name, value in earlier.items())
@@ -89,27 +102,42 @@ def test_a_run_a_file_and_a_name_are_read_by_one_function(good, trained, tmp_pat
 
 def test_a_run_folder_goes_before_a_released_name(trained, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "laptop").mkdir()  # a folder of that name that is no run does not hide the released networks
+    (
+        tmp_path / "laptop"
+    ).mkdir()  # a folder of that name that is no run does not hide the released networks
     assert_same(load_model("laptop", "cpu"), load_model(RELEASED / "laptop.pt", "cpu"))
     shutil.copy(trained / "checkpoint.pt", tmp_path / "laptop")
     state = load_model("laptop", "cpu").state_dict()
-    assert all(torch.equal(value, state[name]) for name, value in read_checkpoint(trained)["model"].items())
+    assert all(
+        torch.equal(value, state[name]) for name, value in read_checkpoint(trained)["model"].items()
+    )
 
 
 def test_the_networks_of_a_finished_cell(good, tmp_path):
-    model, settings = networks_in(read_weights(good), good), TrainConfig.laptop(similarity="inverse_distance")
+    model, settings = (
+        networks_in(read_weights(good), good),
+        TrainConfig.laptop(similarity="inverse_distance"),
+    )
     keep_networks(model, settings, tmp_path / "model.pt")
     for source in (tmp_path, tmp_path / "model.pt"):
         kept, similarity = load_networks(source, "cpu")
         assert similarity == settings.similarity
-        assert all(torch.equal(value, kept.state_dict()[name]) for name, value in model.state_dict().items())
+        assert all(
+            torch.equal(value, kept.state_dict()[name])
+            for name, value in model.state_dict().items()
+        )
     with pytest.raises(BadInput, match="networks without their loss"):
         load_loss(tmp_path)
 
 
 @pytest.mark.parametrize(
     ("source", "words"),
-    [("none", "no checkpoint; train one"), ("none", "laptop"), ("none.pt", "none.pt: no such file"), ("", "no checkpoint")],
+    [
+        ("none", "no checkpoint; train one"),
+        ("none", "laptop"),
+        ("none.pt", "none.pt: no such file"),
+        ("", "no checkpoint"),
+    ],
 )
 def test_nothing_there(source, words, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -125,7 +153,10 @@ def test_every_command_takes_a_released_name(noise_corpus, tmp_path, monkeypatch
     assert "EER, identity head" in capsys.readouterr().out
     assert main(["embed", "laptop", *data, "--out", "e.npz"]) == 0
     assert main(["plot", str(RELEASED / "notes.pt"), *data, "--out", "map.html"]) == 0
-    assert {path.name for path in tmp_path.iterdir()} == {"e.npz", "map.html"}  # nothing was written beside the weights
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "e.npz",
+        "map.html",
+    }  # nothing was written beside the weights
     assert_same(sync_of("laptop").model, load_model(RELEASED / "laptop.pt", "cpu"))
 
 
@@ -134,7 +165,9 @@ def test_every_command_takes_a_released_name(noise_corpus, tmp_path, monkeypatch
 
 def write_raw(path, entries: dict[str, bytes], packed=False) -> None:
     """An archive with these entries, stored plainly unless `packed`."""
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED if packed else zipfile.ZIP_STORED) as archive:
+    with zipfile.ZipFile(
+        path, "w", zipfile.ZIP_DEFLATED if packed else zipfile.ZIP_STORED
+    ) as archive:
         for name, text in entries.items():
             archive.writestr(name, text)
 
@@ -205,11 +238,23 @@ HARM = {  # what was done to a file: a word of the line
     "overlapping": ("larger than the file", overlapping),
     "inflated": ("more than tensors", inflated),
     "old format": ("not a dsel checkpoint", old_format),
-    "pickle": ("not a dsel checkpoint", lambda path, good: path.write_bytes(pickle.dumps({"model": 1}))),
-    "trap": ("more than tensors", lambda path, good: torch.save({"model": Trap(path.parent / "caught")}, path)),
-    "another archive": ("damaged", lambda path, good: write_raw(path, {"word/document.xml": b"<xml/>"})),
+    "pickle": (
+        "not a dsel checkpoint",
+        lambda path, good: path.write_bytes(pickle.dumps({"model": 1})),
+    ),
+    "trap": (
+        "more than tensors",
+        lambda path, good: torch.save({"model": Trap(path.parent / "caught")}, path),
+    ),
+    "another archive": (
+        "damaged",
+        lambda path, good: write_raw(path, {"word/document.xml": b"<xml/>"}),
+    ),
     "a list": ("not a dsel checkpoint", lambda path, good: torch.save([1, 2], path)),
-    "weights alone": ("no 'model' in it", lambda path, good: torch.save(tiny_state()["model"], path)),
+    "weights alone": (
+        "no 'model' in it",
+        lambda path, good: torch.save(tiny_state()["model"], path),
+    ),
     "no configuration": ("no 'config' in it", lambda path, good: torch.save({"model": {}}, path)),
 }
 
@@ -241,20 +286,45 @@ def configured(**changes):
 
 
 def renamed(state, old, new):
-    state["model"] = OrderedDict((new if name == old else name, value) for name, value in state["model"].items())
+    state["model"] = OrderedDict(
+        (new if name == old else name, value) for name, value in state["model"].items()
+    )
     return state
 
 
 BIAS = "audio_heads.content.3.bias"  # (D,)
-CONV = {"out": 256, "kernel": (3, 3), "stride": (1, 1), "pad": (0, 0), "pool": None, "pool_stride": None, "pool_pad": (0, 0)}
+CONV = {
+    "out": 256,
+    "kernel": (3, 3),
+    "stride": (1, 1),
+    "pad": (0, 0),
+    "pool": None,
+    "pool_stride": None,
+    "pool_pad": (0, 0),
+}
 MISFITS = {
-    "a weight too many": (lambda: changed("another", torch.zeros(3)), "has an unknown weight another"),
+    "a weight too many": (
+        lambda: changed("another", torch.zeros(3)),
+        "has an unknown weight another",
+    ),
     "a weight of another name": (lambda: renamed(tiny_state(), BIAS, "x"), f"lacks weight {BIAS}"),
-    "another shape": (lambda: changed(BIAS, torch.zeros(5)), f"{BIAS} is (5,), but its configuration says (4,)"),
+    "another shape": (
+        lambda: changed(BIAS, torch.zeros(5)),
+        f"{BIAS} is (5,), but its configuration says (4,)",
+    ),
     "another D": (lambda: configured(D=8), "but its configuration says (8"),
-    "NaN": (lambda: changed(BIAS, torch.tensor([0, torch.nan, 0, 0])), f"{BIAS} holds NaN or infinite numbers"),
-    "infinite": (lambda: changed(BIAS, torch.full((4,), -torch.inf)), f"{BIAS} holds NaN or infinite numbers"),
-    "whole numbers": (lambda: changed(BIAS, torch.zeros(4, dtype=torch.int64)), f"{BIAS} is of type int64"),
+    "NaN": (
+        lambda: changed(BIAS, torch.tensor([0, torch.nan, 0, 0])),
+        f"{BIAS} holds NaN or infinite numbers",
+    ),
+    "infinite": (
+        lambda: changed(BIAS, torch.full((4,), -torch.inf)),
+        f"{BIAS} holds NaN or infinite numbers",
+    ),
+    "whole numbers": (
+        lambda: changed(BIAS, torch.zeros(4, dtype=torch.int64)),
+        f"{BIAS} is of type int64",
+    ),
     "words": (lambda: changed(BIAS, "zero"), "not tensors by name"),
     "no dictionary": (lambda: tiny_state(model=[1, 2]), "not tensors by name"),
     "config: none": (lambda: tiny_state(config=None), "configuration cannot be read"),
@@ -310,7 +380,9 @@ except BadInput:
 
 
 @pytest.mark.heavy
-@pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="the peak of memory is read from /proc")
+@pytest.mark.skipif(
+    not os.path.exists("/proc/self/status"), reason="the peak of memory is read from /proc"
+)
 @pytest.mark.parametrize("harm", ["inflated", "config: huge", "one number for many"])
 def test_no_header_takes_memory(good, tmp_path, harm):
     """Each of these files asks for 2 GB or more."""
@@ -320,7 +392,9 @@ def test_no_header_takes_memory(good, tmp_path, harm):
     else:
         torch.save(MISFITS[harm][0](), path)
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, "-c", PEAK, str(path)], capture_output=True, text=True, env=environment)
+    done = subprocess.run(
+        [sys.executable, "-c", PEAK, str(path)], capture_output=True, text=True, env=environment
+    )
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) < 200  # MB
 
@@ -332,10 +406,15 @@ def test_the_card_must_have_the_hash_of_its_file(good, tmp_path):
         card.write_text(text)
         load_model(path, "cpu")
     card.write_text(json.dumps({"sha256": "0" * 64}))
-    with pytest.raises(BadInput, match=r"a\.pt: its sha256 is not the one on its card a\.json; copy or download it again"):
+    with pytest.raises(
+        BadInput,
+        match=r"a\.pt: its sha256 is not the one on its card a\.json; copy or download it again",
+    ):
         load_model(path, "cpu")
     card.write_text("{")
-    with pytest.raises(BadInput, match=r"a\.json, line 1, column 2: not JSON .*copy or download it again"):
+    with pytest.raises(
+        BadInput, match=r"a\.json, line 1, column 2: not JSON .*copy or download it again"
+    ):
         load_model(path, "cpu")
 
 
@@ -353,13 +432,19 @@ def test_a_run_whose_networks_were_lost_names_what_is_left(trained, tmp_path):
     state = read_checkpoint(run)
     state["model"]["audio_heads.content.3.bias"][0] = torch.nan
     write_weights(run / "checkpoint.pt", state)
-    with pytest.raises(BadInput, match=r"checkpoint\.pt: .* holds NaN .*give an earlier checkpoint of .*run \(checkpoint-"):
+    with pytest.raises(
+        BadInput,
+        match=r"checkpoint\.pt: .* holds NaN .*give an earlier checkpoint of .*run \(checkpoint-",
+    ):
         load_model(run)
     load_model(run / "checkpoint-0000002.pt", "cpu")
 
 
 def test_old_settings_without_a_similarity(good, tmp_path):
-    write_weights(tmp_path / "a.pt", tiny_state(config={"model": tiny_state()["config"]["model"], "train": {}}))
+    write_weights(
+        tmp_path / "a.pt",
+        tiny_state(config={"model": tiny_state()["config"]["model"], "train": {}}),
+    )
     with pytest.raises(BadInput, match=r"a\.pt: its configuration names no similarity"):
         load_networks(tmp_path / "a.pt")
     with pytest.raises(BadInput, match=r"a\.pt: its loss cannot be read \(KeyError\)"):
@@ -367,25 +452,38 @@ def test_old_settings_without_a_similarity(good, tmp_path):
 
 
 @pytest.mark.parametrize("missing", ["optimiser", "scheduler", "loss"])
-def test_a_run_without_its_optimiser_can_only_be_started_from(noise_corpus, trained, tmp_path, missing):
+def test_a_run_without_its_optimiser_can_only_be_started_from(
+    noise_corpus, trained, tmp_path, missing
+):
     run = tmp_path / "run"
     run.mkdir()
     state = read_checkpoint(trained)
-    write_weights(run / "checkpoint.pt", {name: value for name, value in state.items() if name != missing})
-    settings, networks = TrainConfig.checked(**{**SMALL, "steps": 4, "device": "cpu"}), ModelConfig.laptop()
+    write_weights(
+        run / "checkpoint.pt", {name: value for name, value in state.items() if name != missing}
+    )
+    settings, networks = (
+        TrainConfig.checked(**{**SMALL, "steps": 4, "device": "cpu"}),
+        ModelConfig.laptop(),
+    )
     with pytest.raises(BadInput, match=r"cannot be resumed .* with --set start_from=") as caught:
         Trainer(noise_corpus, networks, settings, run, resume=True, progress=False)
     one_line(caught)
     settings = dataclasses.replace(settings, start_from=str(run))
     new = Trainer(noise_corpus, networks, settings, tmp_path / "new", progress=False)
-    assert all(torch.equal(value, state["model"][name]) for name, value in new.model.state_dict().items())
+    assert all(
+        torch.equal(value, state["model"][name]) for name, value in new.model.state_dict().items()
+    )
 
 
 def test_a_training_may_begin_with_released_networks(noise_corpus, tmp_path):
     def begun(source, **changes):
-        config = TrainConfig.checked(**{**SMALL, "device": "cpu", **changes}, start_from=str(source))
+        config = TrainConfig.checked(
+            **{**SMALL, "device": "cpu", **changes}, start_from=str(source)
+        )
         out = tmp_path / f"{source}{len(changes)}"
-        return Trainer(noise_corpus, load_model("laptop", "cpu").config, config, out, progress=False)
+        return Trainer(
+            noise_corpus, load_model("laptop", "cpu").config, config, out, progress=False
+        )
 
     laptop, fresh = load_model("laptop", "cpu").state_dict(), load_loss("laptop").scales()
     for changes in ({}, {"reversal": 0.1}):  # the second has adversaries, which the first had not
@@ -436,7 +534,9 @@ def test_the_same_state_gives_the_same_bytes_under_every_name(tmp_path):
 def test_a_run_is_released_with_the_same_hash_each_time(trained, tmp_path):
     (trained / "evaluation.json").write_text('{"rows": []}')
     code = f"from dsel.train import release; release({str(trained)!r}, {str(tmp_path / 'b.pt')!r})"
-    done = subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False
+    )
     assert done.returncode == 0
     release(trained, tmp_path / "a.pt")  # another process, another name
     hashes = {json.loads((tmp_path / f"{name}.json").read_text())["sha256"] for name in "ab"}
@@ -446,5 +546,7 @@ def test_a_run_is_released_with_the_same_hash_each_time(trained, tmp_path):
 def test_what_is_read_is_what_was_written(good):
     state = read_weights(good)
     assert try_read(good)[1] == ""
-    assert all(torch.equal(value, state["model"][name]) for name, value in tiny_state()["model"].items())
+    assert all(
+        torch.equal(value, state["model"][name]) for name, value in tiny_state()["model"].items()
+    )
     assert state["config"] == tiny_state()["config"]

@@ -250,7 +250,9 @@ def test_one_process_at_a_time_and_the_lock_ends_with_it(tmp_path):
 def test_waiting_for_a_lock(tmp_path):
     path = tmp_path / ".lock"
     process = start(f"with lock({str(path)!r}) as mine:\n    assert mine")
-    script = f"from dsel.utils.files import lock\nwith lock({str(path)!r}, wait=True) as m: print(m)"
+    script = (
+        f"from dsel.utils.files import lock\nwith lock({str(path)!r}, wait=True) as m: print(m)"
+    )
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     waiting = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, env=env)
     with pytest.raises(subprocess.TimeoutExpired):
