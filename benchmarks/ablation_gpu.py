@@ -1,21 +1,25 @@
-"""The grid of the ablation, the long trainings and the networks to release, on one machine with a GPU, in a given time.
+"""Train the ablation's grid, the long runs and the networks to release on one GPU, in time.
 
     python benchmarks/ablation_gpu.py --out runs/grid --back DIR --seconds 560
     python benchmarks/ablation_gpu.py --out runs/grid --back DIR --seconds 200 --confirm 80
 
 Everything goes on where it was when the same folder is given again. In order:
 
-1. The corpora of entanglement 1 and 0, on all cores; cells start as soon as the first of them is there.
-2. Cells, by `--workers` processes: the grid by successive halving (dsel/ablation/halving.py: two seeds of every row at
-   entanglement 1, then at 0, then the survivors), then single terms, leave-out mean and no extra tracks (two seeds), then the
-   long trainings (two seeds). The corpus of these, 3000 speakers, is made meanwhile at low priority.
-3. Once every row of the grid at entanglement 1 has two seeds, validation chooses front end and lambda of the networks to
-   release; they are trained beside the cells (tools/train_released.py), and some cell processes make room for them.
-4. With `--confirm S`: S seconds before the end the cells stop, the choice is frozen, and what is finished is judged on new
-   speakers.
+1. The corpora of entanglement 1 and 0, on all cores; cells start as soon as the first of them is
+   there.
+2. Cells, by `--workers` processes: the grid by successive halving (dsel/ablation/halving.py: two
+   seeds of every row at entanglement 1, then at 0, then the survivors), then single terms,
+   leave-out mean and no extra tracks (two seeds), then the long trainings (two seeds). The corpus
+   of these, 3000 speakers, is made meanwhile at low priority.
+3. Once every row of the grid at entanglement 1 has two seeds, validation chooses front end and
+   lambda of the networks to release; they are trained beside the cells (tools/train_released.py),
+   and some cell processes make room for them.
+4. With `--confirm S`: S seconds before the end the cells stop, the choice is frozen, and what is
+   finished is judged on new speakers.
 
-At the end of the time every process is interrupted, keeps a checkpoint, and the results are copied to `--back`: results.csv,
-grid.tar.gz (tables, logs, curves), released.tar, cells.tar and kept-*.tar (networks in half precision).
+At the end of the time every process is interrupted, keeps a checkpoint, and the results are copied
+to `--back`: results.csv, grid.tar.gz (tables, logs, curves), released.tar, cells.tar and kept-*.tar
+(networks in half precision).
 """
 
 from __future__ import annotations
@@ -64,8 +68,12 @@ class Crew:
         log = (self.logs / f"{name}.log").open("a")
         self.running[name] = subprocess.Popen(
             ["nice", "-n", str(nice), sys.executable, *map(str, command)],
-            stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=self.env, start_new_session=True,
-        )  # fmt: skip
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            env=self.env,
+            start_new_session=True,
+        )
 
     def finished(self, name: str) -> bool:
         """Whether it was started and has ended."""
@@ -98,9 +106,11 @@ class Crew:
 
 
 def start_mps(env: dict) -> dict:
-    """Start CUDA's multi-process service, by which processes share the GPU at the same time instead of in turn.
+    """Start CUDA's multi-process service, by which processes share the GPU at the same time instead
+    of in turn.
 
-    It changes no setting of the GPU. Returns what the environment of the processes needs; {} where it does not work.
+    It changes no setting of the GPU. Returns what the environment of the processes needs; {} where
+    it does not work.
     """
     control = shutil.which("nvidia-cuda-mps-control")
     if control is None:
@@ -144,7 +154,7 @@ def stop_mps(env: dict) -> None:
             print("the multi-process service did not end", flush=True)
 
 
-# --- What the processes do ---------------------------------------------------------------------------------------------------
+# --- What the processes do ------------------------------------------------------------------------
 
 
 def job(options, changes: dict) -> None:
@@ -175,9 +185,11 @@ def job(options, changes: dict) -> None:
 
 
 def grow(small: Path, large: Path, speakers: int) -> None:
-    """Begin a corpus of more speakers with those of a smaller one of the same seed, as if `dsel toy` had been stopped.
+    """Begin a corpus of more speakers with those of a smaller one of the same seed, as if `dsel
+    toy` had been stopped.
 
-    A speaker depends on the seed and its own name alone, so they are the same people saying the same.
+    A speaker depends on the seed and its own name alone, so they are the same people saying the
+    same.
     """
     if large.is_dir() or not (small / "corpus.json").is_file():
         return
@@ -209,7 +221,9 @@ def seconds_a_step(out: Path) -> float:
 
 
 def steps_for(options) -> int:
-    """Steps of the networks to release: as given, or what fits `--release-seconds`, if a step takes twice one of a cell."""
+    """Steps of the networks to release: as given, or what fits `--release-seconds`, if a step takes
+    twice one of a cell.
+    """
     if options.release_steps:
         return options.release_steps
     fits = 0.9 * options.release_seconds / (2 * seconds_a_step(options.out))
@@ -217,7 +231,9 @@ def steps_for(options) -> int:
 
 
 def release_commands(options, changes: dict) -> dict[str, list]:
-    """The trainings of the networks to release, once validation has chosen; {} before that. The choice is kept."""
+    """The trainings of the networks to release, once validation has chosen; {} before that. The
+    choice is kept.
+    """
     from dsel.ablation.halving import best_front_end_and_lambda
     from dsel.ablation.rows import Schedule, read_results
 
@@ -248,14 +264,27 @@ def release_commands(options, changes: dict) -> dict[str, list]:
     for name, differs in RELEASED.items():
         settings = [f"{key}={value}" for key, value in (common | differs).items()]
         commands[name] = [
-            ROOT / "tools" / "train_released.py", "--data", corpora / f"e1-{schedule.long_speakers}", "--judge", corpora / "e0",
-            "--out", options.out / "released" / name, "--net", f"front_end={chosen['front_end']}", "--set", *settings,
-            "--every", every, "--patience", 8, *(["--keep", *moments] if name in KEPT else []),
-        ]  # fmt: skip
+            ROOT / "tools" / "train_released.py",
+            "--data",
+            corpora / f"e1-{schedule.long_speakers}",
+            "--judge",
+            corpora / "e0",
+            "--out",
+            options.out / "released" / name,
+            "--net",
+            f"front_end={chosen['front_end']}",
+            "--set",
+            *settings,
+            "--every",
+            every,
+            "--patience",
+            8,
+            *(["--keep", *moments] if name in KEPT else []),
+        ]
     return commands
 
 
-# --- What comes back ---------------------------------------------------------------------------------------------------------
+# --- What comes back ------------------------------------------------------------------------------
 
 
 def gather(options) -> None:
@@ -319,7 +348,7 @@ def _add_half(tar: tarfile.TarFile, path: Path, name: str) -> None:
     tar.addfile(entry, data)
 
 
-# --- The course of it --------------------------------------------------------------------------------------------------------
+# --- The course of it -----------------------------------------------------------------------------
 
 
 def run(options, changes: dict, pairs: list[str]) -> None:
@@ -396,7 +425,8 @@ def run(options, changes: dict, pairs: list[str]) -> None:
                 releasing = bool(commands)
                 if releasing:
                     say(
-                        f"networks to release: {(options.out / 'released' / 'choice.json').read_text().strip()}"
+                        "networks to release: "
+                        f"{(options.out / 'released' / 'choice.json').read_text().strip()}"
                     )
                     crew.stop(crew.busy("cells")[-options.room :] if options.room else [])
                     for name, command in commands.items():
@@ -405,7 +435,8 @@ def run(options, changes: dict, pairs: list[str]) -> None:
                 confirming = True
                 crew.stop(crew.busy("cells"))
                 say(
-                    f"cells stop: {len(read_results(options.out))} are done; judging on new speakers"
+                    f"cells stop: {len(read_results(options.out))} are done; judging on new "
+                    "speakers"
                 )
                 _freeze(options)
                 for k in range(options.workers):
@@ -416,7 +447,8 @@ def run(options, changes: dict, pairs: list[str]) -> None:
                     what: len(crew.busy(what)) for what in ("corpus", "cells", "release", "confirm")
                 }
                 say(
-                    f"{len(read_results(options.out))} trainings done; busy {busy}; failed {crew.failed()}"
+                    f"{len(read_results(options.out))} trainings done; busy {busy}; failed "
+                    f"{crew.failed()}"
                 )
             done = (releasing or not options.release_seconds) and (
                 confirming or not options.confirm

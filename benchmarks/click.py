@@ -1,9 +1,11 @@
-"""Is sound still where it belongs after `prepare`? A flash and a click at known instants, in every container PyAV can write.
+"""Measure whether sound is still where it belongs after `prepare`.
+
+A flash and a click at known instants, in every container that PyAV can write.
 
     python benchmarks/click.py
 
-Films are those of tests/prepare/test_prepare.py (which refuses an error of 1 ms). Prints one table, container x codecs x frames
-a second -> error in ms, and writes benchmarks/click.md. (Source: ours.)
+Films are those of tests/prepare/test_prepare.py (which refuses an error of 1 ms). Prints one table,
+container x codecs x frames a second -> error in ms, and writes benchmarks/click.md. (Source: ours.)
 """
 
 from __future__ import annotations
@@ -55,12 +57,14 @@ def main() -> None:
         print(*cells, sep=", ", flush=True)
     text = f"""# The click test
 
-A click begins with a flash; what `dsel prepare` makes of it, worst of three. The first error is how far the click lies outside
-the 40 ms of the frame that first shows the flash, the second how far it lies from the instant of its time stamp.
+A click begins with a flash; what `dsel prepare` makes of it, worst of three. The first error is how
+far the click lies outside the 40 ms of the frame that first shows the flash, the second how far it
+lies from the instant of its time stamp.
 
 {table(head, rows)}
 
-Worst: {worst[0]:.2f} ms outside its frame, {worst[1]:.2f} ms off its time stamp. Made by `python benchmarks/click.py`.
+Worst: {worst[0]:.2f} ms outside its frame, {worst[1]:.2f} ms off its time stamp. Made by
+`python benchmarks/click.py`.
 """
     Path(__file__).with_suffix(".md").write_text(text, encoding="utf-8")
 

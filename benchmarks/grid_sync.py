@@ -1,11 +1,15 @@
-"""Can a network tell by how much a real person's sound is out of step? GRID: 15 speakers that it has never seen.
+"""Measure how well networks find by how much a real person's sound is late.
 
-    python benchmarks/grid_sync.py --work runs/grid_sync [--real ../shared/real/grid] [--toy runs/toy]
+    python benchmarks/grid_sync.py --work runs/grid_sync [--real ../shared/real/grid] \\
+        [--toy runs/toy]
 
-Networks of one kind, trained for the content task alone (alpha_s = lam = 0) on the lower half of the face: untrained; on drawn
-faces with synthetic voices; the same, then tuned on 83 clips of one real speaker, s1. The other 17 clips of s1 served for
-every choice; the 20 clips of the others were looked at afterwards. Face and sound of 2 s each are cut from a clip at places
-that differ by -15 .. +15 frames, so the right answer is known and seldom 0. Prints one table and writes
+On GRID: 15 speakers that the networks have never seen.
+
+Networks of one kind, trained for the content task alone (alpha_s = lam = 0) on the lower half of
+the face: untrained; on drawn faces with synthetic voices; the same, then tuned on 83 clips of one
+real speaker, s1. The other 17 clips of s1 served for every choice; the 20 clips of the others were
+looked at afterwards. Face and sound of 2 s each are cut from a clip at places that differ by -15 ..
++15 frames, so the right answer is known and seldom 0. Prints one table and writes
 benchmarks/grid_sync.md. What is done in --work is not done again.
 """
 
@@ -75,7 +79,9 @@ class Mouths(Cache):
 
 
 class MouthCorpus(Corpus):
-    """A corpus of lower halves of faces. `deal` says to which split a track goes; None leaves it out."""
+    """A corpus of lower halves of faces. `deal` says to which split a track goes; None leaves it
+    out.
+    """
 
     def __init__(self, path, deal):
         super().__init__(path)
@@ -101,7 +107,9 @@ def of_toy(track: Track) -> str | None:
 
 
 def pieces(model: TwoStream, corpus: MouthCorpus, split: str):
-    """Every pair of a 2 s face and a 2 s sound of a clip: (speaker, true offset, found offset, confidence)."""
+    """Every pair of a 2 s face and a 2 s sound of a clip: (speaker, true offset, found offset,
+    confidence).
+    """
     tracks, found = corpus.split(split), []
     cache = corpus.cache(SEES, tracks=tracks, progress=False)
     for track in tracks:
@@ -129,7 +137,9 @@ def pieces(model: TwoStream, corpus: MouthCorpus, split: str):
 
 @dataclass(frozen=True)
 class Lips:
-    """What `prepare` may be given as `model`: the offset by a network that looks at the lower half of the face."""
+    """What `prepare` may be given as `model`: the offset by a network that looks at the lower half
+    of the face.
+    """
 
     model: TwoStream
 
@@ -143,7 +153,9 @@ class Lips:
 
 
 def planted(model: TwoStream, real: Path, work: Path) -> list[tuple[str, int, int, float]]:
-    """One clip of each of the others with its sound moved, through `prepare`: (speaker, planted, in tracks.csv, confidence)."""
+    """One clip of each of the others with its sound moved, through `prepare`: (speaker, planted, in
+    tracks.csv, confidence).
+    """
     found = []
     for n, folder in enumerate(
         sorted(path for path in real.iterdir() if path.is_dir() and path.name != "s1")
@@ -174,7 +186,9 @@ def write_wav(path: Path, waveform: np.ndarray) -> None:
 
 
 def shares(found) -> dict[str, float]:
-    """Share of pieces whose offset is right within a frame; and the same of each half by confidence."""
+    """Share of pieces whose offset is right within a frame; and the same of each half by
+    confidence.
+    """
     right = np.array([abs(k - true) <= 1 for _, true, k, _ in found])
     confidence = np.array([c for *_, c in found])
     sure = confidence >= np.median(confidence)
@@ -254,15 +268,15 @@ def main() -> None:
     print(f"{table}\nplanted, through prepare: {near} of {len(moved)} within one frame")
     text = f"""# Sync on real people
 
-Offset found within one frame, GRID, 2 s of face against 2 s of sound, candidates -{REACH} .. +{REACH} (chance
-{100 * chance:.1f} %). The 15 others: 20 clips, {count} pairs of pieces; pieces of one clip
-overlap, so they are not that many independent trials.
+Offset found within one frame, GRID, 2 s of face against 2 s of sound, candidates -{REACH} ..
++{REACH} (chance {100 * chance:.1f} %). The 15 others: 20 clips, {count} pairs of pieces; pieces of
+one clip overlap, so they are not that many independent trials.
 'Surer half': the pairs whose confidence is above the median.
 
 {table}
 
-Through `prepare`: a clip of each of the others, its sound moved by -12 .. +12 frames. In {near} of {len(moved)} the column
-`offset` of tracks.csv is right within one frame (planted/found): {shown}.
+Through `prepare`: a clip of each of the others, its sound moved by -12 .. +12 frames. In {near} of
+{len(moved)} the column `offset` of tracks.csv is right within one frame (planted/found): {shown}.
 
 Made by `python benchmarks/grid_sync.py`; its head says how.
 """

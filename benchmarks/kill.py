@@ -1,8 +1,11 @@
-"""Kills a small training again and again, at random moments, and shows that nothing is lost: python benchmarks/kill.py [KILLS]
+"""Kill a small training again and again, at random moments, and show that nothing is lost.
 
-Each kill (SIGKILL, no warning) falls in a phase drawn at random: while the cache is built, during a step, while a checkpoint is
-written; and at a random moment of that phase. After each, the training goes on from what it finds. In the end its weights,
-optimiser and rows must equal those of a training nobody touched, to the bit, and no half-written file may lie about.
+    python benchmarks/kill.py [KILLS]
+
+Each kill (SIGKILL, no warning) falls in a phase drawn at random: while the cache is built, during a
+step, while a checkpoint is written; and at a random moment of that phase. After each, the training
+goes on from what it finds. In the end its weights, optimiser and rows must equal those of a
+training nobody touched, to the bit, and no half-written file may lie about.
 """
 
 from __future__ import annotations
@@ -45,7 +48,8 @@ LONGEST = {
 def kill_and_resume(data, folder, kills: int, steps: int, seed: int = 0) -> dict:
     """Train on the corpus `data` once undisturbed and once with `kills` kills, in `folder`.
 
-    Returns the number of kills that fell in each phase, whether the two trainings are equal, and the files left half written.
+    Returns the number of kills that fell in each phase, whether the two trainings are equal, and
+    the files left half written.
     """
     folder, rng = Path(folder), np.random.default_rng(seed)
     caches = folder / "caches"
@@ -100,7 +104,9 @@ def checkpoint_step(run: Path) -> int:
 def _one_life(
     data, run: Path, settings: dict, phase: str | None, after: int, delay: float
 ) -> str | None:
-    """Train in a child process; kill it `delay` seconds into `phase`. Returns the phase it died in, None if it came through."""
+    """Train in a child process; kill it `delay` seconds into `phase`. Returns the phase it died in,
+    None if it came through.
+    """
     now, count = Value("i", -1, lock=False), Value("i", 0, lock=False)
     child = os.fork()
     if child == 0:
@@ -128,7 +134,9 @@ def _one_life(
 
 
 def _died(status: int, phase: int) -> str | None:
-    """The phase a killed process was in ('step' also stands for the moments between two steps); None if it had ended."""
+    """The phase a killed process was in ('step' also stands for the moments between two steps);
+    None if it had ended.
+    """
     if os.WIFSIGNALED(status):
         return PHASES[phase] if phase >= 0 else "step"
     if os.WEXITSTATUS(status):
@@ -137,7 +145,9 @@ def _died(status: int, phase: int) -> str | None:
 
 
 def _watched(now, count, wanted: int) -> None:
-    """In the child: let the parent see which phase it is in, and how often it has entered the wanted one."""
+    """In the child: let the parent see which phase it is in, and how often it has entered the
+    wanted one.
+    """
 
     def watch(owner, name: str, phase: str):
         real = getattr(owner, name)

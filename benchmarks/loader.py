@@ -1,9 +1,10 @@
-"""Where batches come from and what they cost, and what it takes to open a corpus of a million tracks.
+"""Measure what batches cost by where they come from, and how fast a million tracks are opened.
 
     python benchmarks/loader.py [--batches 12]            writes benchmarks/loader.md
 
-The same batches of the laptop configuration over data/mini: from the cache, from clips decoded on the fly, from shards on
-disk and behind a URL of this machine; against a plain loop that decodes every clip whole. All arrays are compared.
+The same batches of the laptop configuration over data/mini: from the cache, from clips decoded on
+the fly, from shards on disk and behind a URL of this machine; against a plain loop that decodes
+every clip whole. All arrays are compared.
 """
 
 from __future__ import annotations
@@ -71,7 +72,9 @@ class Ranges(http.server.SimpleHTTPRequestHandler):
 
 
 def timed(batches, count: int) -> tuple[float, float, list]:
-    """Milliseconds a batch in order, of wall clock and of this process; the first left out (it starts the workers)."""
+    """Milliseconds a batch in order, of wall clock and of this process; the first left out (it
+    starts the workers).
+    """
     found = [batches.at(0)]
     begin, used = time.perf_counter(), time.process_time()
     found += [batches.at(step) for step in range(1, count + 1)]
@@ -91,7 +94,8 @@ def opened(tracks: int) -> dict:
             file.write("id,speaker,split,path,frames,offset,sex,confidence\n")
             for k in range(tracks):
                 name = f"id{k % 5994:05d}/21Uxsk5{k // 5994:04d}/{k:07d}"
-                row = f"{name},id{k % 5994:05d},train,clips/{name}.mp4,{100 + k % 200},{k % 3 - 1},{'fm'[k % 2]},{k % 100 / 100}"
+                row = f"{name},id{k % 5994:05d},train,clips/{name}.mp4,{100 + k % 200},{k % 3 - 1},"
+                row += f"{'fm'[k % 2]},{k % 100 / 100}"
                 file.write(row + "\n")
         output = subprocess.run(
             [sys.executable, __file__, "--open", folder], check=True, capture_output=True, text=True
@@ -177,13 +181,16 @@ def main() -> None:
             rows.append((name, f"{wall:.0f}", f"{cpu:.0f}", f"{first[0] / cpu:.1f}"))
         server.shutdown()
     notes = [
-        "All batches equal, byte for byte. 80 tracks a batch: 20 frames of 16 of them, 5 frames of 64, 0.8 s of sound of all."
+        "All batches equal, byte for byte. 80 tracks a batch: 20 frames of 16 of them, 5 frames of "
+        "64, 0.8 s of sound of all."
     ]
     for tracks in SIMULATED:
         found = opened(tracks)
         notes.append(
-            f"A simulated index of {tracks:,} tracks ({found['csv']} MiB of csv): opened in {found['open']:.1f} CPU-s, "
-            f"ready to draw batches after {found['ready']:.1f} CPU-s, {found['mib']:.0f} MiB of peak memory more than before, "
+            f"A simulated index of {tracks:,} tracks ({found['csv']} MiB of csv): opened in "
+            f"{found['open']:.1f} CPU-s, "
+            f"ready to draw batches after {found['ready']:.1f} CPU-s, {found['mib']:.0f} MiB of "
+            "peak memory more than before, "
             f"{found['mib'] * 2**20 / tracks:.0f} bytes a track."
         )
     report(

@@ -1,14 +1,17 @@
-"""Would we notice? Break dsel/losses.py on purpose, one line at a time, and see who complains: the tests, the notebooks.
+"""Break dsel/losses.py on purpose, one line at a time, and see whether tests and notebooks fail.
 
     python benchmarks/mutation.py                      every mutant; writes benchmarks/mutation.md
     python benchmarks/mutation.py --only pool          those whose name contains 'pool'; prints only
-    python benchmarks/mutation.py --sweep              also every small change that `sweep` can make by itself
+    python benchmarks/mutation.py --sweep              also every small change that `sweep` makes
 
-A mutant is one exact piece of text of losses.py and what to put there instead. Each runs in a forked process with the broken
-module in place of the real one, so torch is imported once. Three kinds:
+A mutant is one exact piece of text of losses.py and what to put there instead. Each runs in a
+forked process with the broken module in place of the real one, so torch is imported once. Three
+kinds:
 
-    formula      changes what a printed formula means: the tests AND the notebooks' own asserts must refuse it
-    code         changes behaviour beside the formulas (defaults, refusals, helpers): the tests must refuse it
+    formula      changes what a printed formula means: the tests AND the notebooks' own asserts
+                 must refuse it
+    code         changes behaviour beside the formulas (defaults, refusals, helpers): the tests
+                 must refuse it
     equivalent   changes nothing that can be observed, with the proof: nobody can refuse it
 
 Exit status 1 if a mutant survives that should not. (Source: ours.)
@@ -36,7 +39,8 @@ ROOT = Path(__file__).resolve().parent.parent
 LOSSES = ROOT / "dsel" / "losses.py"
 TESTS = ROOT / "tests" / "method" / "test_losses.py"
 REPORT = Path(__file__).with_suffix(".md")
-# What a losses notebook brings along; imported once, before the forks. Nothing of dsel: each fork imports that afresh.
+# What a losses notebook brings along; imported once, before the forks. Nothing of dsel: each fork
+# imports that afresh.
 WARM = (
     "torch",
     "numpy",
@@ -50,7 +54,9 @@ WARM = (
 
 
 class Mutant(NamedTuple):
-    """`old` must occur once in losses.py, `new` takes its place; `proof` says why an equivalent one is."""
+    """`old` must occur once in losses.py, `new` takes its place; `proof` says why an equivalent one
+    is.
+    """
 
     name: str
     kind: str
@@ -84,14 +90,38 @@ MUTANTS = (
     Mutant("inverse distance: sign", "formula", INVERSE, "return -1 / distance.clamp(min=eps)"),
     Mutant("inverse distance: not inverted", "formula", INVERSE, "return distance.clamp(min=eps)"),
     Mutant("inverse distance: clamp missing", "formula", INVERSE, "return 1 / distance"),
-    Mutant("inverse distance: clamp on the wrong side", "formula", INVERSE, "return 1 / distance.clamp(max=eps)"),
-    Mutant("inverse distance: eps added, not max", "formula", INVERSE, "return 1 / (distance + eps)"),
-    Mutant("inverse distance: root dropped", "formula", INVERSE, "return 1 / distance.square().clamp(min=eps)"),
+    Mutant(
+        "inverse distance: clamp on the wrong side",
+        "formula",
+        INVERSE,
+        "return 1 / distance.clamp(max=eps)",
+    ),
+    Mutant(
+        "inverse distance: eps added, not max", "formula", INVERSE, "return 1 / (distance + eps)"
+    ),
+    Mutant(
+        "inverse distance: root dropped",
+        "formula",
+        INVERSE,
+        "return 1 / distance.square().clamp(min=eps)",
+    ),
     Mutant("inverse distance: 1-norm", "formula", CDIST, "torch.cdist(x, y, p=1.0)"),
     Mutant("inverse distance: transposed", "formula", CDIST, CDIST.replace("x, y", "y, x")),
-    Mutant("inverse distance: one branch detached", "formula", CDIST, CDIST.replace("x, y", "x, y.detach()")),
-    Mutant("inverse distance: the fast, inexact cdist", "code", CDIST, CDIST.replace("donot_use", "use")),
-    Mutant("inverse distance: another default eps", "code", "eps: float = 1e-2", "eps: float = 1e-3"),
+    Mutant(
+        "inverse distance: one branch detached",
+        "formula",
+        CDIST,
+        CDIST.replace("x, y", "x, y.detach()"),
+    ),
+    Mutant(
+        "inverse distance: the fast, inexact cdist",
+        "code",
+        CDIST,
+        CDIST.replace("donot_use", "use"),
+    ),
+    Mutant(
+        "inverse distance: another default eps", "code", "eps: float = 1e-2", "eps: float = 1e-3"
+    ),
     # l(x, y) = w cos(x, y) + b
     Mutant("cosine: sign", "formula", COSINE, "return -w * (x @ y.transpose(-1, -2)) + b"),
     Mutant("cosine: w dropped", "formula", COSINE, "return (x @ y.transpose(-1, -2)) + b"),
@@ -99,25 +129,67 @@ MUTANTS = (
     Mutant("cosine: b scaled too", "formula", COSINE, "return w * ((x @ y.transpose(-1, -2)) + b)"),
     Mutant("cosine: b subtracted", "formula", COSINE, "return w * (x @ y.transpose(-1, -2)) - b"),
     Mutant("cosine: transposed", "formula", COSINE, "return w * (y @ x.transpose(-1, -2)) + b"),
-    Mutant("cosine: x not normalised", "formula", NORMALIZE, "y = F.normalize(y, dim=-1, eps=1e-6)"),
-    Mutant("cosine: y not normalised", "formula", NORMALIZE, "x = F.normalize(x, dim=-1, eps=1e-6)"),
-    Mutant("cosine: normalised along the wrong axis", "formula", NORMALIZE, NORMALIZE.replace("dim=-1", "dim=-2")),
+    Mutant(
+        "cosine: x not normalised", "formula", NORMALIZE, "y = F.normalize(y, dim=-1, eps=1e-6)"
+    ),
+    Mutant(
+        "cosine: y not normalised", "formula", NORMALIZE, "x = F.normalize(x, dim=-1, eps=1e-6)"
+    ),
+    Mutant(
+        "cosine: normalised along the wrong axis",
+        "formula",
+        NORMALIZE,
+        NORMALIZE.replace("dim=-1", "dim=-2"),
+    ),
     Mutant("cosine: 1-norm", "formula", NORMALIZE, NORMALIZE.replace("dim=-1", "p=1.0, dim=-1")),
-    Mutant("cosine: one branch detached", "formula", COSINE, "return w * (x @ y.detach().transpose(-1, -2)) + b"),
+    Mutant(
+        "cosine: one branch detached",
+        "formula",
+        COSINE,
+        "return w * (x @ y.detach().transpose(-1, -2)) + b",
+    ),
     Mutant("scale: w is log w", "formula", "return self.log_w.exp()", "return self.log_w"),
-    Mutant("scale: w not trained", "code", "return self.log_w.exp()", "return self.log_w.detach().exp()"),
+    Mutant(
+        "scale: w not trained",
+        "code",
+        "return self.log_w.exp()",
+        "return self.log_w.detach().exp()",
+    ),
     Mutant("scale: frozen w still trained", "formula", "w=self.w.detach()", "w=self.w"),
     Mutant("scale: frozen b still trained", "code", "b=self.b.detach())", "b=self.b)"),
-    Mutant("scale: clamp thrown away", "formula", "self.log_w.clamp_(max=", "self.log_w.clamp(max="),
-    Mutant("scale: clamp on the wrong side", "code", "self.log_w.clamp_(max=", "self.log_w.clamp_(min="),
-    Mutant("scale: clamp at log w = w_max", "code", "clamp_(max=math.log(w_max))", "clamp_(max=w_max)"),
-    Mutant("scale: another start of w", "code", "w: float = 10.0, b: float", "w: float = 1.0, b: float"),
+    Mutant(
+        "scale: clamp thrown away", "formula", "self.log_w.clamp_(max=", "self.log_w.clamp(max="
+    ),
+    Mutant(
+        "scale: clamp on the wrong side", "code", "self.log_w.clamp_(max=", "self.log_w.clamp_(min="
+    ),
+    Mutant(
+        "scale: clamp at log w = w_max", "code", "clamp_(max=math.log(w_max))", "clamp_(max=w_max)"
+    ),
+    Mutant(
+        "scale: another start of w", "code", "w: float = 10.0, b: float", "w: float = 1.0, b: float"
+    ),
     Mutant("scale: another start of b", "code", "b: float = -5.0", "b: float = 0.0"),
     Mutant("scale: negative w not refused", "code", "if w <= 0:", "if w != w:"),
-    Mutant("frozen: does nothing", "formula", 'if hasattr(similarity, "frozen") else similarity', "if False else similarity"),
+    Mutant(
+        "frozen: does nothing",
+        "formula",
+        'if hasattr(similarity, "frozen") else similarity',
+        "if False else similarity",
+    ),
     # content task
-    Mutant("content task: transposed anchor", "formula", "return similarity(face, audio)", "return similarity(audio, face)"),
-    Mutant("content task: face against face", "formula", "return similarity(face, audio)", "return similarity(face, face)"),
+    Mutant(
+        "content task: transposed anchor",
+        "formula",
+        "return similarity(face, audio)",
+        "return similarity(audio, face)",
+    ),
+    Mutant(
+        "content task: face against face",
+        "formula",
+        "return similarity(face, audio)",
+        "return similarity(face, face)",
+    ),
     Mutant(
         "content task: across tracks, not windows",
         "formula",
@@ -131,128 +203,400 @@ MUTANTS = (
         "return similarity(face.detach(), audio)",
     ),
     # identity task
-    Mutant("pick: one for the whole batch", "formula", PICK, "return torch.randint(windows, (1,)).expand(tracks)"),
-    Mutant("pick: always the first window", "formula", PICK, "return torch.zeros(tracks, dtype=torch.long)"),
-    Mutant("pick: the last window never", "formula", PICK, PICK.replace("windows,", "max(1, windows - 1),")),
+    Mutant(
+        "pick: one for the whole batch",
+        "formula",
+        PICK,
+        "return torch.randint(windows, (1,)).expand(tracks)",
+    ),
+    Mutant(
+        "pick: always the first window",
+        "formula",
+        PICK,
+        "return torch.zeros(tracks, dtype=torch.long)",
+    ),
+    Mutant(
+        "pick: the last window never",
+        "formula",
+        PICK,
+        PICK.replace("windows,", "max(1, windows - 1),"),
+    ),
     Mutant("pick: the generator ignored", "code", PICK, "return torch.randint(windows, (tracks,))"),
     Mutant("pool: pick ignored", "formula", POOL, "return face[:, 0], audio.mean(dim=1)"),
-    Mutant("pool: face averaged too", "formula", POOL, "return face.mean(dim=1), audio.mean(dim=1)"),
-    Mutant("pool: sum over the windows", "formula", POOL, "return face[rows, pick], audio.sum(dim=1)"),
-    Mutant("pool: mean over tracks", "formula", POOL,
-           "return face[rows, pick], audio.mean(dim=0)[:1].expand(len(face), -1)"),
-    Mutant("pool: one audio window", "formula", POOL, "return face[rows, pick], audio[rows, pick]"),
-    Mutant("pool: median, not mean", "formula", POOL, "return face[rows, pick], audio.median(dim=1).values"),
-    Mutant("pool: mean of directions", "formula", POOL, "return face[rows, pick], F.normalize(audio, dim=-1).mean(dim=1)"),
-    Mutant("pool: modalities swapped", "formula", POOL, "return audio[rows, pick], face.mean(dim=1)"),
-    Mutant("identity task: transposed anchor", "formula", "return similarity(vhat, abar)", "return similarity(abar, vhat)"),
-    Mutant("identity task: audio detached", "formula",
-           "return similarity(vhat, abar)", "return similarity(vhat, abar.detach())"),
-    # target: the match
-    Mutant("matching: sign", "formula", MEAN_OF_DIAGONAL, MEAN_OF_DIAGONAL.replace("-logits", "logits")),
-    Mutant("matching: softmax over the anchors", "formula", MEAN_OF_DIAGONAL, MEAN_OF_DIAGONAL.replace("(dim=-1)", "(dim=-2)")),
-    Mutant("matching: softmax over the batch", "formula", MEAN_OF_DIAGONAL, MEAN_OF_DIAGONAL.replace("(dim=-1)", "(dim=0)")),
-    Mutant("matching: sum, not mean", "formula", MEAN_OF_DIAGONAL, MEAN_OF_DIAGONAL.replace("mean", "sum")),
-    Mutant("matching: divided by N once more", "formula", MEAN_OF_DIAGONAL, MEAN_OF_DIAGONAL + " / logits.shape[-1]"),
-    Mutant("matching: log forgotten", "formula", MEAN_OF_DIAGONAL, MEAN_OF_DIAGONAL.replace("log_softmax", "softmax")),
     Mutant(
-        "matching: softmax twice", "formula", MEAN_OF_DIAGONAL, MEAN_OF_DIAGONAL.replace("-logits", "-logits.softmax(dim=-1)")
+        "pool: face averaged too", "formula", POOL, "return face.mean(dim=1), audio.mean(dim=1)"
     ),
-    Mutant("matching: every pair a match", "formula", MEAN_OF_DIAGONAL, "return -logits.log_softmax(dim=-1).sum(-1).mean()"),
-    Mutant("matching: the neighbour is the match", "formula", MEAN_OF_DIAGONAL, MEAN_OF_DIAGONAL.replace(
-        ".log_softmax", ".roll(1, -1).log_softmax")),
-    Mutant("matching: diagonal of the wrong axes", "formula",
-           MEAN_OF_DIAGONAL, MEAN_OF_DIAGONAL.replace("dim1=-2, dim2=-1", "")),
-    Mutant("matching: diagonal kept out of the sum", "formula", MEAN_OF_DIAGONAL, (
-        "return (logits.masked_fill(torch.eye(logits.shape[-1], dtype=torch.bool), -1e9).logsumexp(-1)"
-        " - logits.diagonal(dim1=-2, dim2=-1)).mean()")),
+    Mutant(
+        "pool: sum over the windows", "formula", POOL, "return face[rows, pick], audio.sum(dim=1)"
+    ),
+    Mutant(
+        "pool: mean over tracks",
+        "formula",
+        POOL,
+        "return face[rows, pick], audio.mean(dim=0)[:1].expand(len(face), -1)",
+    ),
+    Mutant("pool: one audio window", "formula", POOL, "return face[rows, pick], audio[rows, pick]"),
+    Mutant(
+        "pool: median, not mean",
+        "formula",
+        POOL,
+        "return face[rows, pick], audio.median(dim=1).values",
+    ),
+    Mutant(
+        "pool: mean of directions",
+        "formula",
+        POOL,
+        "return face[rows, pick], F.normalize(audio, dim=-1).mean(dim=1)",
+    ),
+    Mutant(
+        "pool: modalities swapped", "formula", POOL, "return audio[rows, pick], face.mean(dim=1)"
+    ),
+    Mutant(
+        "identity task: transposed anchor",
+        "formula",
+        "return similarity(vhat, abar)",
+        "return similarity(abar, vhat)",
+    ),
+    Mutant(
+        "identity task: audio detached",
+        "formula",
+        "return similarity(vhat, abar)",
+        "return similarity(vhat, abar.detach())",
+    ),
+    # target: the match
+    Mutant(
+        "matching: sign", "formula", MEAN_OF_DIAGONAL, MEAN_OF_DIAGONAL.replace("-logits", "logits")
+    ),
+    Mutant(
+        "matching: softmax over the anchors",
+        "formula",
+        MEAN_OF_DIAGONAL,
+        MEAN_OF_DIAGONAL.replace("(dim=-1)", "(dim=-2)"),
+    ),
+    Mutant(
+        "matching: softmax over the batch",
+        "formula",
+        MEAN_OF_DIAGONAL,
+        MEAN_OF_DIAGONAL.replace("(dim=-1)", "(dim=0)"),
+    ),
+    Mutant(
+        "matching: sum, not mean",
+        "formula",
+        MEAN_OF_DIAGONAL,
+        MEAN_OF_DIAGONAL.replace("mean", "sum"),
+    ),
+    Mutant(
+        "matching: divided by N once more",
+        "formula",
+        MEAN_OF_DIAGONAL,
+        MEAN_OF_DIAGONAL + " / logits.shape[-1]",
+    ),
+    Mutant(
+        "matching: log forgotten",
+        "formula",
+        MEAN_OF_DIAGONAL,
+        MEAN_OF_DIAGONAL.replace("log_softmax", "softmax"),
+    ),
+    Mutant(
+        "matching: softmax twice",
+        "formula",
+        MEAN_OF_DIAGONAL,
+        MEAN_OF_DIAGONAL.replace("-logits", "-logits.softmax(dim=-1)"),
+    ),
+    Mutant(
+        "matching: every pair a match",
+        "formula",
+        MEAN_OF_DIAGONAL,
+        "return -logits.log_softmax(dim=-1).sum(-1).mean()",
+    ),
+    Mutant(
+        "matching: the neighbour is the match",
+        "formula",
+        MEAN_OF_DIAGONAL,
+        MEAN_OF_DIAGONAL.replace(".log_softmax", ".roll(1, -1).log_softmax"),
+    ),
+    Mutant(
+        "matching: diagonal of the wrong axes",
+        "formula",
+        MEAN_OF_DIAGONAL,
+        MEAN_OF_DIAGONAL.replace("dim1=-2, dim2=-1", ""),
+    ),
+    Mutant(
+        "matching: diagonal kept out of the sum",
+        "formula",
+        MEAN_OF_DIAGONAL,
+        (
+            "return (logits.masked_fill(torch.eye(logits.shape[-1], dtype=torch.bool), "
+            "-1e9).logsumexp(-1)"
+            " - logits.diagonal(dim1=-2, dim2=-1)).mean()"
+        ),
+    ),
     # target: nothing
     Mutant("confusion: sign", "formula", MEAN_OF_ALL, MEAN_OF_ALL.replace("-logits", "logits")),
-    Mutant("confusion: softmax over the anchors", "formula", MEAN_OF_ALL, MEAN_OF_ALL.replace("(dim=-1)", "(dim=-2)")),
-    Mutant("confusion: sum over the choices", "formula", MEAN_OF_ALL, MEAN_OF_ALL.replace(".mean()", ".sum(-1).mean()")),
-    Mutant("confusion: sum over everything", "formula", MEAN_OF_ALL, MEAN_OF_ALL.replace("mean", "sum")),
-    Mutant("confusion: log forgotten", "formula", MEAN_OF_ALL, MEAN_OF_ALL.replace("log_softmax", "softmax")),
+    Mutant(
+        "confusion: softmax over the anchors",
+        "formula",
+        MEAN_OF_ALL,
+        MEAN_OF_ALL.replace("(dim=-1)", "(dim=-2)"),
+    ),
+    Mutant(
+        "confusion: sum over the choices",
+        "formula",
+        MEAN_OF_ALL,
+        MEAN_OF_ALL.replace(".mean()", ".sum(-1).mean()"),
+    ),
+    Mutant(
+        "confusion: sum over everything", "formula", MEAN_OF_ALL, MEAN_OF_ALL.replace("mean", "sum")
+    ),
+    Mutant(
+        "confusion: log forgotten",
+        "formula",
+        MEAN_OF_ALL,
+        MEAN_OF_ALL.replace("log_softmax", "softmax"),
+    ),
     Mutant("confusion: target is the match", "formula", MEAN_OF_ALL, MEAN_OF_DIAGONAL),
-    Mutant("confusion: KL instead of cross-entropy", "formula", MEAN_OF_ALL, MEAN_OF_ALL + " - math.log(logits.shape[-1])"),
-    Mutant("confusion: entropy of q instead", "formula", MEAN_OF_ALL, (
-        "return (logits.softmax(-1) * logits.log_softmax(-1)).sum(-1).mean()")),
-    Mutant("confusion: maximise the matching loss instead", "formula", MEAN_OF_ALL, (
-        "return logits.log_softmax(dim=-1).diagonal(dim1=-2, dim2=-1).mean()")),
+    Mutant(
+        "confusion: KL instead of cross-entropy",
+        "formula",
+        MEAN_OF_ALL,
+        MEAN_OF_ALL + " - math.log(logits.shape[-1])",
+    ),
+    Mutant(
+        "confusion: entropy of q instead",
+        "formula",
+        MEAN_OF_ALL,
+        ("return (logits.softmax(-1) * logits.log_softmax(-1)).sum(-1).mean()"),
+    ),
+    Mutant(
+        "confusion: maximise the matching loss instead",
+        "formula",
+        MEAN_OF_ALL,
+        ("return logits.log_softmax(dim=-1).diagonal(dim1=-2, dim2=-1).mean()"),
+    ),
     # the total
-    Mutant("total: alphas swapped", "formula", MATCHING, MATCHING.replace('"content"', '"_"').replace(
-        '"identity"', '"content"').replace('"_"', '"identity"')),
+    Mutant(
+        "total: alphas swapped",
+        "formula",
+        MATCHING,
+        MATCHING.replace('"content"', '"_"')
+        .replace('"identity"', '"content"')
+        .replace('"_"', '"identity"'),
+    ),
     Mutant("total: lambda dropped", "formula", TOTAL, TOTAL.replace("self.lam * ramp", "ramp")),
     Mutant("total: ramp ignored", "code", TOTAL, TOTAL.replace(" * ramp", "")),
-    Mutant("total: confusion subtracted", "formula", TOTAL, TOTAL.replace("+ self.lam", "- self.lam")),
-    Mutant("total: content term dropped", "formula",
-           MATCHING, MATCHING.replace('self.alpha_c * parts["content"] + ', "")),
-    Mutant("total: identity term dropped", "formula",
-           MATCHING, MATCHING.replace(' + self.alpha_s * parts["identity"]', "")),
+    Mutant(
+        "total: confusion subtracted", "formula", TOTAL, TOTAL.replace("+ self.lam", "- self.lam")
+    ),
+    Mutant(
+        "total: content term dropped",
+        "formula",
+        MATCHING,
+        MATCHING.replace('self.alpha_c * parts["content"] + ', ""),
+    ),
+    Mutant(
+        "total: identity term dropped",
+        "formula",
+        MATCHING,
+        MATCHING.replace(' + self.alpha_s * parts["identity"]', ""),
+    ),
     Mutant("total: c->s term dropped", "formula", CONFUSION, 'confusion = parts["confusion_sc"]'),
     Mutant("total: s->c term dropped", "formula", CONFUSION, 'confusion = parts["confusion_cs"]'),
-    Mutant("total: confusion averaged", "formula", CONFUSION, CONFUSION.replace("= parts", "= 0.5 * parts").replace(
-        "+ parts", "+ 0.5 * parts")),
-    Mutant("total: content loss on identity vectors", "formula", CONTENT_TERM, CONTENT_TERM.replace("v_c, a_c", "v_s, a_s")),
-    Mutant("total: heads mixed in the content loss", "formula", CONTENT_TERM, CONTENT_TERM.replace("a_c", "a_s")),
-    Mutant("total: content loss frozen", "formula", CONTENT_TERM, CONTENT_TERM.replace(
-        "self.content_similarity", "frozen(self.content_similarity)")),
-    Mutant("total: identity loss on content vectors", "formula",
-           IDENTITY_TERM, IDENTITY_TERM.replace("vhat, abar", "vhat_c, abar_c")),
-    Mutant("total: identity loss with the other scale", "formula",
-           IDENTITY_TERM, IDENTITY_TERM.replace("identity_s", "content_s")),
-    Mutant("total: c->s confuses the wrong head", "formula", CS_TERM, CS_TERM.replace("vhat_c, abar_c", "vhat, abar")),
-    Mutant("total: c->s with the other scale", "formula", CS_TERM, CS_TERM.replace("identity_s", "content_s")),
-    Mutant("total: c->s aims at the match", "formula", CS_TERM, CS_TERM.replace("confusion_loss", "matching_loss")),
-    Mutant("total: c->s trains one side only", "formula", CS_TERM, CS_TERM.replace("abar_c", "abar_c.detach()")),
-    Mutant("total: s->c confuses the wrong head", "formula", SC_TERM, SC_TERM.replace("v_s, a_s", "v_c, a_c")),
-    Mutant("total: s->c with the other scale", "formula",
-           SC_TERM, SC_TERM.replace("content_similarity", "identity_similarity")),
-    Mutant("total: s->c aims at the match", "formula", SC_TARGET, SC_TARGET.replace("confusion_loss", "matching_loss")),
-    Mutant("total: s->c trains no embedding", "formula", SC_TERM, SC_TERM.replace("v_s, a_s", "v_s.detach(), a_s.detach()")),
-    Mutant("total: confusion pools with another pick", "formula", "(v_c, a_c, pick, gather", "(v_c, a_c, 0 * pick, gather"),
-    Mutant("total: 'detached' does not detach", "formula", MODES, MODES.replace("frozen(similarity)", "similarity")),
-    Mutant("total: 'fixed' follows w", "code", MODES, MODES.replace("self._fixed", "frozen(similarity)")),
-    Mutant("total: the clamp skips a scale", "formula",
-           "for similarity in (self.content_similarity, self.identity_similarity):",
-           "for similarity in (self.content_similarity,):"),
-    Mutant("total: default w_max", "code", "w_max: float | None = 20.0", "w_max: float | None = 100.0"),
+    Mutant(
+        "total: confusion averaged",
+        "formula",
+        CONFUSION,
+        CONFUSION.replace("= parts", "= 0.5 * parts").replace("+ parts", "+ 0.5 * parts"),
+    ),
+    Mutant(
+        "total: content loss on identity vectors",
+        "formula",
+        CONTENT_TERM,
+        CONTENT_TERM.replace("v_c, a_c", "v_s, a_s"),
+    ),
+    Mutant(
+        "total: heads mixed in the content loss",
+        "formula",
+        CONTENT_TERM,
+        CONTENT_TERM.replace("a_c", "a_s"),
+    ),
+    Mutant(
+        "total: content loss frozen",
+        "formula",
+        CONTENT_TERM,
+        CONTENT_TERM.replace("self.content_similarity", "frozen(self.content_similarity)"),
+    ),
+    Mutant(
+        "total: identity loss on content vectors",
+        "formula",
+        IDENTITY_TERM,
+        IDENTITY_TERM.replace("vhat, abar", "vhat_c, abar_c"),
+    ),
+    Mutant(
+        "total: identity loss with the other scale",
+        "formula",
+        IDENTITY_TERM,
+        IDENTITY_TERM.replace("identity_s", "content_s"),
+    ),
+    Mutant(
+        "total: c->s confuses the wrong head",
+        "formula",
+        CS_TERM,
+        CS_TERM.replace("vhat_c, abar_c", "vhat, abar"),
+    ),
+    Mutant(
+        "total: c->s with the other scale",
+        "formula",
+        CS_TERM,
+        CS_TERM.replace("identity_s", "content_s"),
+    ),
+    Mutant(
+        "total: c->s aims at the match",
+        "formula",
+        CS_TERM,
+        CS_TERM.replace("confusion_loss", "matching_loss"),
+    ),
+    Mutant(
+        "total: c->s trains one side only",
+        "formula",
+        CS_TERM,
+        CS_TERM.replace("abar_c", "abar_c.detach()"),
+    ),
+    Mutant(
+        "total: s->c confuses the wrong head",
+        "formula",
+        SC_TERM,
+        SC_TERM.replace("v_s, a_s", "v_c, a_c"),
+    ),
+    Mutant(
+        "total: s->c with the other scale",
+        "formula",
+        SC_TERM,
+        SC_TERM.replace("content_similarity", "identity_similarity"),
+    ),
+    Mutant(
+        "total: s->c aims at the match",
+        "formula",
+        SC_TARGET,
+        SC_TARGET.replace("confusion_loss", "matching_loss"),
+    ),
+    Mutant(
+        "total: s->c trains no embedding",
+        "formula",
+        SC_TERM,
+        SC_TERM.replace("v_s, a_s", "v_s.detach(), a_s.detach()"),
+    ),
+    Mutant(
+        "total: confusion pools with another pick",
+        "formula",
+        "(v_c, a_c, pick, gather",
+        "(v_c, a_c, 0 * pick, gather",
+    ),
+    Mutant(
+        "total: 'detached' does not detach",
+        "formula",
+        MODES,
+        MODES.replace("frozen(similarity)", "similarity"),
+    ),
+    Mutant(
+        "total: 'fixed' follows w",
+        "code",
+        MODES,
+        MODES.replace("self._fixed", "frozen(similarity)"),
+    ),
+    Mutant(
+        "total: the clamp skips a scale",
+        "formula",
+        "for similarity in (self.content_similarity, self.identity_similarity):",
+        "for similarity in (self.content_similarity,):",
+    ),
+    Mutant(
+        "total: default w_max", "code", "w_max: float | None = 20.0", "w_max: float | None = 100.0"
+    ),
     Mutant("total: default lambda", "code", "lam: float = 1.0", "lam: float = 0.0"),
-    Mutant("total: default treatment of the scale", "code",
-           'confusion_scale: str = "detached"', 'confusion_scale: str = "trained"'),
-    Mutant("total: negative weights accepted", "code", "if min(alpha_c, alpha_s, lam) < 0:", "if False:"),
+    Mutant(
+        "total: default treatment of the scale",
+        "code",
+        'confusion_scale: str = "detached"',
+        'confusion_scale: str = "trained"',
+    ),
+    Mutant(
+        "total: negative weights accepted",
+        "code",
+        "if min(alpha_c, alpha_s, lam) < 0:",
+        "if False:",
+    ),
     Mutant("total: extra tracks ignored", "code", EXTRA, "pass"),
-    Mutant("total: extra audio in the wrong order", "code", EXTRA, EXTRA.replace("[abar, extra[1]]", "[extra[1], abar]")),
+    Mutant(
+        "total: extra audio in the wrong order",
+        "code",
+        EXTRA,
+        EXTRA.replace("[abar, extra[1]]", "[extra[1], abar]"),
+    ),
     Mutant("total: gather ignored", "code", GATHER, "return vhat, abar"),
     Mutant("top1: smallest logit", "code", "logits.amax(", "logits.amin("),
-    Mutant("top1: best anchor, not best choice", "code", "logits == logits.amax(dim=-1", "logits == logits.amax(dim=-2"),
-    Mutant("top1: a tie counts in full", "code", "(best.diagonal(dim1=-2, dim2=-1) / best.sum(dim=-1)).mean()",
-           "best.diagonal(dim1=-2, dim2=-1).float().mean()"),
+    Mutant(
+        "top1: best anchor, not best choice",
+        "code",
+        "logits == logits.amax(dim=-1",
+        "logits == logits.amax(dim=-2",
+    ),
+    Mutant(
+        "top1: a tie counts in full",
+        "code",
+        "(best.diagonal(dim1=-2, dim2=-1) / best.sum(dim=-1)).mean()",
+        "best.diagonal(dim1=-2, dim2=-1).float().mean()",
+    ),
     # nobody can tell
-    Mutant("equivalent: diagonal axes named in the other order", "equivalent", MEAN_OF_DIAGONAL,
-           MEAN_OF_DIAGONAL.replace("dim1=-2, dim2=-1", "dim1=-1, dim2=-2"), "entry (k, k) is entry (k, k) of the transpose"),
-    Mutant("equivalent: mean before the sign", "equivalent", MEAN_OF_ALL, "return -(logits.log_softmax(dim=-1).mean())",
-           "the mean is linear, and floating point negation is exact"),
-    Mutant("equivalent: softmax, the subtraction written out", "equivalent", MEAN_OF_ALL,
-           "return -(logits - logits.logsumexp(dim=-1, keepdim=True)).mean()", "log softmax(l)_j = l_j - log sum_j' exp l_j'"),
-    Mutant("equivalent: b = -5 in the fixed similarity", "equivalent", "partial(scaled_cosine, w=w0, b=0.0)",
-           "partial(scaled_cosine, w=w0, b=-5.0)", "b moves every logit of a row alike and drops out of the softmax"),
-)  # fmt: skip
+    Mutant(
+        "equivalent: diagonal axes named in the other order",
+        "equivalent",
+        MEAN_OF_DIAGONAL,
+        MEAN_OF_DIAGONAL.replace("dim1=-2, dim2=-1", "dim1=-1, dim2=-2"),
+        "entry (k, k) is entry (k, k) of the transpose",
+    ),
+    Mutant(
+        "equivalent: mean before the sign",
+        "equivalent",
+        MEAN_OF_ALL,
+        "return -(logits.log_softmax(dim=-1).mean())",
+        "the mean is linear, and floating point negation is exact",
+    ),
+    Mutant(
+        "equivalent: softmax, the subtraction written out",
+        "equivalent",
+        MEAN_OF_ALL,
+        "return -(logits - logits.logsumexp(dim=-1, keepdim=True)).mean()",
+        "log softmax(l)_j = l_j - log sum_j' exp l_j'",
+    ),
+    Mutant(
+        "equivalent: b = -5 in the fixed similarity",
+        "equivalent",
+        "partial(scaled_cosine, w=w0, b=0.0)",
+        "partial(scaled_cosine, w=w0, b=-5.0)",
+        "b moves every logit of a row alike and drops out of the softmax",
+    ),
+)
 
 
 def mutated(source: str, mutant: Mutant) -> str:
     """The source with the mutant in it.
 
     Raises:
-        ValueError: the text to replace does not occur exactly once: losses.py has moved on, and the mutant must follow.
+        ValueError: the text to replace does not occur exactly once: losses.py has moved on, and the
+            mutant must follow.
     """
     if source.count(mutant.old) != 1:
         raise ValueError(
-            f"mutant {mutant.name!r}: its text occurs {source.count(mutant.old)} times in {LOSSES.name}"
+            f"mutant {mutant.name!r}: its text occurs {source.count(mutant.old)} times in "
+            f"{LOSSES.name}"
         )
     return source.replace(mutant.old, mutant.new)
 
 
 def sweep(source: str) -> list[tuple[str, str]]:
-    """Every single small change of an expression: (name, new source). What one forgets to think of by hand."""
+    """Every single small change of an expression: (name, new source). What one forgets to think of
+    by hand.
+    """
     tree, found = ast.parse(source), []
     for index, node in enumerate(ast.walk(tree)):
         for label, change in _changes(node):
@@ -264,8 +608,19 @@ def sweep(source: str) -> list[tuple[str, str]]:
     return found
 
 
-_SWAP = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.Lt: ast.LtE, ast.LtE: ast.Lt,
-         ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.Eq: ast.NotEq, ast.In: ast.NotIn, ast.NotIn: ast.In}  # fmt: skip
+_SWAP = {
+    ast.Add: ast.Sub,
+    ast.Sub: ast.Add,
+    ast.Mult: ast.Div,
+    ast.Div: ast.Mult,
+    ast.Lt: ast.LtE,
+    ast.LtE: ast.Lt,
+    ast.Is: ast.IsNot,
+    ast.IsNot: ast.Is,
+    ast.Eq: ast.NotEq,
+    ast.In: ast.NotIn,
+    ast.NotIn: ast.In,
+}
 _NAMES = {
     "mean": "sum",
     "sum": "mean",
@@ -302,8 +657,9 @@ def _changes(node):
 
 
 def install(source: str, folder: Path) -> None:
-    """Put this source in the place of dsel.losses, for everything imported from now on. It lies in a file, so that
-    inspect.getsource shows it as a notebook would."""
+    """Put this source in the place of dsel.losses, for everything imported from now on. It lies in
+    a file, so that inspect.getsource shows it as a notebook would.
+    """
     for name in [name for name in sys.modules if name.split(".")[0] in ("dsel", TESTS.stem)]:
         del sys.modules[name]
     path = folder / "losses.py"
@@ -317,7 +673,9 @@ def install(source: str, folder: Path) -> None:
 
 
 def warm_up() -> None:
-    """Import everything slow once, before the forks: pytest with its plugins, torch with what its assert_close needs."""
+    """Import everything slow once, before the forks: pytest with its plugins, torch with what its
+    assert_close needs.
+    """
     for name in WARM:
         importlib.import_module(name)
     import pytest
@@ -343,7 +701,9 @@ def run_tests(_) -> str:
         name = ""
 
         def pytest_collection_modifyitems(self, items):
-            """A few of the seeded cases first: most mutants fall there at once. The many others last."""
+            """A few of the seeded cases first: most mutants fall there at once. The many others
+            last.
+            """
             seeded = [item for item in items if item.name.startswith("test_value_and_gradient")]
             items[:] = [*seeded[:6], *(item for item in items if item not in seeded), *seeded[6:]]
 
@@ -367,7 +727,9 @@ def without_magic(source: str) -> str:
 
 
 def run_notebook(path: Path) -> str:
-    """All code cells of a notebook in one namespace, no kernel: 'cell 7 AssertionError' at the first that fails, or ''."""
+    """All code cells of a notebook in one namespace, no kernel: 'cell 7 AssertionError' at the
+    first that fails, or ''.
+    """
     import IPython.display
     import plotly.io
 
@@ -397,7 +759,9 @@ def run_notebook(path: Path) -> str:
 
 
 def in_fork(source: str, work, argument, seconds: float) -> str:
-    """work(argument) in a forked process in which `source` is dsel.losses; its answer, 'crash' or 'timeout' (CPU seconds)."""
+    """work(argument) in a forked process in which `source` is dsel.losses; its answer, 'crash' or
+    'timeout' (CPU seconds).
+    """
     import resource
     import signal
 
@@ -428,13 +792,26 @@ def in_fork(source: str, work, argument, seconds: float) -> str:
 
 
 def losses_notebooks() -> list[Path]:
-    """The notebooks that teach the losses: every one that imports dsel.losses, training and after left out."""
-    return [path for path in sorted((ROOT / "notebooks").glob("*.ipynb"))
-            if path.stem[:2] in ("03", "04", "05", "11") and "dsel.losses" in path.read_text(encoding="utf-8")]  # fmt: skip
+    """The notebooks that teach the losses: every one that imports dsel.losses, training and after
+    left out.
+    """
+    return [
+        path
+        for path in sorted((ROOT / "notebooks").glob("*.ipynb"))
+        if path.stem[:2] in ("03", "04", "05", "11")
+        and "dsel.losses" in path.read_text(encoding="utf-8")
+    ]
 
 
-TAUGHT_IN = {"inverse distance": "03", "cosine": "03", "content task": "03", "matching": "03", "pick": "04", "pool": "04",
-             "identity task": "04"}  # fmt: skip
+TAUGHT_IN = {
+    "inverse distance": "03",
+    "cosine": "03",
+    "content task": "03",
+    "matching": "03",
+    "pick": "04",
+    "pool": "04",
+    "identity task": "04",
+}
 
 
 def judge(source: str, notebooks: list[Path], *, every: bool) -> dict[str, str]:
@@ -513,7 +890,8 @@ def main() -> int:
         return 1
     results, bad = [], []
     for mutant in (m for m in MUTANTS if options.only in m.name):
-        # The notebook that teaches it is asked first; what prints no formula is no business of the notebooks.
+        # The notebook that teaches it is asked first; what prints no formula is no business of the
+        # notebooks.
         teacher = TAUGHT_IN.get(mutant.name.split(":")[0], "05")
         asked = (
             sorted(notebooks, key=lambda path: path.stem[:2] != teacher)
@@ -537,7 +915,8 @@ def main() -> int:
             print("ok      " if test else "SURVIVED", "sweep", name, test, flush=True)
     minutes = (time.perf_counter() - began) / 60
     if not options.only and notebooks:
-        head = f"# {len(results)} ways to break dsel/losses.py, and who noticed\n\nMade by `python benchmarks/mutation.py`.\n\n"
+        head = f"# {len(results)} ways to break dsel/losses.py, and who noticed\n\n"
+        head += "Made by `python benchmarks/mutation.py`.\n\n"
         REPORT.write_text(head + table(results, notebooks), encoding="utf-8")
     print(f"{len(results)} mutants in {minutes:.1f} min; {len(bad)} need attention: {bad}")
     return 1 if bad else 0

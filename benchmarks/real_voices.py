@@ -1,16 +1,19 @@
-"""Do networks that learnt real voices from drawn faces know a stranger's voice, or only the recording?
+"""Do networks that learnt real voices from drawn faces know a stranger, or only the recording?
 
-    python benchmarks/real_voices.py --work runs/real_voices [--real ../shared/real] [--seeds 3] [--steps 800]
+    python benchmarks/real_voices.py --work runs/real_voices [--real ../shared/real] \\
+        [--seeds 3] [--steps 800]
 
-Training: 251 speakers of train-clean-100, one recording each, cut into six tracks of 2 s behind drawn faces, every track with
-a microphone and a room of its own (`dsel toy --voices`). Variants: three front ends, each with lambda 1, lambda 3, and lambda
-1 with the fifth term. Judged on speakers of other corpora: test-other (10 speakers x 10 utterances) and speechocean762 (125
-readers x 8), every pair a trial. As recorded each speaker is one session, so whoever recognises the recording recognises the
-speaker; therefore test-other is judged again with a microphone, room and noise drawn for every utterance. Beside the networks
-stand judges that were never trained: the cosine of mean MFCCs and of mean log-mels, and untrained networks.
+Training: 251 speakers of train-clean-100, one recording each, cut into six tracks of 2 s behind
+drawn faces, every track with a microphone and a room of its own (`dsel toy --voices`). Variants:
+three front ends, each with lambda 1, lambda 3, and lambda 1 with the fifth term. Judged on speakers
+of other corpora: test-other (10 speakers x 10 utterances) and speechocean762 (125 readers x 8),
+every pair a trial. As recorded each speaker is one session, so whoever recognises the recording
+recognises the speaker; therefore test-other is judged again with a microphone, room and noise drawn
+for every utterance. Beside the networks stand judges that were never trained: the cosine of mean
+MFCCs and of mean log-mels, and untrained networks.
 
-Rows go to data/ablation/real_voices.csv as they come, and benchmarks/real_voices.md shows them; what is done is not done
-again, so the command may be stopped and repeated.
+Rows go to data/ablation/real_voices.csv as they come, and benchmarks/real_voices.md shows them;
+what is done is not done again, so the command may be stopped and repeated.
 """
 
 from __future__ import annotations
@@ -102,9 +105,11 @@ def _whole_frames(x: np.ndarray) -> np.ndarray:
 
 
 def eers(sounds, speaker, sex, embed) -> tuple[float, float]:
-    """EER over all pairs of utterances, and over those of one sex, by the cosine of vectors standardised over all utterances.
+    """EER over all pairs of utterances, and over those of one sex, by the cosine of vectors
+    standardised over all utterances.
 
-    Without that, the few MFCCs that vary most decide, and the untrained judges look weaker than they are.
+    Without that, the few MFCCs that vary most decide, and the untrained judges look weaker than
+    they are.
     """
     vectors = np.stack([embed(x) for x in sounds])
     vectors = (vectors - vectors.mean(axis=0)) / (vectors.std(axis=0) + 1e-9)
@@ -227,13 +232,14 @@ def main() -> None:
             add(f"networks, {label}", seed, options.steps, train)
     text = f"""# Real voices
 
-Equal error rate in %, all pairs of utterances. Networks trained for {options.steps} steps; mean over seeds, in brackets their
-range. Rows: `data/ablation/real_voices.csv`.
+Equal error rate in %, all pairs of utterances. Networks trained for {options.steps} steps; mean
+over seeds, in brackets their range. Rows: `data/ablation/real_voices.csv`.
 
 {table(rows)}
 
-As recorded, a speaker of test-other is one session: mean MFCCs know the recording, and that is enough. With a microphone, a
-room and noise drawn for every utterance they do not. Made by `python benchmarks/real_voices.py`; its head says how.
+As recorded, a speaker of test-other is one session: mean MFCCs know the recording, and that is
+enough. With a microphone, a room and noise drawn for every utterance they do not. Made by
+`python benchmarks/real_voices.py`; its head says how.
 """
     Path(__file__).with_suffix(".md").write_text(text, encoding="utf-8")
 

@@ -1,4 +1,6 @@
-"""One table for a reader: printed, and written beside the benchmark as <name>.md with the machine it was taken on."""
+"""One table for a reader: printed, and written beside the benchmark as <name>.md with the machine
+it was taken on.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,10 @@
-"""Scoring a trial list the authors' way, 37,720 trials of 10 x 10 crops: at once, against one trial after the other.
+"""Scoring a trial list the authors' way, 37,720 trials of 10 x 10 crops: at once, against one trial
+after the other.
 
     python benchmarks/scoring.py            writes benchmarks/scoring.md
 
-Vectors are random; what is compared is arithmetic. Both compute the mean of the 100 cosines between the crops of two files.
+Vectors are random; what is compared is arithmetic. Both compute the mean of the 100 cosines between
+the crops of two files.
 """
 
 from __future__ import annotations
@@ -19,7 +21,9 @@ TRIALS, FILES, CROPS, D = 37_720, 4_708, 10, 1024  # VoxCeleb1's test list; D of
 
 
 def one_by_one(crops: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """crops (files, C, D), a, b (K,) -> (K,): a loop over trials, a 10 x 10 table of cosines in each."""
+    """crops (files, C, D), a, b (K,) -> (K,): a loop over trials, a 10 x 10 table of cosines in
+    each.
+    """
     scores = np.empty(len(a))
     for k in range(len(a)):
         x, y = crops[a[k]], crops[b[k]]  # (C, D)
@@ -50,7 +54,8 @@ def main() -> None:
         f"Scoring {trials:,} trials of {CROPS} x {CROPS} crops",
         (f"{trials:,} trials, {FILES:,} files, D = {D}", "CPU-s", "times faster"),
         rows,
-        f"Largest difference of a score: {apart:.1e}. The mean of all cosines is the product of the mean unit vectors.",
+        f"Largest difference of a score: {apart:.1e}. The mean of all cosines is the product of "
+        "the mean unit vectors.",
     )
 
 

@@ -1,11 +1,13 @@
-"""Our training step against a plain one, written by us after the authors' loop as the method's description has it.
+"""Our training step against a plain one, written by us after the authors' loop as the method's
+description has it.
 
     python benchmarks/step.py [--config laptop|paper] [--B 16] [--N 16] [--extra 64] [--rounds 7]
 
-Plain: float32, Conv3d and contiguous tensors in the face stream, heads as convolutions, a Python loop over tracks in the
-content task, the accuracy moved to the host at every step, an optimiser that is not fused. Ours: `Trainer.train_step`. Both get
-the same weights and the same batch, without augmentation, and step in turn; medians are compared. On a GPU also the tracks a
-second, the memory, and the share of the bf16 rate that one large matrix product reaches.
+Plain: float32, Conv3d and contiguous tensors in the face stream, heads as convolutions, a Python
+loop over tracks in the content task, the accuracy moved to the host at every step, an optimiser
+that is not fused. Ours: `Trainer.train_step`. Both get the same weights and the same batch, without
+augmentation, and step in turn; medians are compared. On a GPU also the tracks a second, the memory,
+and the share of the bf16 rate that one large matrix product reaches.
 """
 
 from __future__ import annotations
@@ -239,7 +241,9 @@ class Noise:
 def compare(
     name: str, B: int, N: int, extra: int, rounds: int, device: str = "auto", **changes
 ) -> dict:
-    """Both steps on one batch, in turn. Returns seconds (medians), the ratio, and by how much the first losses differ."""
+    """Both steps on one batch, in turn. Returns seconds (medians), the ratio, and by how much the
+    first losses differ.
+    """
     with tempfile.TemporaryDirectory() as folder:
         config = {
             "B": B,
@@ -303,7 +307,7 @@ def _exact_loss(trainer: Trainer, batch: Batch) -> float:
 
 
 def _timed(step, device: torch.device) -> float:
-    """Wall seconds on a GPU; on a CPU the seconds it computed, which other processes disturb less."""
+    """Return wall seconds on a GPU, CPU seconds on a CPU: other processes disturb those less."""
     if device.type == "cuda":
         torch.cuda.synchronize()
         began = time.perf_counter()
@@ -372,7 +376,8 @@ def machine() -> str:
         if line.startswith("model name")
     ]
     amx = ", AMX bf16" if any("amx_bf16" in line for line in _lines("/proc/cpuinfo")) else ""
-    return f"{names[0] if names else platform.processor()}{amx}, {torch.get_num_threads()} thread(s), torch {torch.__version__}"
+    name = names[0] if names else platform.processor()
+    return f"{name}{amx}, {torch.get_num_threads()} thread(s), torch {torch.__version__}"
 
 
 def _lines(path: str) -> list[str]:

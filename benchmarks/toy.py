@@ -43,9 +43,16 @@ def main() -> None:
             )
         first = first or wall
         rows.append(
-            (workers, len(made), f"{len(made) / wall:.1f}", f"{seconds / wall:.1f}", f"{first / wall:.2f}",
-             f"{1000 * cpu / len(made):.0f}", f"{size / 1000:.1f}")
-        )  # fmt: skip
+            (
+                workers,
+                len(made),
+                f"{len(made) / wall:.1f}",
+                f"{seconds / wall:.1f}",
+                f"{first / wall:.2f}",
+                f"{1000 * cpu / len(made):.0f}",
+                f"{size / 1000:.1f}",
+            )
+        )
     header = (
         "processes",
         "tracks of 2 s",

@@ -20,7 +20,9 @@ FLASH = 0.12  # s
 
 @dataclass(frozen=True)
 class Film:
-    """How a film is made. `start`: both streams begin that late on the container's clock; `sound_start`: the sound, later."""
+    """How a film is made. `start`: both streams begin that late on the container's clock;
+    `sound_start`: the sound, later.
+    """
 
     suffix: str = "mp4"
     video: str = "libx264"
@@ -56,7 +58,9 @@ class Film:
         return np.arange(round(self.seconds * self.fps)) / float(self.fps)
 
     def flashes(self) -> np.ndarray:
-        """When the flashes begin, each at the time stamp of a frame, at no special place on the grid of 25."""
+        """When the flashes begin, each at the time stamp of a frame, at no special place on the
+        grid of 25.
+        """
         times = self.times()
         return np.array([times[np.searchsorted(times, at)] for at in self.at if at < times[-1]])
 
@@ -69,7 +73,9 @@ def grey(time: float) -> np.ndarray:
 
 
 def waveform(film: Film, clicks: np.ndarray) -> np.ndarray:
-    """(S,) quiet noise with a burst of 3 kHz, 1 ms wide, centred at each click; time 0 is the first picture's."""
+    """(S,) quiet noise with a burst of 3 kHz, 1 ms wide, centred at each click; time 0 is the first
+    picture's.
+    """
     seconds = film.sound_seconds or film.seconds
     time = film.sound_start + np.arange(round(seconds * film.rate)) / film.rate
     sound = 1e-3 * np.random.default_rng(0).standard_normal(len(time))
@@ -90,7 +96,8 @@ def shoot(
     rotation: int = 0,
     aspect: Fraction | None = None,
 ) -> Path:
-    """Write a film with a flash and a click at each of `film.flashes()`; `picture(time)` is the rest of it.
+    """Write a film with a flash and a click at each of `film.flashes()`; `picture(time)` is the
+    rest of it.
 
     `sound`: another waveform (S,) at film.rate, or False for none at all.
     """
@@ -150,7 +157,9 @@ def shoot(
 
 
 def measure(frames: np.ndarray, sound: np.ndarray, count: int = 3) -> tuple[np.ndarray, np.ndarray]:
-    """From a clip: grid frames in which the flashes are first seen, and the times in seconds of the clicks' centres."""
+    """From a clip: grid frames in which the flashes are first seen, and the times in seconds of the
+    clicks' centres.
+    """
     light = frames.reshape(len(frames), -1).mean(axis=1)
     bright = light > (light.min() + light.max()) / 2
     seen = np.flatnonzero(bright & ~np.roll(bright, 1))

@@ -151,7 +151,8 @@ def measured() -> str:
     how = (
         f"Means of {count} trainings (untrained: {mean(rows, 'random', 'test_eer_free').n}) on "
         f"{schedule['speakers']} drawn speakers with words of their own, tested on "
-        f"{schedule['test']} others; 95 % intervals within ±\u00a0{widest:.1f}. *Authors' input*: each "
+        f"{schedule['test']} others; 95 % intervals within ±\u00a0{widest:.1f}. *Authors' input*: "
+        "each "
         "band normalised over the track; *ours*: only its level. "
         "[All results](docs/results.md)."
     )

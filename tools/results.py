@@ -2,8 +2,9 @@
 
 `python tools/docs.py` writes them into the page.
 
-data/models/*.json are the cards of the released networks (`dsel train`, `dsel evaluate`); data/toy.md has what simple
-listeners reach on the same trials (`tools.toy_difficulty`), data/ablation every training of the ablation (`dsel ablation`).
+data/models/*.json are the cards of the released networks (`dsel train`, `dsel evaluate`);
+data/toy.md has what simple listeners reach on the same trials (`tools.toy_difficulty`),
+data/ablation every training of the ablation (`dsel ablation`).
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ SHOWN = {
 
 
 def metrics_of(card: dict) -> list[Metric]:
-    """The metrics on a card: what the released network reached on speakers it was never trained on."""
+    """Return the metrics on a card: what the released network reached on unseen speakers."""
     return [read_metric(row) for row in card["evaluation"]["rows"]]
 
 
@@ -63,11 +64,15 @@ def shown(metric: Metric, digits: int) -> str:
 
 
 def released(card: dict) -> str:
-    """The released network on speakers it was never trained on: the tasks, then each head as a judge of speakers."""
+    """The released network on speakers it was never trained on: the tasks, then each head as a
+    judge of speakers.
+    """
     recipe, train, metrics = card["evaluation"]["corpus"]["recipe"], card["train"], metrics_of(card)
     text = (
-        f"**The released network** (`data/models/laptop.pt`; {train['steps']} steps, seed {train['seed']}), "
-        f"on {recipe['test']} speakers it was never trained on, in %; in brackets the 95 % interval over speakers:"
+        f"**The released network** (`data/models/laptop.pt`; {train['steps']} steps, seed "
+        f"{train['seed']}), "
+        f"on {recipe['test']} speakers it was never trained on, in %; in brackets the 95 % "
+        "interval over speakers:"
     )
     tasks = [m for m in metrics if m.choices]
     parts = [
@@ -100,7 +105,9 @@ def released(card: dict) -> str:
 
 
 def larger(card: dict, page: str) -> str:
-    """A network trained longer on more speakers, beside a listener who was told the speakers' names."""
+    """A network trained longer on more speakers, beside a listener who was told the speakers'
+    names.
+    """
     recipe, train = card["evaluation"]["corpus"]["recipe"], card["train"]
     ours = errors(metrics_of(card))
     theirs = listener(page, SUPERVISED)
@@ -109,9 +116,12 @@ def larger(card: dict, page: str) -> str:
     )  # the recipe of the corpus
     speakers = dict(part.split(" ", 1) for part in line.split(";")[0].split(", "))["speakers"]
     text = (
-        f'**A larger one** (`data/models/gpu.pt`, `dsel.load("gpu")`; {recipe["speakers"]} training speakers, {train["steps"]} '
-        f"steps with B = {train['B']} and {train['extra']} extra tracks on a GPU), trained without a label, beside a listener "
-        f"who was told the names of {speakers} speakers; the same {recipe['test']} unseen ones, in %:"
+        f'**A larger one** (`data/models/gpu.pt`, `dsel.load("gpu")`; {recipe["speakers"]} '
+        f"training speakers, {train['steps']} "
+        f"steps with B = {train['B']} and {train['extra']} extra tracks on a GPU), trained without "
+        "a label, beside a listener "
+        f"who was told the names of {speakers} speakers; the same {recipe['test']} unseen ones, in "
+        "%:"
     )
     rows = [
         [kind, f"{heads['identity']:.1f}", f"{theirs[kind]:.1f}"] for kind, heads in ours.items()
@@ -120,14 +130,23 @@ def larger(card: dict, page: str) -> str:
 
 
 def ablation(results: list[dict], confirmed: list[dict]) -> str:
-    """The four rows of the notes, what the confusion terms change, and what they do, as far as it has been measured."""
+    """The four rows of the notes, what the confusion terms change, and what they do, as far as it
+    has been measured.
+    """
     there = [found for found in final(results) if found["row"] in GROUPS[PAPER][0]]
-    head = "**The four rows of the notes**, unseen speakers, in %, mean over training seeds and its 95 % interval:"
+    head = (
+        "**The four rows of the notes**, unseen speakers, in %, mean over training seeds and its "
+    )
+    head += "95 % interval:"
     if not there:
-        return f"{head} not measured yet; `dsel ablation --preset laptop --out data/ablation` does it and can be interrupted."
+        command = "`dsel ablation --preset laptop --out data/ablation`"
+        return f"{head} not measured yet; {command} does it and can be interrupted."
     hours = sum(found.get("seconds", 0.0) for found in results) / 3600
     parts = [head, group_table(results, PAPER, "test", SHOWN)]
-    effect = "**What the disentanglement terms change**, points of EER (below 0: they help), paired over training seeds"
+    effect = (
+        "**What the disentanglement terms change**, points of EER (below 0: they help), paired "
+    )
+    effect += "over training seeds"
     parts += [f"{effect}; bold: the 95 % interval excludes 0:", effect_table(results)]
     parts += [
         "Without, with the notes' terms, and with ours beside them, after entangled training:",
@@ -144,9 +163,11 @@ def ablation(results: list[dict], confirmed: list[dict]) -> str:
         "**In five sentences.**",
         "\n".join(f"{k}. {text}" for k, text in enumerate(sentences(results), start=1)),
     ]
-    time = f"{len(final(results))} trainings, {hours:.1f} hours, added up over the processes that shared a GPU"
+    time = f"{len(final(results))} trainings, {hours:.1f} hours, added up over the processes that "
+    time += "shared a GPU"
     parts += [
-        f"{time}; `data/ablation/results.csv` has every one, [data/README.md](../data/README.md#ablation) says how."
+        f"{time}; `data/ablation/results.csv` has every one, "
+        "[data/README.md](../data/README.md#ablation) says how."
     ]
     return "\n\n".join(parts)
 
@@ -154,7 +175,8 @@ def ablation(results: list[dict], confirmed: list[dict]) -> str:
 def render(card: Path = CARD, results: Path = ABLATION, beside: Path = LARGER) -> str:
     """What stands between the marks."""
     commands = (
-        "Made by `dsel train` and `dsel evaluate` (the card beside the network holds every setting) and by `dsel ablation`; "
+        "Made by `dsel train` and `dsel evaluate` (the card beside the network holds every "
+        "setting) and by `dsel ablation`; "
         "written here by `make docs`."
     )
     rows = ablation(read_results(results / "results.csv"), read_results(results / "confirmed.csv"))

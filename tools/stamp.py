@@ -97,7 +97,9 @@ def badge(name: str, repository: str) -> str:
 
 def install(repository: str) -> str:
     """The first cell: adds the package with its data, and replaces nothing that Colab ships."""
-    return f"""# On Google Colab this installs the course and its small corpus (about a minute). Elsewhere it does nothing.
+    about = "# On Google Colab this installs the course and its small corpus (about a minute). "
+    about += "Elsewhere it does nothing."
+    return f"""{about}
 import sys
 
 if "{INSTALLS}" in sys.modules:

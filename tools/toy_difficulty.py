@@ -262,7 +262,8 @@ def page(
             [[e[0], *(f"{e[k]:.1f} / {e[k + 1]:.1f}" for k in (1, 3, 5))] for e in errors],
         ),
         "Identity task, solved with the true shared latents (sex, age, size as voice and face show "
-        f"them): {ceiling:.0f} % top-1 of {min(30, len(corpus.speakers('test')))} speakers. This is "
+        f"them): {ceiling:.0f} % top-1 of {min(30, len(corpus.speakers('test')))} speakers. This "
+        "is "
         "the upper limit: coupling leaves the rest to chance.",
         f"Voices: the median difference of two speakers is {voices[1]:.2f} standard deviations of "
         f"a voice parameter; to the most similar other speaker it is {voices[0]:.2f}; between two "

@@ -1,13 +1,16 @@
 """Train networks worth releasing: as long as validation speakers gain from it, and keep the best.
 
-    python tools/train_released.py --data runs/grid/corpora/e1-3000 --judge runs/grid/corpora/e0 --out runs/paper_terms \\
+    python tools/train_released.py --data runs/grid/corpora/e1-3000 \\
+        --judge runs/grid/corpora/e0 --out runs/paper_terms \\
         --set lam=3 within=0 steps=6000 B=32 extra=128 --net front_end=none
 
-Every `--every` steps the networks are judged on the validation speakers of the corpus `--judge`. The score is the mean of three
-errors in percent: EER on free trials, EER on hard trials, and 100 minus the top-1 of the content task. The lowest is kept in
-OUT/best/checkpoint.pt (half precision; `dsel evaluate` and `dsel release` take that folder as a run), the course of it in
-OUT/progress.csv. Training stops at its last step, or after `--patience` judgements without a better one. Stopped by Ctrl-C,
-the same command goes on. `--keep` writes the networks at these steps to OUT/kept, for `tools/emergence.py --snapshots`.
+Every `--every` steps the networks are judged on the validation speakers of the corpus `--judge`.
+The score is the mean of three errors in percent: EER on free trials, EER on hard trials, and 100
+minus the top-1 of the content task. The lowest is kept in OUT/best/checkpoint.pt (half precision;
+`dsel evaluate` and `dsel release` take that folder as a run), the course of it in OUT/progress.csv.
+Training stops at its last step, or after `--patience` judgements without a better one. Stopped by
+Ctrl-C, the same command goes on. `--keep` writes the networks at these steps to OUT/kept, for
+`tools/emergence.py --snapshots`.
 """
 
 from __future__ import annotations
@@ -38,7 +41,9 @@ def score(found: dict[str, float]) -> float:
 
 
 def keep(trainer: Trainer, path: Path) -> None:
-    """Write what `load_model`, `evaluate` and `release` need of the present networks, in half precision."""
+    """Write what `load_model`, `evaluate` and `release` need of the present networks, in half
+    precision.
+    """
     weights = halved(trainer.model.state_dict())
     weights, loss = (
         {k: x.cpu() for k, x in values.items()} for values in (weights, trainer.loss.state_dict())
@@ -145,9 +150,15 @@ def main() -> None:
         _settings("--net", options.net, shape),
     )
     train_released(
-        options.data, options.judge, options.out, settings, networks,
-        every=options.every, patience=options.patience, kept=options.keep,
-    )  # fmt: skip
+        options.data,
+        options.judge,
+        options.out,
+        settings,
+        networks,
+        every=options.every,
+        patience=options.patience,
+        kept=options.keep,
+    )
 
 
 if __name__ == "__main__":

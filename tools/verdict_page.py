@@ -26,16 +26,29 @@ from tools import stills  # noqa: E402
 
 PICTURES = ROOT / "docs" / "figures"
 ALT = {
-    "verdict": "A point per variant: free EER across, word dependence up. The path of the paper's four "
-    "terms goes from the top down to the bottom left where the sound is not normalised over the track.",
+    "verdict": "A point per variant: free EER across, word dependence up. The path of the paper's "
+    "four terms goes from the top down to the bottom left where the sound is not normalised over "
+    "the track.",
     "free": "EER on free trials against lambda for three front ends: low and flat for two of them.",
-    "hard": "EER on hard trials against lambda: a steep fall between lambda 1 and 3 for two front ends.",
-    "lambda": "Mean of free and hard EER of validation speakers against lambda: lowest at lambda 3.",
-    "price": "Changes of the EER in points with intervals: hard trials far left, easy ones right of 0.",
-    "front-end": "Bars of free and hard EER for three front ends, without and with confusion terms.",
+    "hard": (
+        "EER on hard trials against lambda: a steep fall between lambda 1 and 3 for two front ends."
+    ),
+    "lambda": (
+        "Mean of free and hard EER of validation speakers against lambda: lowest at lambda 3."
+    ),
+    "price": (
+        "Changes of the EER in points with intervals: hard trials far left, easy ones right of 0."
+    ),
+    "front-end": (
+        "Bars of free and hard EER for three front ends, without and with confusion terms."
+    ),
     "leak": "Two panels against lambda: the content head knows more of speakers as lambda grows.",
-    "length": "Hard EER and cone against training step: with four terms the cone opens and the EER rises.",
-    "real-voices": "Bars of EER on real voices for each judge: not normalised and level only are best.",
+    "length": (
+        "Hard EER and cone against training step: with four terms the cone opens and the EER rises."
+    ),
+    "real-voices": (
+        "Bars of EER on real voices for each judge: not normalised and level only are best."
+    ),
 }
 
 
@@ -59,7 +72,8 @@ def questions() -> str:
 
 
 MISSING = (
-    "Long trainings with several seeds; the grid without extra tracks; identity only with *level*; the "
+    "Long trainings with several seeds; the grid without extra tracks; identity only with *level*; "
+    "the "
     "mean voice without the picked moment beyond one seed. Each interval speaks of other training "
     "seeds on the same corpus and the same 60 test speakers."
 )
@@ -105,12 +119,15 @@ def tables() -> str:
     trainings = len(verdict.final(results))
     hours = sum(row["seconds"] for row in results) / 3600
     about = (
-        f"{trainings} trainings of the grid and what goes with it, {hours:.1f} hours added up over the "
-        "processes that shared one GPU. Entanglement 1, test speakers, %, mean over seeds ± half of the "
+        f"{trainings} trainings of the grid and what goes with it, {hours:.1f} hours added up over "
+        "the "
+        "processes that shared one GPU. Entanglement 1, test speakers, %, mean over seeds ± half "
+        "of the "
         "95 % interval; fewer than three seeds: the mean alone."
     )
     parts = [about, _folded("Every variant", verdict.grid_table(results))]
-    change_note = f"Points, paired over seeds; bold: the interval excludes 0. {verdict.shown_by_chance(results)}"
+    change_note = "Points, paired over seeds; bold: the interval excludes 0. "
+    change_note += verdict.shown_by_chance(results)
     parts.append(_folded("The changes", f"{change_note}\n\n{verdict.effect_table(results)}"))
     if verdict.real_voices():
         parts.append(_folded("Real voices, EER in %", verdict.real_table()))

@@ -1,9 +1,9 @@
 """The verdict: what the grid of front ends, lambda and the fifth term says, question by question.
 
-The numbers come from data/ablation/grid (`dsel ablation --preset grid --halving`, validation speakers
-chose, test speakers judged), and from the two long trainings beside it (`tools/train_released.py`).
-Every sentence here is made of measured values; `claims` lists what the words around them assert,
-and a test and notebook 09 fail if one of them is no longer true.
+The numbers come from data/ablation/grid (`dsel ablation --preset grid --halving`, validation
+speakers chose, test speakers judged), and from the two long trainings beside it
+(`tools/train_released.py`). Every sentence here is made of measured values; `claims` lists what the
+words around them assert, and a test and notebook 09 fail if one of them is no longer true.
 
 A row is called by its id in `dsel.ablation.rows`. `FOUR[front end]` are the paper's four terms at
 lambda 0, 1, 3 and 10, `FIVE[front end]` the same with the fifth term, L_within, beside them.
@@ -277,7 +277,8 @@ def lines(results: list[dict]) -> list[str]:
         "not shown to change.",
         "**It needs the right front end.** Where each frequency band is normalised over the track, "
         "as the authors do, λ = 1 makes hard trials worse, "
-        f"{effect(track[1], track[0], 'eer_hard')}, and λ = 3 leaves {mean(track[2], 'eer_hard')} % "
+        f"{effect(track[1], track[0], 'eer_hard')}, and λ = 3 leaves {mean(track[2], 'eer_hard')} "
+        "% "
         f"({seeds(results, track[2])}).",
         f"**The price** of λ = 3: easy trials {effect(none[2], none[0], 'eer_easy')}, since "
         "words help less. Free trials: "
@@ -286,7 +287,8 @@ def lines(results: list[dict]) -> list[str]:
         f"{mean(level[2], 'eer_free')} to {mean(level[3], 'eer_free')} %.",
         f"**The fifth term, ours,** adds a little at λ = 3: hard "
         f"{effect(CHOSEN_FIVE, CHOSEN, 'eer_hard')}. Word dependence along this way: {path}.",
-        "**The front end alone,** at λ = 0, decides on free trials: not normalised minus normalised "
+        "**The front end alone,** at λ = 0, decides on free trials: not normalised minus "
+        "normalised "
         f"{effect(none[0], track[0], 'eer_free')}. It leaves the words in: word dependence "
         f"{mean(none[0], WORDS)} against {mean(track[0], WORDS)}.",
         "**Identity leaks into content.** The EER of the *content* head, 50 if it held nothing of "
@@ -390,7 +392,8 @@ def answers(results: list[dict]):
     yield (
         "At what price?",
         "price",
-        f"λ = 3 changes easy trials by {effect(none[2], none[0], 'eer_easy')}, since words no longer "
+        f"λ = 3 changes easy trials by {effect(none[2], none[0], 'eer_easy')}, since words no "
+        "longer "
         f"help, and the content task by {effect(none[2], none[0], 'content_top1')}. The fifth term "
         f"beside it changes hard trials by {effect(FIVE['none'][2], none[2], 'eer_hard')} (not "
         f"normalised) or {effect(CHOSEN_FIVE, CHOSEN, 'eer_hard')} (level).",
@@ -400,7 +403,8 @@ def answers(results: list[dict]):
         "front-end",
         "*track* takes the long-term spectrum out, by which a voice is known best, and shows each "
         f"window the mean of its track: free {mean(track[0], 'eer_free')} against "
-        f"{mean(level[0], 'eer_free')} % at λ = 0. *level*, one number for a track, and *none* keep "
+        f"{mean(level[0], 'eer_free')} % at λ = 0. *level*, one number for a track, and *none* "
+        "keep "
         f"the spectrum; at λ = 3 they reach {mean(level[2], 'eer_hard')} and "
         f"{mean(none[2], 'eer_hard')} % on hard trials, *track* {mean(track[2], 'eer_hard')} %.",
     )
@@ -419,13 +423,17 @@ def answers(results: list[dict]):
     yield (
         "What changes with length and people?",
         "length",
-        f"With {settings()['long_speakers']} speakers and {int(steps[-1]['step'])} steps the four terms lose their effect "
+        f"With {settings()['long_speakers']} speakers and {int(steps[-1]['step'])} steps the four "
+        "terms lose their effect "
         f"(hard {one(at(four, 1500)['eer_hard'])} % at step 1500, "
-        f"{one(four[-1]['eer_hard'])} % at the end), while both confusion losses stay near their floor: "
-        f"the identity vectors leave their common cone ({at(steps, 1450)['cone']:.2f} at step 1450, "
+        f"{one(four[-1]['eer_hard'])} % at the end), while both confusion losses stay near their "
+        "floor: "
+        f"the identity vectors leave their common cone ({at(steps, 1450)['cone']:.2f} at step "
+        "1450, "
         f"{at(steps, 1850)['cone']:.2f} at step 1850, lowest {opened['cone']:.2f}). The fifth "
         f"term keeps them there, and hard trials end at {one(five[-1]['eer_hard'])} % (free "
-        f"{one(five[-1]['eer_free'])} %, content task {one(five[-1]['content_top1'])} %); one seed each.",
+        f"{one(five[-1]['eer_free'])} %, content task {one(five[-1]['content_top1'])} %); one seed "
+        "each.",
     )
     rows = real_voices()
     if rows:
@@ -436,9 +444,11 @@ def answers(results: list[dict]):
         yield (
             "What changes on real voices?",
             "real-voices",
-            f"Trained for {_steps(rows)} steps on 251 LibriSpeech voices behind drawn faces ({count}), the "
+            f"Trained for {_steps(rows)} steps on 251 LibriSpeech voices behind drawn faces "
+            f"({count}), the "
             f"networks tell 10 strangers apart with {one(found['level'].mean)} % (level) or "
-            f"{one(found['none'].mean)} % (not normalised) errors against {one(found['track'].mean)} % "
+            f"{one(found['none'].mean)} % (not normalised) errors against "
+            f"{one(found['track'].mean)} % "
             f"(track) where a microphone is drawn for each recording; mean MFCCs reach "
             f"{mfcc[MICROPHONE]} %. As recorded, where the recording gives the speaker away, mean "
             f"MFCCs reach {mfcc[RECORDED]} % and *level* {one(level_recorded.mean)} %.",
@@ -508,7 +518,7 @@ EFFECT_METRICS = {
 
 
 def effect_table(results: list[dict]) -> str:
-    """The paired differences that the verdict speaks of, in points; bold: the interval excludes 0."""
+    """Tabulate the paired differences of the verdict in points; bold: the interval excludes 0."""
     body = []
     for what, row, other in EFFECTS:
         found = [change(results, row, other, measure) for measure in EFFECT_METRICS]

@@ -1,4 +1,6 @@
-"""Figures of the verdict: one of all variants, and one per question. Numbers of `verdict` in, plotly out."""
+"""Figures of the verdict: one of all variants, and one per question. Numbers of `verdict` in,
+plotly out.
+"""
 
 from __future__ import annotations
 
@@ -51,20 +53,28 @@ def verdict_figure(results: list[dict], supervised: dict[str, float] | None = No
             figure.add_trace(trace)
     _alone(figure, results, supervised)
     figure.add_annotation(
-        x=_mean(results, CHOSEN, "eer_free"), y=_mean(results, CHOSEN, WORDS), ax=-62, ay=52,
-        text="chosen on<br>validation", showarrow=True, arrowcolor=GREY,
-    )  # fmt: skip
+        x=_mean(results, CHOSEN, "eer_free"),
+        y=_mean(results, CHOSEN, WORDS),
+        ax=-62,
+        ay=52,
+        text="chosen on<br>validation",
+        showarrow=True,
+        arrowcolor=GREY,
+    )
     figure.update_xaxes(
         title="EER on free trials, % (left: voices are told apart better)", range=[7, 44]
     )
     figure.update_yaxes(title="word dependence: hard − easy, points", range=[-2, 75], zeroline=True)
-    title = "Every variant, on speakers never trained on<br><sup>best: bottom left; mean over seeds, faint: each seed</sup>"
+    title = "Every variant, on speakers never trained on<br>"
+    title += "<sup>best: bottom left; mean over seeds, faint: each seed</sup>"
     legend = {"x": 0.56, "y": 0.02, "yanchor": "bottom", "font": {"size": 12}}
     return figure.update_layout(title=title, width=900, height=640, legend=legend, margin={"t": 80})
 
 
 def _alone(figure, results: list[dict], supervised: dict[str, float] | None) -> None:
-    """The points that no path joins: one task alone, the untrained network, the supervised listener."""
+    """The points that no path joins: one task alone, the untrained network, the supervised
+    listener.
+    """
     import plotly.graph_objects as go
 
     points = [
@@ -81,16 +91,21 @@ def _alone(figure, results: list[dict], supervised: dict[str, float] | None) -> 
     place |= {"content only, not normalised": "bottom left"}
     figure.add_trace(
         go.Scatter(
-            x=x, y=y, mode="markers+text", text=[name.replace(", ", ",<br>") for name in names], showlegend=False,
+            x=x,
+            y=y,
+            mode="markers+text",
+            text=[name.replace(", ", ",<br>") for name in names],
+            showlegend=False,
             textposition=[place.get(name, "middle right") for name in names],
-            textfont={"size": 12}, marker={"symbol": "square", "size": 10, "color": "#444"},
+            textfont={"size": 12},
+            marker={"symbol": "square", "size": 10, "color": "#444"},
             hovertemplate="%{text}: free %{x} %, word dependence %{y}<extra></extra>",
         )
-    )  # fmt: skip
+    )
 
 
 def lambda_figure(results: list[dict], measure: str, title: str, axis: str = "EER, %"):
-    """A metric against lambda for every front end: four terms solid, five dotted; faint: each seed."""
+    """Draw a metric against lambda per front end: four terms solid, five dotted, seeds faint."""
     import plotly.graph_objects as go
 
     figure = go.Figure()
@@ -102,12 +117,22 @@ def lambda_figure(results: list[dict], measure: str, title: str, axis: str = "EE
             found = [(LAMBDAS[k], row) for k, row in enumerate(rows[front]) if _has(results, row)]
             figure.add_trace(
                 go.Scatter(
-                    x=[x for x, _ in found], y=[_mean(results, row, measure) for _, row in found],
-                    name=f"{label}, {terms}", mode="lines+markers",
-                    line={"color": COLOUR[front], "dash": dash, "width": 3 if rows is FOUR else 1.5},
-                    marker={"size": 10 if rows is FOUR else 7, "symbol": symbol, "color": COLOUR[front]},
+                    x=[x for x, _ in found],
+                    y=[_mean(results, row, measure) for _, row in found],
+                    name=f"{label}, {terms}",
+                    mode="lines+markers",
+                    line={
+                        "color": COLOUR[front],
+                        "dash": dash,
+                        "width": 3 if rows is FOUR else 1.5,
+                    },
+                    marker={
+                        "size": 10 if rows is FOUR else 7,
+                        "symbol": symbol,
+                        "color": COLOUR[front],
+                    },
                 )
-            )  # fmt: skip
+            )
             each = [
                 (x, v) for x, row in found for v in verdict.by_seed(results, row, measure).values()
             ]
@@ -120,7 +145,7 @@ def lambda_figure(results: list[dict], measure: str, title: str, axis: str = "EE
 
 
 def choice_figure(results: list[dict]):
-    """What was chosen by: the mean of free and hard EER of the validation speakers, against lambda."""
+    """Draw the criterion, the mean of validation speakers' free and hard EER, against lambda."""
     import plotly.graph_objects as go
 
     figure = go.Figure()
@@ -146,7 +171,9 @@ def choice_figure(results: list[dict]):
 
 
 def effects_figure(results: list[dict]):
-    """The changes of the verdict in points, paired over seeds, with 95 % intervals; left of 0: less error."""
+    """The changes of the verdict in points, paired over seeds, with 95 % intervals; left of 0: less
+    error.
+    """
     import plotly.graph_objects as go
 
     figure = go.Figure()
@@ -154,13 +181,24 @@ def effects_figure(results: list[dict]):
         found = [verdict.change(results, row, other, measure) for _, row, other in EFFECTS]
         figure.add_trace(
             go.Scatter(
-                x=[round(d.mean, 2) for d in found], y=[-i + 0.2 * (1 - k) for i in range(len(found))],
-                error_x={"type": "data", "array": [round(d.half, 2) for d in found], "thickness": 2},
-                mode="markers", name=f"{kind} trials", text=[f"{kind}: {verdict.points(d)}, n = {d.n}" for d in found],
+                x=[round(d.mean, 2) for d in found],
+                y=[-i + 0.2 * (1 - k) for i in range(len(found))],
+                error_x={
+                    "type": "data",
+                    "array": [round(d.half, 2) for d in found],
+                    "thickness": 2,
+                },
+                mode="markers",
+                name=f"{kind} trials",
+                text=[f"{kind}: {verdict.points(d)}, n = {d.n}" for d in found],
                 hovertemplate="%{text}<extra></extra>",
-                marker={"size": 10, "color": PALETTE[k], "symbol": ("circle", "diamond", "square")[k]},
+                marker={
+                    "size": 10,
+                    "color": PALETTE[k],
+                    "symbol": ("circle", "diamond", "square")[k],
+                },
             )
-        )  # fmt: skip
+        )
     figure.add_vline(x=0, line={"color": GREY})
     figure.update_yaxes(
         tickvals=[-i for i in range(len(EFFECTS))],
@@ -174,7 +212,7 @@ def effects_figure(results: list[dict]):
 
 
 def front_end_figure(results: list[dict]):
-    """EER free and hard of each front end at lambda 0 and 3: bars of means, a point for each seed."""
+    """Draw free and hard EER per front end at lambda 0 and 3: bars of means, a point per seed."""
     import plotly.graph_objects as go
     from plotly.subplots import make_subplots
 
@@ -183,9 +221,14 @@ def front_end_figure(results: list[dict]):
         for measure, colour in (("eer_free", PALETTE[0]), ("eer_hard", PALETTE[1])):
             y = [_mean(results, FOUR[front][k], measure) for front in FRONT_ENDS]
             bar = go.Bar(
-                x=list(BRIEF.values()), y=y, text=y, name=f"{METRICS[measure]} trials",
-                marker={"color": colour}, showlegend=column == 1, textposition="outside",
-            )  # fmt: skip
+                x=list(BRIEF.values()),
+                y=y,
+                text=y,
+                name=f"{METRICS[measure]} trials",
+                marker={"color": colour},
+                showlegend=column == 1,
+                textposition="outside",
+            )
             figure.add_trace(bar, 1, column)
     figure.update_yaxes(title="EER, %", range=[0, 52], col=1)
     return _sized(
@@ -203,16 +246,22 @@ def leak_figure(results: list[dict]):
 
     panels = {
         "content_head_eer_free": "content head: EER of speakers, %<br>(50: nothing of the speaker)",
-        "phoneme_identity_head": "identity head: phonemes read off, %<br>(lower: less of the words)",
+        "phoneme_identity_head": "identity head: phonemes read off, %<br>"
+        "(lower: less of the words)",
     }
     figure = make_subplots(1, 2, subplot_titles=list(panels.values()), horizontal_spacing=0.1)
     for column, measure in enumerate(panels, start=1):
         for front, label in FRONT_ENDS.items():
             y = [_mean(results, row, measure) for row in FOUR[front]]
             trace = go.Scatter(
-                x=LAMBDAS, y=y, name=label, mode="lines+markers", showlegend=column == 1,
-                line={"color": COLOUR[front], "width": 3}, marker={"size": 9},
-            )  # fmt: skip
+                x=LAMBDAS,
+                y=y,
+                name=label,
+                mode="lines+markers",
+                showlegend=column == 1,
+                line={"color": COLOUR[front], "width": 3},
+                marker={"size": 9},
+            )
             figure.add_trace(trace, 1, column)
         untrained = {"line": {"color": GREY, "dash": "dot"}, "annotation_text": "untrained"}
         figure.add_hline(y=_mean(results, "random", measure), row=1, col=column, **untrained)
@@ -226,7 +275,9 @@ def leak_figure(results: list[dict]):
 
 
 def length_figure():
-    """Two long trainings and one without confusion: hard EER of validation speakers, and the cone."""
+    """Draw hard EER of validation speakers and the cone over two long trainings and one without
+    confusion.
+    """
     import plotly.graph_objects as go
     from plotly.subplots import make_subplots
 
@@ -251,7 +302,8 @@ def length_figure():
         figure.add_trace(hard, 1, 1).add_trace(cone, 1, 2)
     figure.update_xaxes(title="step", range=[0, 4050])
     figure.update_yaxes(rangemode="tozero")
-    title = "What changes with length and people?<br><sup>3000 speakers, level only, validation speakers, 1 seed</sup>"
+    title = "What changes with length and people?<br>"
+    title += "<sup>3000 speakers, level only, validation speakers, 1 seed</sup>"
     return _sized(figure, title, above=150, below=True)
 
 

@@ -1,4 +1,6 @@
-"""Use trained networks on anybody's recordings: a sound becomes a vector, two sounds a verdict, a trial list an error rate."""
+"""Use trained networks on anybody's recordings: a sound becomes a vector, two sounds a verdict, a
+trial list an error rate.
+"""
 
 from dsel.apply.sound import embed, embed_files, read_sound
 from dsel.apply.verification import verify

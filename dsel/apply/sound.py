@@ -4,8 +4,9 @@
     dsel.embed(["a.wav", "b.mp4"])               (2, D)  several
     dsel.embed(samples, rate=44_100)             (D,)    an array
 
-The networks were trained on tracks of one to two seconds. A longer sound is cut into equal pieces of at most `PIECE` seconds,
-so that a front end that normalises over the track meets the lengths it knows, and memory does not grow with the length.
+The networks were trained on tracks of one to two seconds. A longer sound is cut into equal pieces
+of at most `PIECE` seconds, so that a front end that normalises over the track meets the lengths it
+knows, and memory does not grow with the length.
 """
 
 from __future__ import annotations
@@ -28,8 +29,28 @@ from dsel.utils.errors import BadInput
 PIECE = 4.0  # seconds; the longest piece that goes through the networks at once
 SILENT = 1e-4  # root mean square under which a sound counts as silent (-80 dB of full scale)
 SHORTEST = samples_for(WINDOW_FRAMES)  # samples of one window, 0.2 s
-SOUNDS = (".wav", ".flac", ".mp3", ".m4a", ".aac", ".ogg", ".opus", ".wma", ".aif", ".aiff", ".mp4", ".m4v", ".mov", ".mkv",
-          ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".3gp")  # fmt: skip
+SOUNDS = (
+    ".wav",
+    ".flac",
+    ".mp3",
+    ".m4a",
+    ".aac",
+    ".ogg",
+    ".opus",
+    ".wma",
+    ".aif",
+    ".aiff",
+    ".mp4",
+    ".m4v",
+    ".mov",
+    ".mkv",
+    ".webm",
+    ".avi",
+    ".mpg",
+    ".mpeg",
+    ".ts",
+    ".3gp",
+)
 
 
 def embed(
@@ -38,15 +59,16 @@ def embed(
     """Turn a sound into its embedding: the mean over its windows of 0.2 s, one every 40 ms.
 
     Args:
-        sound: a path (wav, flac, mp3, m4a, ogg, or any video), an array of samples, or a list of these.
-            Arrays are (S,), or (channels, S) or (S, channels), float in [-1, 1] or integers.
+        sound: a path (wav, flac, mp3, m4a, ogg, or any video), an array of samples, or a list of
+            these. Arrays are (S,), or (channels, S) or (S, channels), float in [-1, 1] or integers.
         model: networks: a released name, a run folder, a .pt file, or a `TwoStream`.
         head: 'identity' (who speaks) or 'content' (what is said).
         rate: samples a second of arrays. Files know their own.
     Returns:
         float32 (D,) for one sound, (K, D) for a list of K. Compare two of them by their cosine.
     Raises:
-        BadInput: a file that cannot be read, a silent sound, or one shorter than 0.2 s. The message names the file.
+        BadInput: a file that cannot be read, a silent sound, or one shorter than 0.2 s. The message
+            names the file.
     """
     if head not in HEADS:
         raise BadInput(f"head {head!r}: must be one of {', '.join(HEADS)}")
@@ -62,7 +84,8 @@ def embed(
 def embed_files(
     files: Iterable[Path], model="four_terms", head: str = "identity", *, progress: bool = True
 ) -> Iterator[tuple]:
-    """Embed files one after the other: yields (path, float32 (D,) or None, '' or why it was skipped).
+    """Embed files one after the other: yields (path, float32 (D,) or None, '' or why it was
+    skipped).
 
     One broken file does not end the rest.
     """
@@ -75,7 +98,9 @@ def embed_files(
 
 
 def sound_files(folder: Path) -> list[Path]:
-    """List the sounds and videos in a folder and below it, sorted. Raises BadInput if there are none."""
+    """List the sounds and videos in a folder and below it, sorted. Raises BadInput if there are
+    none.
+    """
     found = sorted(
         p
         for p in folder.rglob("*")
@@ -87,7 +112,9 @@ def sound_files(folder: Path) -> list[Path]:
 
 
 def samples_of(sound, rate: int = SAMPLE_RATE) -> np.ndarray:
-    """Read a path or take an array: float32 (S,) in [-1, 1], mono, 16 kHz. Raises BadInput as `embed`."""
+    """Read a path or take an array: float32 (S,) in [-1, 1], mono, 16 kHz. Raises BadInput as
+    `embed`.
+    """
     if isinstance(sound, str | Path):
         samples, name = read_sound(sound), str(sound)
     else:
@@ -124,9 +151,11 @@ def mean_embedding(networks: TwoStream, samples: np.ndarray, head: str) -> np.nd
 
 
 def pieces(samples: np.ndarray) -> list[np.ndarray]:
-    """Cut a sound into equal pieces of at most `PIECE` seconds, each of whole frames; the last frame is filled with zeros.
+    """Cut a sound into equal pieces of at most `PIECE` seconds, each of whole frames; the last
+    frame is filled with zeros.
 
-    Neighbouring pieces share 4 frames, so that every window of 5 frames of the whole sound is in exactly one of them.
+    Neighbouring pieces share 4 frames, so that every window of 5 frames of the whole sound is in
+    exactly one of them.
     """
     frames = -(-len(samples) // samples_for(1))
     whole = np.zeros(samples_for(max(frames, WINDOW_FRAMES)), np.float32)
@@ -161,7 +190,9 @@ def _from_array(sound, rate: int) -> np.ndarray:
 
 
 def mixed_down(channels: np.ndarray) -> np.ndarray:
-    """Average channels (C, S) -> (S,). Where they cancel each other, the loudest one is taken instead."""
+    """Average channels (C, S) -> (S,). Where they cancel each other, the loudest one is taken
+    instead.
+    """
     mono = channels.mean(axis=0)
     loudness = np.sqrt(np.mean(channels**2, axis=1))
     cancelled = np.sqrt(np.mean(mono**2)) < 0.1 * loudness.max()

@@ -1,9 +1,11 @@
-"""Judge networks on a speaker-verification list over sound files, as VoxCeleb, Kaldi and this project write such lists.
+"""Judge networks on a speaker-verification list over sound files, as VoxCeleb, Kaldi and this
+project write such lists.
 
     dsel verify veri_test2.txt --audio VOXCELEB1/wav --model RUN
 
-Every file is embedded once: as `crops` crops of 2 s, spread evenly over it (the authors' way), or whole. A trial's score is
-the mean cosine over all pairs of crops. What is embedded is kept in a cache file, so that a stopped run goes on.
+Every file is embedded once: as `crops` crops of 2 s, spread evenly over it (the authors' way), or
+whole. A trial's score is the mean cosine over all pairs of crops. What is embedded is kept in a
+cache file, so that a stopped run goes on.
 """
 
 from __future__ import annotations
@@ -92,14 +94,17 @@ def verify(
         audio: the folder that its paths are relative to.
         model: networks, as for `dsel.embed`.
         crops: crops of 2 s a file; 0: each file whole.
-        every: use every n-th window. The authors' published network is judged with every second one (temporal stride 2).
+        every: use every n-th window. The authors' published network is judged with every second one
+            (temporal stride 2).
         scores: a csv to write the score of every trial to.
         cache: an .npz that keeps the embeddings; None: none is kept.
     Returns:
-        {"trials", "targets", "files", "eer", "eer_low", "eer_high", "min_dcf": {P_target: {"value", "low", "high"}}}, rates
-        in 0..1. Intervals (95 %) resample speakers, where the first part of a path names the speaker, else they are None.
+        {"trials", "targets", "files", "eer", "eer_low", "eer_high", "min_dcf": {P_target: {"value",
+        "low", "high"}}}, rates in 0..1. Intervals (95 %) resample speakers, where the first part of
+        a path names the speaker, else they are None.
     Raises:
-        BadInput: a list with targets or impostors alone, a file that is missing, or one that cannot be embedded.
+        BadInput: a list with targets or impostors alone, a file that is missing, or one that cannot
+            be embedded.
     """
     listed = read_trials(trials)
     if listed.target.all() or not listed.target.any():
@@ -175,7 +180,8 @@ def describe(found: dict) -> str:
     ]
     for prior, cost in found["min_dcf"].items():
         lines.append(
-            f"minDCF  {cost['value']:6.3f}   at P_target {prior:g}{spread(cost['low'], cost['high'])}"
+            f"minDCF  {cost['value']:6.3f}   at P_target "
+            f"{prior:g}{spread(cost['low'], cost['high'])}"
         )
     return "\n".join(lines)
 
@@ -211,7 +217,9 @@ def _embedded(
 
 
 def _crops_of(networks: TwoStream, samples: np.ndarray, crops: int, every: int) -> np.ndarray:
-    """Mean identity embedding of each crop of a sound: (crops, D); of the whole sound where crops is 0: (1, D)."""
+    """Mean identity embedding of each crop of a sound: (crops, D); of the whole sound where crops
+    is 0: (1, D).
+    """
     if not crops:
         return mean_embedding(networks, samples, "identity")[None]
     if len(samples) < CROP:
@@ -262,7 +270,9 @@ def _write_cache(path: Path, key: str, done: dict) -> None:
 
 
 def _speaker(name: str) -> str:
-    """The speaker that a path names: its first folder, or what stands before the first - or _ of a bare file name."""
+    """The speaker that a path names: its first folder, or what stands before the first - or _ of a
+    bare file name.
+    """
     parts = Path(name).parts
     if len(parts) > 1:
         return parts[0]

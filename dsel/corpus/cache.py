@@ -1,4 +1,7 @@
-"""Decode tracks once into two flat files that a training reads from. The folder may be deleted at any time."""
+"""Decode tracks once into two flat files that a training reads from.
+
+Their folder may be deleted at any time.
+"""
 
 from __future__ import annotations
 
@@ -41,9 +44,10 @@ class ClipSource(Protocol):
 
 @dataclass(frozen=True)
 class Cache:
-    """Decoded tracks in two flat files: frames uint8 (F, size, size, 3) and sound int16 (640 F,), F = all frames.
+    """Hold decoded tracks: frames uint8 (F, size, size, 3) and sound int16 (640 F,) of F frames.
 
-    `start[id]` is a track's first frame, `length[id]` its number of frames, sound and picture already in step.
+    `start[id]` is a track's first frame, `length[id]` its number of frames. Sound and picture are
+    in step already.
     """
 
     frames: np.ndarray
@@ -59,9 +63,10 @@ class Cache:
     def read(
         self, track: Track, first: int = 0, count: int | None = None, seen: slice = slice(None)
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Frames [first, first + count) of a track, uint8 (count, size, size, 3), and their int16 (640 count,) samples.
+        """Read frames [first, first + count) of a track, and their int16 (640 count,) samples.
 
-        seen: which of these frames are wanted; the sound is that of all of them.
+        seen: which of these frames are wanted, uint8 (number, size, size, 3); the sound is that of
+        all of them.
         """
         count = self.length[track.id] - first if count is None else count
         begin = self.start[track.id] + first
@@ -72,14 +77,15 @@ class Cache:
 
     @classmethod
     def of(cls, corpus: ClipSource, size: int, tracks: Sequence[Track], progress: bool) -> Cache:
-        """Open the cache of these tracks, building it if it is missing or no longer fits the clips."""
+        """Open the cache of these tracks; build it if it is missing or does not fit the clips."""
         tracks = list(tracks)
         folder = cls.place(corpus, size, tracks)
         if not (folder / "index.json").is_file():
             _build_cache(corpus, size, tracks, folder, progress)
         total = sum(track.usable for track in tracks)
         starts = np.cumsum([0, *(track.usable for track in tracks)])
-        return cls(  # as plain arrays over the maps: slicing an np.memmap costs more than copying what one window needs
+        # Plain arrays over the maps: slicing an np.memmap costs more than copying one window.
+        return cls(
             frames=np.asarray(
                 np.memmap(folder / "frames.u8", np.uint8, "r", shape=(total, size, size, 3))
             ),
@@ -92,17 +98,17 @@ class Cache:
 
     @classmethod
     def place(cls, corpus: ClipSource, size: int, tracks: Sequence[Track]) -> Path:
-        """The folder in which the cache of these tracks lies, or would lie."""
+        """Return the folder in which the cache of these tracks lies, or would lie."""
         return _cache_root(corpus) / f"{size}-{_fingerprint(corpus, tracks)}"
 
     @staticmethod
     def bytes_for(frames: int, size: int) -> int:
-        """How much disk a cache of so many frames takes."""
+        """Return how many bytes of disk a cache of so many frames takes."""
         return frames * (size * size * 3 + 2 * SAMPLES_PER_FRAME)
 
 
 def resize(frames: np.ndarray, size: int) -> np.ndarray:
-    """uint8 (T, H, W, 3) -> uint8 (T, size, size, 3), antialiased bilinear."""
+    """Resize uint8 (T, H, W, 3) -> uint8 (T, size, size, 3), antialiased bilinear."""
     if frames.shape[1:3] == (size, size):
         return frames
     import torch
@@ -114,7 +120,7 @@ def resize(frames: np.ndarray, size: int) -> np.ndarray:
 
 
 def to_int16(waveform: np.ndarray) -> np.ndarray:
-    """float32 in [-1, 1] -> int16, 32767 for 1."""
+    """Convert float32 in [-1, 1] to int16, 1 to 32767."""
     return np.round(np.clip(waveform, -1, 1) * 32767).astype(np.int16)
 
 
@@ -132,7 +138,8 @@ def _build_cache(
     need, free = Cache.bytes_for(total, size), shutil.disk_usage(root).free
     if need > free:
         raise BadInput(
-            f"{root}: the cache needs {need >> 20} MiB and {free >> 20} are free; set DSEL_CACHE to a larger disk"
+            f"{root}: the cache needs {need >> 20} MiB and {free >> 20} are free; set DSEL_CACHE "
+            "to a larger disk"
         )
     sweep(root)
     with atomic_folder(folder) as part:
@@ -145,7 +152,10 @@ def _build_cache(
 def _fill(
     part: Path, corpus: ClipSource, size: int, tracks: list[Track], total: int, progress: bool
 ) -> None:
-    """Decode tracks into the two files of a cache. The maps end here: what is mapped cannot be renamed on Windows."""
+    """Decode tracks into the two files of a cache.
+
+    The maps end with this function, since Windows renames no mapped files.
+    """
     frames = _reserved(part / "frames.u8", np.uint8, (total, size, size, 3))
     sound = _reserved(part / "sound.i16", np.int16, (total * SAMPLES_PER_FRAME,))
     first = 0
@@ -183,7 +193,7 @@ def _reserved(path: Path, dtype: type, shape: tuple[int, ...]) -> np.memmap:
 def _decoded(
     corpus: ClipSource, tracks: Iterable[Track], size: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Pictures at that size and int16 sound of the tracks in order, decoded on every core, some tracks ahead.
+    """Decode the tracks in order, on every core, some tracks ahead: pictures and int16 sound.
 
     Shards are read by one thread: it may close a file that another reads.
     """
@@ -208,17 +218,19 @@ def _decoded(
 
 
 def _fingerprint(corpus: ClipSource, tracks: Sequence[Track]) -> str:
-    """Changes when any of the clips, their offsets or their order changes."""
+    """Return a text that changes when any of the clips, their offsets or their order changes."""
     digest = hashlib.sha1()
     for track in tracks:
-        digest.update(
-            f"{track.id} {track.path} {track.frames} {track.offset} {corpus.stamp(track)}\n".encode()
-        )
+        clip = f"{track.id} {track.path} {track.frames} {track.offset} {corpus.stamp(track)}"
+        digest.update(f"{clip}\n".encode())
     return digest.hexdigest()[:16]
 
 
 def _cache_root(corpus: ClipSource) -> Path:
-    """DSEL_CACHE if set, the corpus' own folder if it can be written to, else the user's cache folder."""
+    """Return the folder for caches.
+
+    That is DSEL_CACHE if set, the corpus' own folder if it can be written to, else the user's.
+    """
     if os.environ.get("DSEL_CACHE"):
         return Path(os.environ["DSEL_CACHE"])
     if os.access(corpus.path, os.W_OK):

@@ -1,7 +1,8 @@
 """Read and write clips: a face track as an ordinary mp4 (H.264 + AAC) that anything plays.
 
-PyAV carries its own FFmpeg. It is imported inside the functions, so that the rest of dsel runs without it.
-A clip has exactly 25 frames and 16000 samples (mono) a second. Real video of any kind becomes one in `dsel.prepare`.
+PyAV brings its own FFmpeg. It is imported inside the functions, so that the rest of dsel runs
+without it. A clip has exactly 25 frames and 16000 samples (mono) per second. `dsel.prepare` makes
+clips of any video.
 """
 
 from __future__ import annotations
@@ -36,10 +37,10 @@ def write_clip(
 
     Args:
         path: where to; the folder is made. The suffix chooses the container (.mp4).
-        frames: uint8 (T, H, W, 3), H and W even, 25 a second.
+        frames: uint8 (T, H, W, 3), H and W even, 25 per second.
         waveform: float32 (S,) in [-1, 1], 16 kHz; S = 640 T for sound as long as the picture.
         crf: H.264 quality, smaller is better and larger on disk.
-        audio_rate: bits a second of the AAC sound.
+        audio_rate: bits per second of the AAC sound.
     Raises:
         BadInput: shapes that are not those.
     The encoders run in one thread, so that the same arrays give the same file. (Source: ours.)
@@ -56,12 +57,14 @@ def write_clip(
         or frames.shape[2] % 2
     ):
         raise BadInput(
-            f"{path}: frames must be uint8 (T, H, W, 3) with even H and W, not {frames.dtype} {frames.shape}"
+            f"{path}: frames must be uint8 (T, H, W, 3) with even H and W, not {frames.dtype} "
+            f"{frames.shape}"
         )
     if waveform.ndim != 1:
         raise BadInput(f"{path}: the waveform must be mono (S,), not {waveform.shape}")
     with atomic(path) as part, av.open(str(part), "w") as container:
-        # x264's macroblock tree reads memory that nobody wrote: now and then the same picture gave another file.
+        # x264's macroblock tree reads uninitialised memory: the same pictures could give another
+        # file.
         options = {"crf": str(crf), "preset": "veryfast", "threads": "1", "x264-params": "mbtree=0"}
         video = container.add_stream("libx264", rate=FPS, options=options)
         video.width, video.height, video.pix_fmt = frames.shape[2], frames.shape[1], "yuv420p"
@@ -76,9 +79,10 @@ def write_clip(
 
 
 def shift_sound(waveform: np.ndarray, frames: int) -> np.ndarray:
-    """The sound moved by exactly 640 `frames` samples: late (to the right) for frames > 0, early for frames < 0.
+    """Move a sound by exactly 640 `frames` samples: late for frames > 0, early for frames < 0.
 
-    waveform (S,) -> (S,), a new array; what moves out is lost, zeros come in. Sound that was in step is late by `frames`
+    waveform (S,) -> (S,), a new array. What moves out is lost, zeros come in. Sound that was in
+    step is late by `frames`
     afterwards: the offset k of which picture frame f belongs to sound frame f + k. (Source: ours.)
     """
     moved, n = np.zeros_like(waveform), samples_for(abs(frames))
@@ -92,13 +96,15 @@ def shift_sound(waveform: np.ndarray, frames: int) -> np.ndarray:
 def remux_shifted(
     path: str | os.PathLike, out: str | os.PathLike, frames: int, *, audio_rate: int = 48_000
 ) -> Path:
-    """Copy a clip with its sound moved by so many frames, see `shift_sound`. The picture's packets are copied bit by bit.
+    """Copy a clip with its sound moved by so many frames, see `shift_sound`.
+
+    The packets of the picture are copied as they are.
 
     Args:
         path: a clip that dsel wrote.
         out: the new file; it appears under its name only when it is complete.
         frames: k > 0 makes the sound late, k < 0 early.
-        audio_rate: bits a second of the AAC sound, which is coded anew.
+        audio_rate: bits per second of the AAC sound, which is coded anew.
     Raises:
         BadInput: as `read_clip`.
     """
@@ -124,10 +130,12 @@ def read_clip(path: ClipFile) -> tuple[np.ndarray, np.ndarray]:
     """Read a clip that dsel wrote: frames uint8 (T, H, W, 3) and waveform float32 (640 T,).
 
     path: of the clip; or its bytes, after the name to call it by: (name, bytes).
-    The sound is cut or padded with zeros to the length of the picture (AAC pads its end by up to 1023 samples).
+    The sound is cut or padded with zeros to the length of the picture (AAC pads its end by up to
+    1023 samples).
 
     Raises:
-        BadInput: no such file, not a video, no sound, or another rate than 25 frames and 16000 samples a second.
+        BadInput: no such file, not a video, no sound, or another rate than 25 frames and 16000
+            samples per second.
     """
     import av
     from av.video.reformatter import VideoReformatter
@@ -148,15 +156,17 @@ def read_clip(path: ClipFile) -> tuple[np.ndarray, np.ndarray]:
 def read_part(
     path: ClipFile, seen: range, heard: range, frames: int | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Part of a clip, the very bytes that `read_clip` gives there: frames uint8 (len(seen), H, W, 3), sound (640 len(heard),).
+    """Read part of a clip, bit for bit as `read_clip` gives it.
 
-    The picture is decoded from the last key frame before `seen` on, the sound from its beginning, since what AAC says depends
-    on all that it said before. Nothing after the part is decoded.
+    The picture is decoded from the last key frame before `seen` on, the sound from its beginning,
+    since AAC samples depend on all samples before. Nothing after the part is decoded.
 
     Args:
         path: as for `read_clip`.
         seen, heard: which frames of the picture, and the frames whose sound is wanted.
         frames: how many the clip must have, where that is known.
+    Returns:
+        frames uint8 (len(seen), H, W, 3) and sound float32 (640 len(heard),).
     Raises:
         BadInput: as `read_clip`; or a clip that is shorter than that.
     """
@@ -195,7 +205,7 @@ def read_part(
 
 @contextmanager
 def _clip(path: ClipFile) -> Iterator[Any]:
-    """An open av container of a clip that dsel wrote; whatever goes wrong while it is read is a BadInput that names it."""
+    """Open a clip that dsel wrote. Whatever goes wrong while it is read is a BadInput naming it."""
     import av
 
     name, source = (
@@ -207,7 +217,8 @@ def _clip(path: ClipFile) -> Iterator[Any]:
         with open_to_read(source) as container:
             if not container.streams.video or not container.streams.audio:
                 raise BadInput(
-                    f"{name}: a clip needs picture and sound; run 'dsel prepare' on the source again"
+                    f"{name}: a clip needs picture and sound; run 'dsel prepare' on the source "
+                    "again"
                 )
             rate, hz = (
                 container.streams.video[0].average_rate,
@@ -218,7 +229,7 @@ def _clip(path: ClipFile) -> Iterator[Any]:
                 raise BadInput(
                     f"{name}: {found}, not {FPS} and {SAMPLE_RATE}; run 'dsel prepare' on it"
                 )
-            # Frames this small are not worth a second thread: on a busy machine they would wait for each other.
+            # One thread: frames this small decode slower on two threads of a busy machine.
             container.streams.video[0].codec_context.thread_count = 1
             yield container
     except (av.FFmpegError, IndexError, TypeError) as error:
@@ -226,7 +237,7 @@ def _clip(path: ClipFile) -> Iterator[Any]:
 
 
 def _cut(blocks: list[np.ndarray], first: int, last: int) -> np.ndarray:
-    """Samples [first, last) of the blocks of sound, zeros where there are none."""
+    """Return samples [first, last) of the blocks of sound, zeros where there are none."""
     sound = np.concatenate([np.zeros(0, np.float32), *blocks])[first:last]
     waveform = np.zeros(last - first, np.float32)
     waveform[: len(sound)] = sound
@@ -234,7 +245,7 @@ def _cut(blocks: list[np.ndarray], first: int, last: int) -> np.ndarray:
 
 
 def _aac(container: Any, rate: int) -> Any:
-    """A new stream of 16 kHz mono AAC with so many bits a second."""
+    """Add a stream of 16 kHz mono AAC with so many bits per second."""
     sound = container.add_stream("aac", rate=SAMPLE_RATE, layout="mono")
     sound.bit_rate = rate
     return sound

@@ -26,11 +26,12 @@ def shard(
     seed: int = 0,
     progress: bool = True,
 ) -> Path:
-    """Pack the clips of the corpus `data` into WebDataset shards; `out` is a corpus too. See `dsel shard --help`.
+    """Pack the clips of the corpus `data` into WebDataset shards; `out` is a corpus too.
 
-    OUT/shards/<split>-000000.tar ..., the tracks of a split in random order, so that what lies together is not alike;
-    OUT/shards/index.npz (which bytes are whose), tracks.csv, corpus.json, labels/ and trials/ as they were. Copy the folder
-    to a web server and train on its URL. A shard that is there, whole and younger than its clips is not written again.
+    See `dsel shard --help`. OUT/shards/<split>-000000.tar ..., the tracks of a split in random
+    order, so that what lies together is not alike; OUT/shards/index.npz (which bytes are whose),
+    tracks.csv, corpus.json, labels/ and trials/ as they were. Copy the folder to a web server and
+    train on its URL. A shard that is there, whole and younger than its clips is not written again.
 
     Raises:
         BadInput: `data` is no corpus of clips, or a clip is missing.
@@ -84,7 +85,7 @@ def _portions(corpus: Corpus, rows: np.ndarray, most: int) -> Iterator[list[int]
 
 
 def _packed(corpus: Corpus, tracks: list[Track], path: Path) -> list[tuple[int, int]]:
-    """First byte and size of each track's clip in a shard, which is written unless it is there already."""
+    """Write a shard unless it is there. Returns first byte and size of each track's clip in it."""
     clips = [corpus.path / track.path for track in tracks]
     if path.is_file() and path.stat().st_mtime_ns >= max(clip.stat().st_mtime_ns for clip in clips):
         found = clips_of(path)

@@ -1,8 +1,10 @@
-"""Clips packed into WebDataset shards: plain tar files of which any clip can be read alone, from a disk or behind a URL.
+"""Read and write WebDataset shards: tar files of clips, any of which can be read alone.
 
-A shard is an uncompressed tar in which the files of a sample stand together under one key, `KEY.mp4` and `KEY.json`: what
-the WebDataset library and its relatives stream. Nothing being compressed, a sample is a range of bytes too; `index.npz` says
-which. So shards serve both: streaming by others, and reading exactly the clip wanted here. (Source of the format: WebDataset.)
+A shard is an uncompressed tar in which the files of a sample stand together under one key,
+`KEY.mp4` and `KEY.json`: what the WebDataset library and its relatives stream. Nothing being
+compressed, a sample is a range of bytes too; `index.npz` says which. So others can stream the
+shards, and dsel reads exactly the clip it wants, from a disk or behind a URL. (Source of the
+format: WebDataset.)
 """
 
 from __future__ import annotations
@@ -42,14 +44,20 @@ def is_url(place: str | os.PathLike) -> bool:
 
 
 def key_of(name: str) -> str:
-    """The key of a sample. WebDataset ends a key at the first dot of the file's name, so dots (and %) are written as %2E."""
+    """Return the key of a sample: its name with dots (and %) written as %2E.
+
+    WebDataset ends a key at the first dot of a file's name.
+    """
     return name.replace("%", "%25").replace(".", "%2E")
 
 
 def write_shard(path: Path, samples: Iterable[tuple[str, bytes, dict]]) -> list[tuple[int, int]]:
-    """Write one shard of (name, clip, what is known about it); returns for each where its clip begins and its bytes.
+    """Write one shard of (name, clip, what is known about it).
 
-    The file appears under its name only when it is complete, and depends on nothing but the samples.
+    Returns where each clip begins, and its number of bytes.
+
+    The file appears under its name only when it is complete, and depends on nothing but the
+    samples.
     """
     with atomic(path) as part:
         with tarfile.open(part, "w", format=tarfile.PAX_FORMAT) as tar:
@@ -62,7 +70,10 @@ def write_shard(path: Path, samples: Iterable[tuple[str, bytes, dict]]) -> list[
 
 
 def clips_of(path: Path) -> list[tuple[str, int, int]]:
-    """The clips in a shard in order: key, first byte, bytes. Raises BadInput for a file that is no whole tar."""
+    """List the clips in a shard in order: key, first byte, bytes.
+
+    Raises BadInput for a file that is no whole tar.
+    """
     try:
         with tarfile.open(path) as tar:
             members = [
@@ -81,7 +92,8 @@ class Shards:
     """The clips of a sharded corpus, by row of its tracks.csv.
 
     Args:
-        folder: where index.npz lies: names (S,) of the shards, and for each row its shard, first byte and bytes.
+        folder: where index.npz lies: names (S,) of the shards, and for each row its shard, first
+            byte and bytes.
         place: folder or URL of the shards themselves.
     """
 
@@ -107,7 +119,8 @@ class Shards:
         file = self._opened(name)
         if os.fstat(file.fileno()).st_size < first + size:
             raise BadInput(
-                f"{self.place}/{name}: ends before byte {first + size}; copy it again, or run 'dsel shard' again"
+                f"{self.place}/{name}: ends before byte {first + size}; copy it again, or run "
+                "'dsel shard' again"
             )
         if hasattr(os, "pread"):
             return os.pread(file.fileno(), size, first)
@@ -158,10 +171,13 @@ def _read_index(path: Path) -> dict[str, np.ndarray]:
 
 
 def fetch(url: str, first: int = 0, size: int | None = None) -> bytes:
-    """Bytes [first, first + size) of what lies behind a URL, or all of it. Asks again where a server or the network falters.
+    """Fetch bytes [first, first + size) of what lies behind a URL, or all of it.
 
-    http(s) servers are asked for the range alone; one that knows no ranges, and any other kind of URL (s3:, gs:, pipe:, through
-    the WebDataset library), costs the whole file once: it is kept in the cache folder.
+    Asks again where a server or the network fails.
+
+    http(s) servers are asked for the range alone; one that knows no ranges, and any other kind of
+    URL (s3:, gs:, pipe:, through the WebDataset library), costs the whole file once: it is kept in
+    the cache folder.
 
     Raises:
         Unreachable: no answer in spite of asking again.

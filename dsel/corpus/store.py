@@ -1,4 +1,4 @@
-"""Hold the rows of tracks.csv as columns, so that a million tracks fit in memory. (Source: ours.)"""
+"""Hold tracks.csv as columns, so that a million tracks fit in memory. (Source: ours.)"""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CHECK = ""  # key of the column of check sums; columns without a name are not re
 
 @dataclass(frozen=True)
 class Track:
-    """One face track: a row of tracks.csv. `factors` holds every further column, numbers as float."""
+    """One face track: a row of tracks.csv. `factors` holds the other columns, numbers as float."""
 
     id: str
     speaker: str

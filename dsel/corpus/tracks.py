@@ -1,18 +1,23 @@
-"""A corpus on disk: tracks with their factors, splits, labels, trials; and a decoded cache to train from.
+"""Read and write a corpus on disk: tracks with factors, splits, labels, trials, decoded cache.
 
 Every corpus has one shape, whether drawn (`dsel toy`) or filmed (`dsel prepare`)::
 
     DIR/corpus.json                    format version, how it was made, seed, licence
-    DIR/tracks.csv                     one row a track: id, speaker, split, path, frames, offset, then every known factor
-    DIR/clips/<speaker>/<track>.mp4    the face crop, 25 fps, with its sound at 16 kHz
-    DIR/labels/<speaker>.csv           optional: track, start, end (s), phoneme, viseme, word
-    DIR/labels/<speaker>.npz           optional: one array a track, its mouth trajectory (frames, channels)
-    DIR/trials/<kind>.csv              optional: target (0/1), a, b (track ids), same_sex (0/1), group
-    DIR/shards/                        instead of clips/: the same clips in tar files, made by 'dsel shard'
-    DIR/cache/                         decoded once for training; may be deleted at any time
+    DIR/tracks.csv                    one row per track: id, speaker, split, path, frames, offset,
+                                      then every known factor
+    DIR/clips/<speaker>/<track>.mp4   the face crop, 25 fps, with its sound at 16 kHz
+    DIR/labels/<speaker>.csv          optional: track, start, end (s), phoneme, viseme, word
+    DIR/labels/<speaker>.npz          optional: one array per track, its mouth trajectory
+                                      (frames, channels)
+    DIR/trials/<kind>.csv             optional: target (0/1), a, b (track ids), same_sex (0/1),
+                                      group
+    DIR/shards/                       instead of clips/: the same clips in tar files, made by
+                                      'dsel shard'
+    DIR/cache/                        decoded once for training; may be deleted at any time
 
-`offset` says by how many frames the sound is late: picture frame f belongs to sound frame f + offset. Readers apply it,
-so everything above this file sees sound and picture in step. (Source of the layout: ours.)
+`offset` says by how many frames the sound is late: picture frame f belongs to sound frame
+f + offset. Readers apply it, so everything above this file sees sound and picture in step.
+(Source of the layout: ours.)
 """
 
 from __future__ import annotations
@@ -62,7 +67,8 @@ class Corpus:
         )
         if self.shards is not None and len(self.shards) != len(self.tracks):
             raise BadInput(
-                f"{folder}: index.npz knows {len(self.shards)} tracks, tracks.csv {len(self)}; run 'dsel shard' again"
+                f"{folder}: index.npz knows {len(self.shards)} tracks, tracks.csv {len(self)}; run "
+                "'dsel shard' again"
             )
 
     def __len__(self) -> int:
@@ -70,30 +76,34 @@ class Corpus:
 
     def __repr__(self) -> str:
         parts = ", ".join(f"{len(self.split(s))} {s}" for s in SPLITS if self.split(s))
-        return f"Corpus({self.path.name}: {len(self)} tracks ({parts}) of {len(self.speakers())} speakers)"
+        speakers = len(self.speakers())
+        return f"Corpus({self.path.name}: {len(self)} tracks ({parts}) of {speakers} speakers)"
 
     def split(self, name: str) -> Tracks:
-        """The tracks of one split, in the order of tracks.csv."""
+        """Return the tracks of one split, in the order of tracks.csv."""
         return self.tracks.split(name)
 
     def speakers(self, split: str | None = None) -> list[str]:
-        """Speaker names, sorted; of one split or of all."""
+        """Return the names of the speakers of one split or of all, sorted."""
         return (self.tracks if split is None else self.split(split)).speakers()
 
     def clip(self, track: Track | str) -> tuple[np.ndarray, np.ndarray]:
-        """Picture uint8 (T, H, W, 3) and sound float32 (640 T,) of a track, in step, at full size."""
+        """Read picture uint8 (T, H, W, 3) and sound float32 (640 T,) of a track, in step."""
         track = self._track(track)
         frames, waveform = read_clip(self._source(track))
         if len(frames) != track.frames:
             raise BadInput(
-                f"{self.path / track.path}: {len(frames)} frames, but tracks.csv says {track.frames}; make it again"
+                f"{self.path / track.path}: {len(frames)} frames, but tracks.csv says "
+                f"{track.frames}; make it again"
             )
         return _in_step(frames, waveform, track.offset)
 
     def part(
         self, track: Track, first: int, count: int, seen: slice = slice(None)
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Frames [first, first + count) of `clip`, bit for bit, and their sound; little more than that is decoded.
+        """Read frames [first, first + count) of `clip`, bit for bit, and their sound.
+
+        Little more than that is decoded.
 
         seen: which of these frames are wanted; the sound is that of all of them.
         """
@@ -105,12 +115,15 @@ class Corpus:
         )
 
     def labels(self, track: Track | str) -> list[dict]:
-        """Phonemes of a track in order: dicts with start, end (seconds), phoneme, viseme, word. Empty if unknown."""
+        """Return a track's phonemes in order: dicts with start, end (s), phoneme, viseme, word.
+
+        Empty if they are unknown.
+        """
         track = self._track(track)
         return self._labels_of(track.speaker).get(track.id, [])
 
     def mouth(self, track: Track | str) -> np.ndarray | None:
-        """Return the mouth trajectory float32 (T, channels) of a drawn track, None for a filmed one."""
+        """Return a drawn track's mouth trajectory float32 (T, channels), None of a filmed one."""
         track = self._track(track)
         path = self._labels_path(track.speaker, "npz")
         if not path.exists():
@@ -132,18 +145,21 @@ class Corpus:
     def cache(
         self, size: int, *, tracks: Sequence[Track] | None = None, progress: bool = True
     ) -> Cache:
-        """The decoded clips at `size` x `size` pixels, memory-mapped. Built on first use, rebuilt when clips change."""
+        """Return the decoded clips at `size` x `size` pixels, memory-mapped.
+
+        They are decoded on first use, and again when clips change.
+        """
         return Cache.of(self, size, self.tracks if tracks is None else tracks, progress)
 
     def _source(self, track: Track) -> ClipFile:
-        """What `read_clip` reads: the clip's path; or, from a shard, a name and bytes."""
+        """Return what `read_clip` reads: the clip's path; or, from a shard, a name and bytes."""
         path = self.path / track.path
         if self.shards is None:
             return path
         return f"{self.shards.place}: {track.id}", self.shards.read(self.by_id.row(track.id))
 
     def stamp(self, track: Track) -> str:
-        """Changes when a clip does, as far as that can be told without reading it."""
+        """Return a text that changes when a clip does, as far as can be told without reading it."""
         if self.shards is not None:
             return self.shards.stamp(self.by_id.row(track.id))
         try:
@@ -171,7 +187,7 @@ class Corpus:
         return self._labels[speaker]
 
     def _labels_path(self, speaker: str, suffix: str) -> Path:
-        """Return the file of a speaker's labels. A name that leads out of the folder names no file."""
+        """Return the file of a speaker's labels; a name that leads out of the folder is cut."""
         return self.path / "labels" / f"{Path(speaker).name}.{suffix}"
 
     @cached_property
@@ -180,7 +196,10 @@ class Corpus:
 
 
 def open(name_or_path: str | os.PathLike) -> Corpus:
-    """Open a corpus by path, by the URL of shards, or by the name of one that comes with the package (`data/`), e.g. 'mini'."""
+    """Open a corpus by path, by URL of its shards, or by name, e.g. 'mini'.
+
+    Names are those of the corpora that come with the package (`data/`).
+    """
     if is_url(name_or_path):
         return _open_url(str(name_or_path).rstrip("/"))
     path = Path(name_or_path)
@@ -189,7 +208,7 @@ def open(name_or_path: str | os.PathLike) -> Corpus:
 
 
 def _open_url(url: str) -> Corpus:
-    """A sharded corpus behind a URL: what says which tracks there are is fetched now, a clip when it is wanted."""
+    """Open a sharded corpus behind a URL: the tables are fetched now, a clip when it is wanted."""
     folder = cache_folder() / "remote" / hashlib.sha1(url.encode()).hexdigest()[:16]
     sweep(folder, folder / "shards")
     for name in ("corpus.json", "tracks.csv", "shards/index.npz"):
@@ -206,10 +225,15 @@ def write_corpus(
     licence: str,
     **recipe: Any,
 ) -> Corpus:
-    """Write tracks.csv and corpus.json for clips that are already in place; both appear only when complete.
+    """Write tracks.csv and corpus.json for clips that are already in place, atomically.
 
     Args:
-        rows: one dict a track with the keys of COLUMNS and any further factors (the same keys in every row).
+        path: the folder of the corpus.
+        rows: one dict per track with the keys of COLUMNS and any further factors (the same keys in
+            every row).
+        made_by: the command that made the clips.
+        seed: of what was drawn; None of what was filmed.
+        licence: of the recordings.
         recipe: whatever else one needs to make this corpus again; must be JSON.
     """
     path = Path(path)

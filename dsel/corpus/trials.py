@@ -124,7 +124,8 @@ def find_trials(path: Path, tracks: Tracks, by_id: TracksById) -> Trials:
                 more = len(names) - len(found) - 1
                 also = f", and {more} more names are not either" if more else ""
                 raise BadInput(
-                    f"{path}, line {trial.line}: {name[:SHOWN]!r} is no track of this corpus{also}; "
+                    f"{path}, line {trial.line}: {name[:SHOWN]!r} is no track of this "
+                    f"corpus{also}; "
                     "correct the list or delete it"
                 )
     same_sex = [
@@ -181,7 +182,7 @@ def _read_columns(path: Path) -> Iterator[Trial]:
 
 
 def _read_words(path: Path, text: str) -> Iterator[Trial]:
-    """Read a list of three words per line: the target is the first word of the line, or the last."""
+    """Read a list of three words per line: the target is the first word or the last."""
     order: Callable[[list[str]], tuple[str, str, str]] | None = None
     for line, content in enumerate(text.splitlines(), start=1):
         words = content.replace(",", " ").split()

@@ -31,7 +31,9 @@ LATEST = 0.6  # weight of the last of several source frames that begin within on
 
 @dataclass(frozen=True)
 class Recipe:
-    """How every source of a corpus is treated. `detector` and `sync` are functions; the rest goes into corpus.json."""
+    """How every source of a corpus is treated. `detector` and `sync` are functions; the rest goes
+    into corpus.json.
+    """
 
     size: int = 96
     detector: faces.Detector | None = None
@@ -52,8 +54,8 @@ class _Piece:
     def show(self, image: np.ndarray, first: int, stop: int) -> None:
         """A source frame begins within grid frame `first` and is on screen until `stop`.
 
-        Where another one has begun within the same grid frame before it, the two are mixed: the later one counts for
-        more, since it is what stays on screen, but no source frame is lost.
+        Where another one has begun within the same grid frame before it, the two are mixed: the
+        later one counts for more, since it is what stays on screen, but no source frame is lost.
         """
         if first >= self.first and len(self.images) == first - self.first + 1:
             mixed = LATEST * image + (1 - LATEST) * self.images[-1]
@@ -63,7 +65,8 @@ class _Piece:
 
 
 def make_clips(source: Source, out: Path, recipe: Recipe) -> dict:
-    """Prepare one source: write its clips, and return their rows of tracks.csv, their labels, and a remark or ''.
+    """Prepare one source: write its clips, and return their rows of tracks.csv, their labels, and a
+    remark or ''.
 
     Raises:
         BadInput: nothing in it can be used.
@@ -77,7 +80,8 @@ def make_clips(source: Source, out: Path, recipe: Recipe) -> dict:
         tracks = [None] if whole else faces.link(looks)  # None: the whole picture is the face
         if not tracks:
             raise BadInput(
-                f"{source.path}: no face found; it must look at the camera and be an eighth of the picture high"
+                f"{source.path}: no face found; it must look at the camera and be an eighth of the "
+                "picture high"
             )
         alone = [track for track in tracks if recipe.sync or whole] or _apart(
             tracks, _presence, lambda t: (t.start, t.end)
@@ -85,7 +89,8 @@ def make_clips(source: Source, out: Path, recipe: Recipe) -> dict:
         pieces = [piece for track in alone for piece in _pieces(track, origin, *heard)]
         if not pieces:
             raise BadInput(
-                f"{source.path}: too short; no face is there, with sound, for {SHORTEST:.0f} s without a break"
+                f"{source.path}: too short; no face is there, with sound, for {SHORTEST:.0f} s "
+                "without a break"
             )
         done = _cut(source, out, recipe, pieces, clock, sound)
         rows = (
@@ -103,7 +108,9 @@ def make_clips(source: Source, out: Path, recipe: Recipe) -> dict:
 
 
 def _look(source: Source, recipe: Recipe) -> tuple[np.ndarray, list[faces.Look], bool]:
-    """First pass: time stamps (K,) of all frames, the looks for faces, and whether the picture as a whole is the face."""
+    """First pass: time stamps (K,) of all frames, the looks for faces, and whether the picture as a
+    whole is the face.
+    """
     from av.video.reformatter import VideoReformatter
 
     detect = None
@@ -135,11 +142,13 @@ def _look(source: Source, recipe: Recipe) -> tuple[np.ndarray, list[faces.Look],
     rate = (len(times) - 1) / seconds if seconds > 0 else FPS
     if len(times) / rate < SHORTEST - 0.5 / FPS:
         raise BadInput(
-            f"{source.path}: {len(times)} frames, {len(times) / rate:.2f} s; at least {SHORTEST:.0f} s is needed"
+            f"{source.path}: {len(times)} frames, {len(times) / rate:.2f} s; at least "
+            f"{SHORTEST:.0f} s is needed"
         )
     if rate < SLOWEST:
         raise BadInput(
-            f"{source.path}: {rate:.1f} frames/s show no lips moving; at least {SLOWEST:.0f} are needed"
+            f"{source.path}: {rate:.1f} frames/s show no lips moving; at least {SLOWEST:.0f} are "
+            "needed"
         )
     return np.array(times), looks, whole
 
@@ -155,7 +164,9 @@ def _watched(source: Source, recipe: Recipe, what: str):
 
 
 def _hear(source: Source, raw: Path, begin: float) -> media.Sound:
-    """The sound of a source; a separate file has a clock of its own, and begins when the picture does."""
+    """The sound of a source; a separate file has a clock of its own, and begins when the picture
+    does.
+    """
     sound = media.decode_sound(source.sound or source.path, raw)
     if sound.peak < SILENT:
         raise BadInput(
@@ -183,7 +194,9 @@ def _presence(track: faces.FaceTrack) -> float:
 
 
 def _apart(candidates: list, weight: Callable, span: Callable) -> list:
-    """Of candidates that share more than half of the shorter one's time, the one of the greatest weight; order is kept."""
+    """Of candidates that share more than half of the shorter one's time, the one of the greatest
+    weight; order is kept.
+    """
     kept = []
     for one in sorted(candidates, key=weight, reverse=True):
         (a, b), others = span(one), [span(other) for other in kept]
@@ -193,7 +206,9 @@ def _apart(candidates: list, weight: Callable, span: Callable) -> list:
 
 
 def _pieces(track: faces.FaceTrack | None, origin: float, first: int, stop: int) -> list[_Piece]:
-    """A track within the grid frames [first, stop), in equal pieces of at most LONGEST seconds; none if it is too short."""
+    """A track within the grid frames [first, stop), in equal pieces of at most LONGEST seconds;
+    none if it is too short.
+    """
     if track is not None:
         first = max(first, round((track.start - origin) * FPS))
         stop = min(stop, round((track.end - origin) * FPS))
@@ -215,7 +230,9 @@ def _cut(
     clock: tuple,
     sound: media.Sound,
 ) -> list:
-    """Second pass: gather the pieces' crops and write each as a clip once it is complete. Returns (piece, row) of each."""
+    """Second pass: gather the pieces' crops and write each as a clip once it is complete. Returns
+    (piece, row) of each.
+    """
     from av.video.reformatter import VideoReformatter
 
     times, origin, cells, count = clock
@@ -280,7 +297,9 @@ def _write(
     waveform: np.ndarray,
     shift: float,
 ) -> dict:
-    """Write one clip; its row of tracks.csv. `shift`: when the grid begins, counted from the first picture, in seconds."""
+    """Write one clip; its row of tracks.csv. `shift`: when the grid begins, counted from the first
+    picture, in seconds.
+    """
     frames = np.stack(piece.images)  # (T, size, size, 3)
     relative = Path("clips") / source.speaker / f"{name}.mp4"
     write_clip(out / relative, frames, waveform)
@@ -314,9 +333,11 @@ def _rows(done: list, how: str) -> list[dict]:
 
 
 def _in_step(done: list, out: Path) -> list[dict]:
-    """Of pieces of different faces at the same time, the one most in step with the sound; the other clips go.
+    """Of pieces of different faces at the same time, the one most in step with the sound; the other
+    clips go.
 
-    The offset is a property of the recording, not of a clip: every clip votes for its own with its confidence.
+    The offset is a property of the recording, not of a clip: every clip votes for its own with its
+    confidence.
     """
     kept = _apart(
         done, lambda pair: pair[1]["confidence"], lambda pair: (pair[0].first, pair[0].stop)
@@ -333,7 +354,9 @@ def _in_step(done: list, out: Path) -> list[dict]:
 
 
 def _words(source: Source) -> list[tuple[float, float, str]]:
-    """(start, end, word) in seconds from the first picture on: GRID's .align, the table in LRS3's .txt; [] if unknown."""
+    """(start, end, word) in seconds from the first picture on: GRID's .align, the table in LRS3's
+    .txt; [] if unknown.
+    """
     if source.words is None or not source.words.is_file():
         return []
     lines = [
@@ -384,5 +407,6 @@ def _remark(source: Source, times: np.ndarray, sound: media.Sound) -> str:
     reached = max(times[-1], sound.end) - min(times[0], sound.start)
     promised = media.duration(source.path)
     if promised - reached > max(1.0, 0.1 * promised):
-        return f"{source.path}: broken off; only the first {reached:.1f} of {promised:.1f} s could be read, and are used"
+        read = f"only the first {reached:.1f} of {promised:.1f} s could be read, and are used"
+        return f"{source.path}: broken off; {read}"
     return ""

@@ -1,6 +1,8 @@
-"""Decode any video: pictures by their time stamps, sound as 16 kHz samples, rotation, pixel shape, duration.
+"""Decode any video: pictures by their time stamps, sound as 16 kHz samples, rotation, pixel shape,
+duration.
 
-One clock serves picture and sound: the container's time stamps in seconds. Only the frame at hand is held in memory.
+One clock serves picture and sound: the container's time stamps in seconds. Only the frame at hand
+is held in memory.
 """
 
 from __future__ import annotations
@@ -17,13 +19,16 @@ from dsel.timing import FPS, SAMPLE_RATE
 from dsel.utils.containers import open_to_read
 from dsel.utils.errors import BadInput
 
-# ---------------------------------------------------------------------------------------------------------------------
-# Reading any video. One clock serves picture and sound: the container's time stamps in seconds. Nothing is held in memory
-# but the frame at hand, so an hour of 4K costs no more than a minute of it.
+# --------------------------------------------------------------------------------------------------
+# Reading any video. One clock serves picture and sound: the container's time stamps in seconds.
+# Nothing is held in memory but the frame at hand, so an hour of 4K costs no more than a minute of
+# it.
 
-SAME_INSTANT = 0.0005  # s; stamps may be rounded to the millisecond, so a frame this early still begins on the grid
-# Samples by which a codec makes sound late (its encoder, as FFmpeg has it, and its decoder). Most containers say so and
-# FFmpeg takes it out; AVI and bare AAC have no way of saying so. Another encoder's AAC may be late by more.
+# s; stamps may be rounded to the millisecond, so a frame this early still begins on the grid
+SAME_INSTANT = 0.0005
+# Samples by which a codec makes sound late (its encoder, as FFmpeg has it, and its decoder). Most
+# containers say so and FFmpeg takes it out; AVI and bare AAC have no way of saying so. Another
+# encoder's AAC may be late by more.
 DELAY = {
     "mp2": 481,
     "mp2float": 481,
@@ -34,7 +39,8 @@ DELAY = {
     "eac3": 256,
 }
 SILENT_ON_DELAY = ("avi", "aac")
-BROKEN_SOUND = 0.020  # s; sound whose stamps differ by more from the samples counted has a hole or a splice there
+# s; sound whose stamps differ by more from the samples counted has a hole or a splice there
+BROKEN_SOUND = 0.020
 
 
 @contextmanager
@@ -62,7 +68,8 @@ def opened(path):
 
 
 def pictures(path, *, threads: int = 1) -> Iterator:
-    """Every frame of a video as (time in seconds, av.VideoFrame), in order of display; damaged packets are passed over.
+    """Every frame of a video as (time in seconds, av.VideoFrame), in order of display; damaged
+    packets are passed over.
 
     Raises:
         BadInput: no picture in the file.
@@ -87,7 +94,9 @@ def pictures(path, *, threads: int = 1) -> Iterator:
                 and stamp is not None
                 and abs(stamp - shift - step - room) < step / 4
             ):
-                shift += room  # FFmpeg's AVI makes room for the sound's run-in by so many frames behind the first one
+                # FFmpeg's AVI makes room for the sound's run-in by so many frames behind the first
+                # one
+                shift += room
             if shift is None:
                 shift = (
                     stamp - float((stream.start_time or 0) * stream.time_base)
@@ -101,14 +110,18 @@ def pictures(path, *, threads: int = 1) -> Iterator:
 
 
 def pixel_aspect(path) -> float:
-    """Width of a pixel over its height: 1 for nearly all video, something else for DV, DVD and old broadcast."""
+    """Width of a pixel over its height: 1 for nearly all video, something else for DV, DVD and old
+    broadcast.
+    """
     with opened(path) as container:
         stream = _stream(container, "video")
         return float(stream.sample_aspect_ratio or 1) if stream else 1.0
 
 
 def duration(path) -> float:
-    """How long the file says it is, from its first time stamp on, in seconds; 0 where it does not say."""
+    """How long the file says it is, from its first time stamp on, in seconds; 0 where it does not
+    say.
+    """
     with opened(path) as container:
         counted_from_zero = "matroska" in container.format.name  # by what its duration means
         start = (container.start_time or 0) if counted_from_zero else 0
@@ -116,11 +129,13 @@ def duration(path) -> float:
 
 
 def upright(frame, aspect: float = 1.0, reformatter=None, longest: int | None = None) -> np.ndarray:
-    """The picture of an av.VideoFrame as one sees it, uint8 (H, W, 3): turned as a phone asks for, pixels made square.
+    """The picture of an av.VideoFrame as one sees it, uint8 (H, W, 3): turned as a phone asks for,
+    pixels made square.
 
     Args:
         aspect: `pixel_aspect` of its file.
-        reformatter: an av VideoReformatter to be used again and again (it keeps its tables); None makes one.
+        reformatter: an av VideoReformatter to be used again and again (it keeps its tables); None
+            makes one.
         longest: shrink the picture until neither side is longer than this.
     """
     from av.video.reformatter import VideoReformatter
@@ -144,10 +159,12 @@ def frame_grid(times: np.ndarray) -> tuple[float, np.ndarray, int]:
     Returns:
         origin: the time in seconds at which grid frame 0 begins.
         cells: int (K,), the grid frame in whose 40 ms each frame begins.
-        count: how many grid frames the video covers, the last frame held for as long as frames usually are.
-    So whatever comes on screen at time t is first seen in the grid frame whose 640 samples contain t: not a matter of
-    rounding, whichever rate the video has. Where the frames come 25 a second but their stamps jitter, the origin is moved
-    back by the largest earliness, so that none is repeated and none is lost. (Source: ours.)
+        count: how many grid frames the video covers, the last frame held for as long as frames
+            usually are.
+    So whatever comes on screen at time t is first seen in the grid frame whose 640 samples contain
+    t: not a matter of rounding, whichever rate the video has. Where the frames come 25 a second but
+    their stamps jitter, the origin is moved back by the largest earliness, so that none is repeated
+    and none is lost. (Source: ours.)
     """
     origin = times[0]
     late = (times - origin) * FPS - np.arange(
@@ -163,7 +180,9 @@ def frame_grid(times: np.ndarray) -> tuple[float, np.ndarray, int]:
 
 @dataclass(frozen=True)
 class Sound:
-    """A sound track as 16 kHz mono float32 in a file of bare samples; `start` is the time in seconds of the first one."""
+    """A sound track as 16 kHz mono float32 in a file of bare samples; `start` is the time in
+    seconds of the first one.
+    """
 
     path: Path
     start: float
@@ -175,7 +194,9 @@ class Sound:
         return self.start + self.samples / SAMPLE_RATE
 
     def read(self, time: float, samples: int) -> np.ndarray:
-        """float32 (samples,) in [-1, 1] from a time in seconds on; zeros before the beginning and after the end."""
+        """float32 (samples,) in [-1, 1] from a time in seconds on; zeros before the beginning and
+        after the end.
+        """
         first = round((time - self.start) * SAMPLE_RATE)
         begin, stop = max(0, first), max(0, min(first + samples, self.samples))
         found = np.zeros(samples, np.float32)
@@ -187,9 +208,11 @@ class Sound:
 
 
 def decode_sound(path, raw) -> Sound:
-    """Write the sound of any file as 16 kHz mono float32 to the file `raw`, every sample where its time stamp puts it.
+    """Write the sound of any file as 16 kHz mono float32 to the file `raw`, every sample where its
+    time stamp puts it.
 
-    A hole in the sound becomes zeros, an overlap is cut, channels are mixed down; memory does not grow with the length.
+    A hole in the sound becomes zeros, an overlap is cut, channels are mixed down; memory does not
+    grow with the length.
 
     Raises:
         BadInput: no sound in the file.
@@ -203,7 +226,8 @@ def decode_sound(path, raw) -> Sound:
         for time, block in _runs(_decoded(container, stream)):
             if (
                 time is not None
-            ):  # a new run of unbroken sound begins: at `place`, counted from the first sample of all
+                # a new run of unbroken sound begins at sample `place`
+            ):
                 start = time if start is None else start
                 place = round((time - start) * SAMPLE_RATE)
             overlap = min(len(block), max(0, written - place))
@@ -227,7 +251,9 @@ def _unsaid_delay(container) -> float:
 
 
 def _runs(frames) -> Iterator:
-    """av.AudioFrames -> (time or None, float32 (S,) at 16 kHz): the time in seconds where a run begins, None within it."""
+    """av.AudioFrames -> (time or None, float32 (S,) at 16 kHz): the time in seconds where a run
+    begins, None within it.
+    """
     import av
 
     resampler, kind, begun, heard = None, None, 0.0, 0
@@ -260,7 +286,9 @@ def _samples(blocks) -> np.ndarray:
 
 
 def _decoded(container, stream) -> Iterator:
-    """Frames of one stream; a packet that cannot be decoded is passed over, a file that breaks off ends there."""
+    """Frames of one stream; a packet that cannot be decoded is passed over, a file that breaks off
+    ends there.
+    """
     import av
 
     packets = container.demux(stream)

@@ -1,9 +1,10 @@
 """Find the faces in a video: detect now and then, link to tracks, end tracks at cuts, smooth, crop.
 
-All that `dsel.prepare` knows about faces is here, and of OpenCV only `haar` and `crop` know. A detector is any function from a
-picture, uint8 (H, W, 3), to boxes, one row (left, top, width, height) in pixels each; put another in its place at will.
-Boxes are squares from here on: rows (x, y, side), centre and side in pixels of the picture at full size.
-(Crop with a margin as VoxCeleb's; the linking, the cuts and the numbers are ours.)
+All that `dsel.prepare` knows about faces is here, and of OpenCV only `haar` and `crop` know. A
+detector is any function from a picture, uint8 (H, W, 3), to boxes, one row (left, top, width,
+height) in pixels each; put another in its place at will. Boxes are squares from here on: rows (x,
+y, side), centre and side in pixels of the picture at full size. (Crop with a margin as VoxCeleb's;
+the linking, the cuts and the numbers are ours.)
 """
 
 from __future__ import annotations
@@ -27,8 +28,12 @@ GROWTH = 1.6  # and its side grew or shrank by less than this factor
 BRIDGE = 1.0  # s without a detection after which a track has ended
 SHARE = 0.4  # of the looks must have found the face, or it was none
 SMOOTH = 0.16  # s; standard deviation of the Gaussian over the boxes
-MARGIN = 1.18  # side of the crop over side of the detector's box: eyes and mouth lie where the toy has them, so that a
-LOWER = 0.12  # sides by which the crop lies lower than the box       network that was trained on one can look at the other
+# side of the crop over side of the detector's box: eyes and mouth lie where the toy has them, so
+# that a
+MARGIN = 1.18
+# sides by which the crop lies lower than the box       network that was trained on one can look at
+# the other
+LOWER = 0.12
 THUMB = (16, 12)  # pixels of the tiny picture by which cuts are seen
 CUT = 12.0  # of 255: mean difference between tiny pictures of two scenes
 
@@ -42,7 +47,8 @@ class Look:
     time: float
     boxes: np.ndarray
     thumb: np.ndarray
-    jump: float  # the largest difference between two neighbouring tiny pictures since the last look, of 255
+    # the largest difference between two neighbouring tiny pictures since the last look, of 255
+    jump: float
     jump_at: float  # the time in seconds of the later one of the two
 
 
@@ -65,7 +71,9 @@ class FaceTrack:
         return self.end - self.start
 
     def at(self, time: float) -> np.ndarray:
-        """The smoothed box (3,) at a time in seconds; beyond the first and last detection it moves on as it did there."""
+        """The smoothed box (3,) at a time in seconds; beyond the first and last detection it moves
+        on as it did there.
+        """
         steps, boxes = self._path
         box = np.array([np.interp(time, steps, column) for column in boxes.T])
         beyond = time - np.clip(time, steps[0], steps[-1])
@@ -78,9 +86,11 @@ class FaceTrack:
 
     @cached_property
     def _path(self) -> tuple[np.ndarray, np.ndarray]:
-        """Times (K,) 25 a second from the first detection to the last one, and smoothed boxes (K, 3).
+        """Times (K,) 25 a second from the first detection to the last one, and smoothed boxes (K,
+        3).
 
-        The Gaussian is symmetric and continues a movement beyond its ends, so it neither lags nor stops short.
+        The Gaussian is symmetric and continues a movement beyond its ends, so it neither lags nor
+        stops short.
         """
         first, last = self.times[0], self.times[-1]
         steps = np.linspace(first, last, max(1, round((last - first) * FPS)) + 1)
@@ -92,7 +102,8 @@ class FaceTrack:
 
 
 def haar(name: str = "haarcascade_frontalface_alt2.xml") -> Detector:
-    """OpenCV's cascade for upright frontal faces: no model file to download, about 15 ms a picture of 360x288.
+    """OpenCV's cascade for upright frontal faces: no model file to download, about 15 ms a picture
+    of 360x288.
 
     Raises:
         BadInput: OpenCV is missing, or a version that no longer brings the cascades.
@@ -119,7 +130,9 @@ def haar(name: str = "haarcascade_frontalface_alt2.xml") -> Detector:
 
 
 def crop(picture: np.ndarray, box: np.ndarray, size: int) -> np.ndarray:
-    """The square (x, y, side) of a picture, with margin, as uint8 (size, size, 3); the rim is repeated beyond the picture."""
+    """The square (x, y, side) of a picture, with margin, as uint8 (size, size, 3); the rim is
+    repeated beyond the picture.
+    """
     import cv2
 
     x, y, side = box
@@ -140,10 +153,12 @@ def squares(found: np.ndarray, scale: float) -> np.ndarray:
 
 
 def link(looks: list[Look]) -> list[FaceTrack]:
-    """Looks in order of time -> tracks, each one face within one shot. Detections that nothing confirms are dropped.
+    """Looks in order of time -> tracks, each one face within one shot. Detections that nothing
+    confirms are dropped.
 
-    A track takes the nearest box within REACH of where the face should be by now; it ends after BRIDGE seconds without one,
-    and at a cut. Up to one look's distance is added at either end, but never across a cut.
+    A track takes the nearest box within REACH of where the face should be by now; it ends after
+    BRIDGE seconds without one, and at a cut. Up to one look's distance is added at either end, but
+    never across a cut.
     """
     if not looks:
         return []
@@ -161,8 +176,9 @@ def link(looks: list[Look]) -> list[FaceTrack]:
 def find_cuts(looks: list[Look]) -> list[float]:
     """Times in seconds at which one shot ends and the next begins.
 
-    A cut is sudden (one step between neighbouring frames makes most of the change) and lasting (none of the three looks
-    after it resembles one of the three before it: a flash or a hand across the lens does not end a shot).
+    A cut is sudden (one step between neighbouring frames makes most of the change) and lasting
+    (none of the three looks after it resembles one of the three before it: a flash or a hand across
+    the lens does not end a shot).
     """
     cuts = []
     for i in range(1, len(looks)):
@@ -212,7 +228,7 @@ def _linked(shot: list[Look]) -> list[list[tuple[float, np.ndarray]]]:
 
 
 def _distance(chain: list, time: float, box: np.ndarray) -> float:
-    """Sides between a box and where the chain's face should be; infinite if the size does not fit."""
+    """Return sides between a box and where the face should be; infinite if the size differs."""
     (last, at) = chain[-1]
     growth = max(box[2], at[2]) / min(box[2], at[2])
     if growth > GROWTH:
@@ -247,7 +263,9 @@ def _without_outliers(values: np.ndarray) -> np.ndarray:
 
 
 def _gaussian(values: np.ndarray, sigma: float) -> np.ndarray:
-    """(K, C) smoothed along K; beyond the ends the values go on as mirrored through their end point."""
+    """(K, C) smoothed along K; beyond the ends the values go on as mirrored through their end
+    point.
+    """
     reach = int(np.ceil(3 * sigma))
     weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
     pad = min(reach, len(values) - 1)

@@ -1,14 +1,16 @@
-"""Any video of talking people -> a corpus: one face each, cropped, 25 frames and 16000 samples a second, in step.
+"""Any video of talking people -> a corpus: one face each, cropped, 25 frames and 16000 samples a
+second, in step.
 
 Each source file goes through `make_clips`, by itself and in a process of its own::
 
-    look   decode once: time stamps of all frames, faces every 0.2 s, cuts               decode, face_tracks
-    hear   decode the sound to a file of bare 16 kHz samples, placed by its time stamps  decode
+    look   decode once: time stamps of all frames, faces every 0.2 s, cuts (decode, face_tracks)
+    hear   decode the sound to a file of 16 kHz samples, placed by its time stamps (decode)
     pick   tracks of one face each; where several are there at once, the one who talks
-    cut    decode again: crop, put on the grid of 25 a second, write clips with sound
+    cut    decode again: crop, put on the grid of 25 frames per second, write clips with sound
 
-What has been done is noted in `parts/`, one small file a source, so that a second run goes on where the first one stopped.
-(Source: the paper's data are VoxCeleb2 crops; how other video becomes like them is ours.)
+What has been done is noted in `parts/`, one small file a source, so that a second run goes on where
+the first one stopped. (Source: the paper's data are VoxCeleb2 crops; how other video becomes like
+them is ours.)
 """
 
 from __future__ import annotations
@@ -57,23 +59,27 @@ def prepare(
 
     Args:
         paths: a file or folder, or several; folders are searched through.
-        out: folder of the corpus; a corpus that an earlier run began is gone on with, what is done stays as it is.
-        layout: 'grid', 'voxceleb2' or 'lrs': where these corpora keep speaker, words and offset. None: by the look of
-            each path; otherwise the speaker is the name of the folder that the file lies in.
+        out: folder of the corpus; a corpus that an earlier run began is gone on with, what is done
+            stays as it is.
+        layout: 'grid', 'voxceleb2' or 'lrs': where these corpora keep speaker, words and offset.
+            None: by the look of each path; otherwise the speaker is the name of the folder that the
+            file lies in.
         audio: a file with the sound of the (one) video, both beginning at the same instant.
-        split: 'train', 'validation', 'test', or 'auto': by speaker, 80/10/10, the same at every run.
+        split: 'train', 'validation', 'test', or 'auto': by speaker, 80/10/10, the same at every
+            run.
         size: pixels of the square crop, even.
-        workers: processes; None: one a core. A decoder that crashes takes its process along, and no other file; with 1
-            all is done in this process.
-        model: what tells whether a face is in step with the sound: the path of a trained run, the name of released
-            networks, networks, or a function from frames uint8 (T, H, W, 3) and waveform float32 (640 T,) to (frames by
-            which the sound is late, confidence).
-            With it the offset is estimated, and of several faces the talking one is taken; without it the largest one.
+        workers: processes; None: one a core. A decoder that crashes takes its process along, and no
+            other file; with 1 all is done in this process.
+        model: what tells whether a face is in step with the sound: the path of a trained run, the
+            name of released networks, networks, or a function from frames uint8 (T, H, W, 3) and
+            waveform float32 (640 T,) to (frames by which the sound is late, confidence). With it
+            the offset is estimated, and of several faces the talking one is taken; without it the
+            largest one.
         detector: see `dsel.prepare.face_tracks`; None: OpenCV's.
         progress: draw a bar.
     Raises:
-        BadInput: nothing usable came out, or arguments that cannot be. A single bad file is reported on stderr and in
-            skipped.csv, and left out.
+        BadInput: nothing usable came out, or arguments that cannot be. A single bad file is
+            reported on stderr and in skipped.csv, and left out.
     """
     refuse_to_be_read_again()
     out = Path(out)
@@ -105,7 +111,8 @@ def prepare(
             ):
                 if reason:
                     skipped[source.path] = reason
-    finally:  # also when interrupted: what is done can be opened, and the next run goes on from there
+    # also when interrupted: what is done can be opened, and the next run goes on from there
+    finally:
         sweep(out, out / "parts", out / "labels", *{out / "clips" / s.speaker for s in todo})
         corpus = _gather(out, split, size, skipped)
     if corpus is None and len(skipped) == 1:
@@ -135,23 +142,28 @@ def _sync(model):
 
 
 def _tell(skipped: dict[Path, str], parts: list[dict]) -> None:
-    """One line on stderr for every file that was not used, or not in full, and one on faces that were left out."""
+    """One line on stderr for every file that was not used, or not in full, and one on faces that
+    were left out.
+    """
     lines = [f"skipped: {reason}" for reason in skipped.values()]
     lines += [f"partly used: {part['remark']}" for part in parts if part["remark"]]
     crowded = sum(any(row["chosen"] == "largest" for row in part["rows"]) for part in parts)
     if crowded:
         lines.append(
-            f"{crowded} file(s) show several faces at once; the largest was taken (with --model RUN: the one who talks)"
+            f"{crowded} file(s) show several faces at once; the largest was taken (with --model "
+            "RUN: the one who talks)"
         )
     for line in lines:
         print(line, file=sys.stderr)
 
 
 def plan(paths: list[Path], out: Path, *, layout: str | None = None, audio=None) -> list[Source]:
-    """The sources among files and folders, sorted, with speaker, words and offset as their layout tells them.
+    """The sources among files and folders, sorted, with speaker, words and offset as their layout
+    tells them.
 
     Raises:
-        BadInput: a path that is not there, no video, or a sound track given for more than one video.
+        BadInput: a path that is not there, no video, or a sound track given for more than one
+            video.
     """
     files = []
     for path in paths:
@@ -184,7 +196,9 @@ def plan(paths: list[Path], out: Path, *, layout: str | None = None, audio=None)
 
 
 def _with_unique_names(sources: list[Source], out: Path) -> list[Source]:
-    """Where two files would get the same name, in this run or with an earlier one, a digest of the path tells them apart."""
+    """Where two files would get the same name, in this run or with an earlier one, a digest of the
+    path tells them apart.
+    """
     taken: dict[str, Path] = {}
     for part in _notes(out):
         taken[part["name"]] = Path(part["path"])
@@ -201,7 +215,7 @@ def _with_unique_names(sources: list[Source], out: Path) -> list[Source]:
 
 
 def _check_out(out: Path, size: int) -> None:
-    """A folder that `prepare` may write to: new, or of a corpus it began itself with the same size."""
+    """Refuse a folder that holds another corpus than one that `prepare` began with this size."""
     if out.exists() and not out.is_dir():
         raise BadInput(f"{out}: is a file; give a folder for the corpus")
     if not (out / "corpus.json").is_file():
@@ -209,11 +223,12 @@ def _check_out(out: Path, size: int) -> None:
     meta = Corpus(out).meta
     if meta["made_by"] != "prepare" or meta["recipe"].get("size") != size:
         raise BadInput(
-            f"{out}: holds a corpus made by {meta['made_by']} {meta['recipe'].get('size', '')}; give another folder"
+            f"{out}: holds a corpus made by {meta['made_by']} {meta['recipe'].get('size', '')}; "
+            "give another folder"
         )
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Many files: processes, what is done already, the corpus.
 
 
@@ -298,7 +313,9 @@ def _read_note(path: Path) -> dict:
 
 
 def _finished(source: Source, out: Path, synced: bool) -> bool:
-    """Whether an earlier run prepared this source as it is now, with a model or without, and its clips are still there."""
+    """Whether an earlier run prepared this source as it is now, with a model or without, and its
+    clips are still there.
+    """
     try:
         note = _read_note(_note(source, out))
     except BadInput:  # there is none, or it is damaged
@@ -308,7 +325,7 @@ def _finished(source: Source, out: Path, synced: bool) -> bool:
 
 
 def _gather(out: Path, split: str, size: int, skipped: dict[Path, str]) -> Corpus | None:
-    """tracks.csv, labels, corpus.json and skipped.csv from what is done; None if that is nothing."""
+    """Write tracks.csv, labels, corpus.json and skipped.csv; None if nothing is done yet."""
     damaged: list[str] = []
     parts = _notes(out, damaged)
     for message in damaged:
@@ -339,6 +356,8 @@ def _gather(out: Path, split: str, size: int, skipped: dict[Path, str]) -> Corpu
 
 
 def split_of(speaker: str) -> str:
-    """'train', 'validation' or 'test' in 80/10/10 by the speaker's name alone, so that it stays whatever else is added."""
+    """'train', 'validation' or 'test' in 80/10/10 by the speaker's name alone, so that it stays
+    whatever else is added.
+    """
     share = int(hashlib.sha1(speaker.encode()).hexdigest()[:8], 16) / 16**8
     return "train" if share < 0.8 else "validation" if share < 0.9 else "test"

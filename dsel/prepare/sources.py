@@ -1,4 +1,4 @@
-"""Find the files to prepare and read what their folder layout tells: speaker, name, words, offset."""
+"""Find the files to prepare; read speaker, name, words and offset from their folder layout."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Source:
     cropped: bool = False  # the picture already is a face crop
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Layouts: what the path of a file tells.
 
 
@@ -73,7 +73,8 @@ def _source(path: Path, layout: str | None, audio: Path | None) -> Source:
             (home / f"{name}.align" for home in homes if (home / f"{name}.align").is_file()), None
         )
     elif layout in ("voxceleb2", "lrs") and len(parts) > 3:
-        # voxceleb2: .../mp4/id00012/21Uxsk56VDQ/00001.mp4, .../txt/id00012/...; lrs: .../<video>/00001.mp4, 00001.txt beside
+        # voxceleb2: .../mp4/id00012/21Uxsk56VDQ/00001.mp4, .../txt/id00012/...; lrs:
+        # .../<video>/00001.mp4, 00001.txt beside
         if layout == "voxceleb2":
             speaker, name = parts[-3], f"{parts[-2]}-{name}"
         text = _beside(path, (".txt",), ("txt",), 3)
@@ -111,7 +112,9 @@ def _guess(path: Path) -> str | None:
 
 
 def _beside(path: Path, suffixes: tuple, folders: tuple, depth: int) -> Path | None:
-    """The file of the same name with another suffix: in the same folder, or in a parallel tree under another name."""
+    """The file of the same name with another suffix: in the same folder, or in a parallel tree
+    under another name.
+    """
     path = path.resolve()
     root = path.parents[depth - 1] if len(path.parents) >= depth else path.parent
     homes = [
@@ -125,7 +128,8 @@ def _beside(path: Path, suffixes: tuple, folders: tuple, depth: int) -> Path | N
 def _voxceleb2_offset(text: Path) -> int | None:
     """Frames by which the sound is late, from the line 'Offset : k'.
 
-    There k says that picture frame f + k belongs to the sound of frame f, so the sound is late by -k. (Authors' code.)
+    There k says that picture frame f + k belongs to the sound of frame f, so the sound is late by
+    -k. (Authors' code.)
     """
     match = re.search(
         r"^Offset\s*:\s*(-?\d+)", text.read_text(encoding="utf-8", errors="replace"), re.MULTILINE
@@ -142,5 +146,5 @@ def _has_sound(path: Path) -> bool:
 
 
 def _plain(name: str) -> str:
-    """A name that is safe in a path, a csv and a shell on any system; letters of all scripts stay."""
+    """Return a name that is safe in paths, csv and shells; letters of all scripts stay."""
     return re.sub(r"[^\w.-]+", "_", unicodedata.normalize("NFC", name)).strip("._-") or "unnamed"

@@ -1,4 +1,6 @@
-"""The experiment: resumable to the cell, paired, tabulated with intervals that an independent computation confirms."""
+"""The experiment: resumable to the cell, paired, tabulated with intervals that an independent
+computation confirms.
+"""
 
 import csv
 import hashlib
@@ -201,12 +203,15 @@ def test_sound_alone_gives_the_same_figures_as_with_faces(finished, corpora):
 RUN = """
 import sys
 from dsel.ablation import ablation
-ablation(sys.argv[1], "fast", rows=["e1-lam1", "both"], corpora={{0.0: {0!r}, 1.0: {1!r}}}, progress=False, **{2!r})
+corpora = {{0.0: {0!r}, 1.0: {1!r}}}
+ablation(sys.argv[1], "fast", rows=["e1-lam1", "both"], corpora=corpora, progress=False, **{2!r})
 """
 
 
 def test_killed_anywhere_and_started_again_it_ends_the_same(corpora, tmp_path):
-    """SIGKILL at several moments; every restart goes on; the figures are those of an undisturbed run."""
+    """SIGKILL at several moments; every restart goes on; the figures are those of an undisturbed
+    run.
+    """
     settings = {**SMALL, "short": 6, "short_marks": (2, 4), "most_seeds": 1}
     code = RUN.format(str(corpora[0.0]), str(corpora[1.0]), settings)
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
@@ -243,8 +248,10 @@ def test_killed_anywhere_and_started_again_it_ends_the_same(corpora, tmp_path):
     _, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
     small(tmp_path / "whole", corpora, ["e1-lam1", "both"], **{**settings})
-    killed, whole = ([{k: v for k, v in row.items() if k != "seconds"} for row in read_results(tmp_path / name)]
-                     for name in ("killed", "whole"))  # fmt: skip
+    killed, whole = (
+        [{k: v for k, v in row.items() if k != "seconds"} for row in read_results(tmp_path / name)]
+        for name in ("killed", "whole")
+    )
     assert killed == whole
     assert not list(out.rglob("*.part*"))
 
@@ -297,11 +304,13 @@ def test_the_most_valuable_cells_come_first_and_each_once():
         assert {name for name in a if a[name] != b[name]} == {"seed"}
 
 
-# --- What the rows say ------------------------------------------------------------------------------------------------------
+# --- What the rows say ----------------------------------------------------------------------------
 
 
 def made_up(rows=("e1-lam0", "e1-lam1", "both", "full"), seeds=range(5), step=650, missing=()):
-    """Rows of a results.csv with invented figures; lam1 rows are 4 points better on hard trials in the e1 corpus."""
+    """Rows of a results.csv with invented figures; lam1 rows are 4 points better on hard trials in
+    the e1 corpus.
+    """
     rng, found = np.random.default_rng(3), []
     for row, seed in itertools.product(rows, seeds):
         if (row, seed) in missing:
@@ -414,7 +423,9 @@ def test_the_results_that_come_with_the_repository_are_whole():
 
 @pytest.mark.parametrize(("folder", "count"), [(SHIPPED, 331), (SHIPPED / "grid", 174)])
 def test_what_was_frozen_follows_from_the_committed_files(folder, count):
-    """The rows whose hash was noted give the same choice, and choice and hash the same seed of new speakers."""
+    """The rows whose hash was noted give the same choice, and choice and hash the same seed of new
+    speakers.
+    """
     frozen = json.loads((folder / "frozen.json").read_text())
     first = b"".join((folder / "results.csv").read_bytes().splitlines(keepends=True)[: 1 + count])
     assert hashlib.sha256(first).hexdigest() == frozen["sha256"]["results.csv"]
@@ -535,12 +546,14 @@ def test_figures_show_what_there_is(finished):
     assert (finished / "figures" / "effect.html") in made
 
 
-# --- With voices ------------------------------------------------------------------------------------------------------------
+# --- With voices ----------------------------------------------------------------------------------
 
 
 @pytest.mark.heavy
 def test_fast_preset_from_corpus_to_confirmation(tmp_path, capsys):
-    """The command on corpora that it makes itself: hard trials judged by family, choice frozen before new speakers appear."""
+    """The command on corpora that it makes itself: hard trials judged by family, choice frozen
+    before new speakers appear.
+    """
     pytest.importorskip("espeakng_loader", reason="voices need the extra 'speech'")
     from dsel.cli import main
 

@@ -18,7 +18,9 @@ FIRST, SECOND = ([row.id for row in block] for block in GRID)
 
 
 def result(row, seed, value):
-    """A finished training whose criterion is `value`; test speakers say the opposite, and must not be asked."""
+    """A finished training whose criterion is `value`; test speakers say the opposite, and must not
+    be asked.
+    """
     split = {"validation_eer_free": value - 3, "validation_eer_hard": value + 3}
     against = {"test_eer_free": -value, "test_eer_hard": -value}
     return {"row": row, "seed": seed, "step": 650, "steps": 650, **split, **against}

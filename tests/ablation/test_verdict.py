@@ -116,10 +116,16 @@ def test_real_voices_are_averaged_over_their_seeds():
 
 
 def test_the_supervised_listener_is_read_from_its_page():
-    page = "| who | free | hard | easy |\n|---|---|---|---|\n| x | 1.0 / 2.0 | 3.0 / 4.0 | 5.0 / 6.0 |\n"
+    page = "| who | free | hard | easy |\n|---|---|---|---|\n"
+    page += "| x | 1.0 / 2.0 | 3.0 / 4.0 | 5.0 / 6.0 |\n"
     assert verdict.listener(page, "x") == {
-        "free": 1.0, "free, same sex": 2.0, "hard": 3.0, "hard, same sex": 4.0, "easy": 5.0, "easy, same sex": 6.0,
-    }  # fmt: skip
+        "free": 1.0,
+        "free, same sex": 2.0,
+        "hard": 3.0,
+        "hard, same sex": 4.0,
+        "easy": 5.0,
+        "easy, same sex": 6.0,
+    }
 
 
 def test_pictures_are_those_of_the_numbers():

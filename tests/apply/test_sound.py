@@ -1,4 +1,6 @@
-"""A sound becomes a vector: any file, any rate, any length; what cannot be embedded is refused in one line."""
+"""A sound becomes a vector: any file, any rate, any length; what cannot be embedded is refused in
+one line.
+"""
 
 import numpy as np
 import pytest

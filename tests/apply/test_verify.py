@@ -1,4 +1,6 @@
-"""Verification on lists of files: three forms of lists, error rates against scikit-learn, a cache that goes on."""
+"""Verification on lists of files: three forms of lists, error rates against scikit-learn, a cache
+that goes on.
+"""
 
 import numpy as np
 import pytest

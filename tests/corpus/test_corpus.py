@@ -1,4 +1,6 @@
-"""A corpus on disk: read as written, in step, cached, and refused with one clear line where it is broken."""
+"""A corpus on disk: read as written, in step, cached, and refused with one clear line where it is
+broken.
+"""
 
 import json
 import shutil
@@ -43,7 +45,9 @@ def test_reads_what_was_written(noise_corpus):
 
 
 def test_offset_is_taken_out_in_both_directions(tmp_path):
-    """A picture that flashes at frame 12 and a sound that clicks `late` frames later come out at the same frame."""
+    """A picture that flashes at frame 12 and a sound that clicks `late` frames later come out at
+    the same frame.
+    """
     rows = []
     for late in (-3, 0, 4):
         frames = np.zeros((25, 32, 32, 3), np.uint8)

@@ -41,7 +41,8 @@ FORMS = {
     "our columns in another order": f"b,a,target\n{B},{A},1\n{C},{A},0\n{D},{B},0\n",
     "pandas": f",target,a,b\n0,True,{A},{B}\n1,False,{A},{C}\n2,False,{B},{D}\n",
     "pandas with gaps": f"target,a,b\n1.0,{A},{B}\n0.0,{A},{C}\n0.0,{B},{D}\n",
-    "Excel": f"\ufeffTarget, A, B\r\ntarget, {A}, {B}\r\nnontarget, {A}, {C}\r\nnontarget, {B}, {D}\r\n",
+    "Excel": f"\ufeffTarget, A, B\r\ntarget, {A}, {B}\r\n"
+    f"nontarget, {A}, {C}\r\nnontarget, {B}, {D}\r\n",
     "VoxCeleb": f"1 {A} {B}\n0 {A} {C}\n\n0 {B} {D}",
     "VoxCeleb's paths": (
         "1 id1/abc/00001.wav id1/abc/00002.wav\n"

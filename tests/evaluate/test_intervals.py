@@ -1,4 +1,6 @@
-"""Intervals against scipy, against worlds whose truth is known, and on grids where a plain t interval has no width."""
+"""Intervals against scipy, against worlds whose truth is known, and on grids where a plain t
+interval has no width.
+"""
 
 import math
 
@@ -37,7 +39,9 @@ def test_an_interval_covers_as_often_as_it_says():
 @pytest.mark.parametrize("spread", [0.02, 0.2, 0.5, 1.0, 3.0])
 @pytest.mark.parametrize("parts", [1, 2])
 def test_on_a_grid_it_covers_wherever_the_mean_lies(n, spread, parts):
-    """Means at several places between two points of the grid; values rounded to it, or differences of such values."""
+    """Means at several places between two points of the grid; values rounded to it, or differences
+    of such values.
+    """
     rng = np.random.default_rng([n, round(100 * spread), parts])
     step, worlds = 0.5, 600
     share, plain = [], []

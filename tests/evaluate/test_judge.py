@@ -17,7 +17,7 @@ from dsel.evaluate.metrics import METRICS, to_rows
 
 
 def embeddings(speakers=6, tracks=4, N=35, seed=0, sex="fm"):
-    """Voices and faces that know who speaks and, on another direction, which of two words is said."""
+    """Voices and faces that know who speaks and, on another direction, which word of two."""
     rng = np.random.default_rng(seed)
     rows = [
         Track(
@@ -46,7 +46,9 @@ def embeddings(speakers=6, tracks=4, N=35, seed=0, sex="fm"):
 
 
 def words_lists(e):
-    """Hard and easy trials by the definition: same speaker and other words, or other speaker and same words; and reverse."""
+    """Hard and easy trials by the definition: same speaker and other words, or other speaker and
+    same words; and reverse.
+    """
     found = {"hard": [], "easy": []}
     for i, a in enumerate(e.tracks):
         for b in e.tracks[i + 1 :]:
@@ -107,7 +109,9 @@ def test_error_rates_and_word_dependence_equal_loops():
 
 
 def test_the_interval_of_word_dependence_resamples_both_lists_together():
-    """By hand: draw speakers, list the trials of both kinds again, take both error rates and their difference."""
+    """By hand: draw speakers, list the trials of both kinds again, take both error rates and their
+    difference.
+    """
     e = embeddings(seed=3)
     lists = words_lists(e)
     speaker = {track.id: track.speaker for track in e.tracks}
@@ -240,7 +244,7 @@ def test_trial_lists_of_a_corpus_with_and_without_any(noise_corpus):
             assert trials.same_sex.all() or not which.same_sex
 
 
-# --- Records ------------------------------------------------------------------------------------------------------
+# --- Records --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -320,11 +324,11 @@ def test_labels_and_columns_tell_metrics_apart():
     assert len({column(m) for m in stored}) == len(stored)
 
 
-# --- Leaks --------------------------------------------------------------------------------------------------------
+# --- Leaks ----------------------------------------------------------------------------------------
 
 
 def test_a_supervised_listener_finds_what_the_cosine_misses():
-    """Speakers differ along four faint directions; two loud ones say nothing. Shown new speakers."""
+    """Speakers differ along four faint directions; two loud ones say nothing. New speakers."""
     rng = np.random.default_rng(0)
 
     def people(n):
@@ -374,7 +378,9 @@ def probed_rows():
 
 @pytest.mark.heavy
 def test_leaks_stand_between_an_untrained_network_and_a_ceiling():
-    """On the corpus that is shipped: every line is there, with an interval; the best probe is the ceiling."""
+    """On the corpus that is shipped: every line is there, with an interval; the best probe is the
+    ceiling.
+    """
     import dsel
     from dsel import corpus
     from dsel.evaluate.probes import leakage_table

@@ -1,4 +1,6 @@
-"""Maps: what is lined up stays what it was, points are what they claim to be, and figures show what they were given."""
+"""Maps: what is lined up stays what it was, points are what they claim to be, and figures show what
+they were given.
+"""
 
 import numpy as np
 import pytest
@@ -63,7 +65,9 @@ def test_half_tracks_are_means_of_their_windows(labelled):
 
 
 def test_the_middle_of_a_track_is_that_of_its_windows(labelled):
-    """Odd and even numbers of windows, and windows with gaps: both halves from the windows that are there."""
+    """Odd and even numbers of windows, and windows with gaps: both halves from the windows that are
+    there.
+    """
     e = labelled[1]
     for windows in ([0, 1, 2, 3, 4], [0, 1, 2, 3], [2, 9, 20], [7]):
         rows = [
@@ -238,7 +242,9 @@ def test_emergence_moves_the_points_that_it_shows():
 
 
 def test_the_kept_training_is_of_the_strangers_that_are_shipped():
-    """One row a half track of data/mini's test speakers; a corpus drawn anew needs `tools/emergence.py` again."""
+    """One row a half track of data/mini's test speakers; a corpus drawn anew needs
+    `tools/emergence.py` again.
+    """
     from dsel import corpus
 
     with np.load(package_data.EMERGENCE) as kept:

@@ -1,4 +1,6 @@
-"""Probes on codes whose content is known: oracles read perfectly, constants not at all, nothing passes between the halves."""
+"""Probes on codes whose content is known: oracles read perfectly, constants not at all, nothing
+passes between the halves.
+"""
 
 import numpy as np
 import pytest
@@ -30,7 +32,9 @@ SPEAKERS, TRACKS, WINDOWS, SOUNDS = 12, 4, 8, 5
 
 @pytest.fixture(scope="module")
 def world():
-    """Factors of a made-up corpus, and the vectors that stand for them: {unit: {"what": (W, 6), "who": (W, 6), "noise"}}."""
+    """Factors of a made-up corpus, and the vectors that stand for them: {unit: {"what": (W, 6),
+    "who": (W, 6), "noise"}}.
+    """
     rng = np.random.default_rng(0)
     who = {"track": np.repeat(np.arange(SPEAKERS), TRACKS)}
     who["window"] = np.repeat(who["track"], WINDOWS)
@@ -170,7 +174,9 @@ def test_summary_by_hand():
 
 
 def test_what_is_the_same_in_a_speaker_or_a_track_does_not_help_across_halves(world):
-    """A code that names the recording, and nothing else, reads no factor: the halves share neither speakers nor tracks."""
+    """A code that names the recording, and nothing else, reads no factor: the halves share neither
+    speakers nor tracks.
+    """
     phoneme, speaker = world[0]
     by_speaker = np.eye(SPEAKERS)[np.repeat(np.arange(SPEAKERS), TRACKS * WINDOWS)]
     by_track = np.eye(SPEAKERS * TRACKS)

@@ -1,4 +1,6 @@
-"""Check that speakers get names to be read: unique, the same in every picture, sex where it is known."""
+"""Check that speakers get names to be read: unique, the same in every picture, sex where it is
+known.
+"""
 
 import re
 from dataclasses import replace

@@ -90,7 +90,8 @@ def test_main_directions_hold_the_share_they_promise():
 @pytest.mark.heavy
 def test_evaluation_imports_no_scikit_learn_and_no_scipy():
     code = (
-        "import sys; import dsel.evaluate, dsel.evaluate.report, dsel.evaluate.probes, dsel.evaluate.vectors, dsel.ablation;"
+        "import sys; import dsel.evaluate, dsel.evaluate.report, dsel.evaluate.probes, "
+        "dsel.evaluate.vectors, dsel.ablation;"
         "print(sorted({'sklearn', 'scipy', 'umap', 'plotly'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

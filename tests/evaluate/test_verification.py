@@ -1,4 +1,6 @@
-"""Error rates, costs and intervals against counting in loops, exact fractions, and simulated worlds whose truth is known."""
+"""Error rates, costs and intervals against counting in loops, exact fractions, and simulated worlds
+whose truth is known.
+"""
 
 from fractions import Fraction
 from itertools import combinations, pairwise
@@ -29,7 +31,9 @@ TRIALS = st.lists(
 
 
 def rates_by_counting(rows):
-    """(threshold, miss, false alarm) as exact fractions, by going through all trials at every threshold."""
+    """(threshold, miss, false alarm) as exact fractions, by going through all trials at every
+    threshold.
+    """
     found = []
     for cut in [-np.inf, *sorted({score for score, _, _ in rows})]:
         missed = sum(weight for score, target, weight in rows if target and score <= cut)
@@ -41,7 +45,9 @@ def rates_by_counting(rows):
 
 
 def eer_by_walking(rows):
-    """Where the line through the two points before and after the crossing meets miss = false alarm; exact."""
+    """Where the line through the two points before and after the crossing meets miss = false alarm;
+    exact.
+    """
     points = rates_by_counting(rows)
     for (_, m0, f0), (_, m1, f1) in pairwise(points):
         if m1 >= f1:
@@ -83,7 +89,9 @@ def test_weights_are_repetitions(rows):
 @given(TRIALS, st.randoms(use_true_random=False))
 @settings(max_examples=100, deadline=None)
 def test_laws_of_the_det_curve_and_the_eer(rows, random):
-    """Monotone; from (0, 1) to (1, 0); unchanged by the order of trials and by any rising map; symmetric under exchange."""
+    """Monotone; from (0, 1) to (1, 0); unchanged by the order of trials and by any rising map;
+    symmetric under exchange.
+    """
     scores, target, weight = arrays(rows)
     _, miss, false_alarm = det_curve(scores, target, weight)
     assert (np.diff(miss) >= 0).all()
@@ -127,7 +135,9 @@ def test_trials_whose_weights_are_all_zero():
 
 
 def people(rng, speakers, tracks, spread=1.0):
-    """A world: speakers scatter on a line by `spread`, their tracks around them by 1 or 2; score = minus the distance."""
+    """A world: speakers scatter on a line by `spread`, their tracks around them by 1 or 2; score =
+    minus the distance.
+    """
     place = spread * rng.normal(size=speakers)
     noise = rng.choice([0.5, 2.0], speakers)  # some people are harder than others
     x = place[:, None] + noise[:, None] * rng.normal(size=(speakers, tracks))
@@ -138,7 +148,9 @@ def people(rng, speakers, tracks, spread=1.0):
 
 
 def test_a_draw_of_speakers_is_the_trial_list_of_those_speakers():
-    """Drawing speakers n times weighs trials as if they had been listed by loops over the drawn speakers."""
+    """Drawing speakers n times weighs trials as if they had been listed by loops over the drawn
+    speakers.
+    """
     rng = np.random.default_rng(4)
     _, target, a, b = people(rng, 6, 3)
     seen = []
@@ -163,7 +175,9 @@ def test_a_draw_of_speakers_is_the_trial_list_of_those_speakers():
 
 
 def test_the_interval_covers_the_truth_about_as_often_as_it_says():
-    """Against the EER of a world of 1,000 people; intervals over trials, which forget that people repeat, cover less."""
+    """Against the EER of a world of 1,000 people; intervals over trials, which forget that people
+    repeat, cover less.
+    """
     truth = equal_error_rate(*people(np.random.default_rng(0), 1000, 2, spread=3.0)[:2])
     worlds, covered, naive = 50, 0, 0
     for w in range(worlds):
@@ -262,7 +276,9 @@ def test_main_directions_are_those_along_which_most_varies():
 
 
 def test_words_that_only_voices_carry_are_not_heard_along_the_directions_of_the_faces():
-    """Voices = person + words, faces = person: the cosine of whole voices follows the words, along those directions not."""
+    """Voices = person + words, faces = person: the cosine of whole voices follows the words, along
+    those directions not.
+    """
     rng = np.random.default_rng(1)
     person, words = np.zeros((40, 16)), np.zeros((4, 16))
     person[:, :4], words[:, 4:8] = rng.normal(size=(40, 4)), 4 * np.eye(4)

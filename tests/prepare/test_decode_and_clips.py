@@ -108,7 +108,7 @@ def test_a_file_that_is_no_clip_is_refused(tmp_path):
         assert "\n" not in str(error.value)
 
 
-# ------------------------------------------------------------------------------------------------ sound moved
+# -------------------------------------------------------------------------------------- sound moved
 
 
 @given(frames=st.integers(0, 9), k=st.integers(-12, 12), seed=st.integers(0, 99))
@@ -168,7 +168,7 @@ def test_only_clips_are_remuxed(tmp_path):
     assert not (tmp_path / "out.mp4").exists()
 
 
-# ------------------------------------------------------------------------------------------------ the grid
+# ----------------------------------------------------------------------------------------- the grid
 
 
 @settings(max_examples=200, deadline=None)
@@ -219,11 +219,13 @@ def test_millisecond_stamps_of_25_a_second_fall_on_the_grid():
     np.testing.assert_array_equal(media.frame_grid(times)[1], np.arange(100))
 
 
-# ------------------------------------------------------------------------------------------------ sound
+# -------------------------------------------------------------------------------------------- sound
 
 
 def write_blocks(path, blocks, rate=48_000):
-    """Blocks (start in seconds, (S,) samples) as PCM in a Matroska file, each with its own time stamp."""
+    """Blocks (start in seconds, (S,) samples) as PCM in a Matroska file, each with its own time
+    stamp.
+    """
     with av.open(str(path), "w") as out:
         stream = out.add_stream("pcm_s16le", rate=rate, layout="mono")
         for start, samples in blocks:
@@ -291,7 +293,7 @@ def test_out_of_phase_and_loud_sound_stays_in_range(tmp_path):
     assert np.abs(heard).max() <= 1.0
 
 
-# ------------------------------------------------------------------------------------------------ pictures
+# ----------------------------------------------------------------------------------------- pictures
 
 
 def test_a_phone_held_upright_is_turned(tmp_path):
@@ -328,7 +330,9 @@ def test_damage_in_the_middle_costs_only_what_is_damaged(tmp_path):
 
 
 def test_flashes_and_clicks_are_measured_right(tmp_path):
-    """The ruler itself: on a clip made without `prepare`, at 25 frames a second, flash and click are where they were put."""
+    """The ruler itself: on a clip made without `prepare`, at 25 frames a second, flash and click
+    are where they were put.
+    """
     film = Film(rate=16_000, layout="mono", sound="aac")
     frames, sound = clips.read_clip(shoot(tmp_path / "x.mp4", film))
     seen, clicks = measure(frames, sound)

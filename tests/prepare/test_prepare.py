@@ -1,6 +1,8 @@
-"""Real video into a corpus: in step to the millisecond, on the face, one bad file among many, going on where it stopped.
+"""Real video into a corpus: in step to the millisecond, on the face, one bad file among many, going
+on where it stopped.
 
-`python benchmarks/click.py` prints the table of the click test: container x codec x frames a second -> error.
+`python benchmarks/click.py` prints the table of the click test: container x codec x frames a second
+-> error.
 """
 
 from __future__ import annotations
@@ -59,7 +61,7 @@ def made(path, out, **options):
     )
 
 
-# ------------------------------------------------------------------------------------------------ the click test
+# ----------------------------------------------------------------------------------- the click test
 
 FILMS = [
     Film("mp4", "libx264", "aac", Fraction(25)),
@@ -111,8 +113,9 @@ def name_of(film: Film) -> str:
 
 
 def click_errors(film: Film, folder: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Two errors in ms of each click: how far it lies outside the 40 ms of the frame in which its flash is first seen, and
-    how far it lies from where its own time stamp puts it."""
+    """Two errors in ms of each click: how far it lies outside the 40 ms of the frame in which its
+    flash is first seen, and how far it lies from where its own time stamp puts it.
+    """
     path = shoot(folder / f"film.{film.suffix}", film)
     corpus = made(path, folder / "out")
     frames, sound = corpus.clip(corpus.tracks[0])
@@ -148,7 +151,7 @@ def test_a_flash_of_a_single_frame_is_not_lost(tmp_path):
     assert light[2] > light[1] + 40
 
 
-# ------------------------------------------------------------------------------------------------ faces
+# -------------------------------------------------------------------------------------------- faces
 
 
 def walker(speed: float, height=240, width=426, radius=26, start=50.0):
@@ -228,7 +231,9 @@ def test_of_two_faces_the_larger_one_is_taken_and_said_so(tmp_path):
 
 
 def test_of_two_faces_the_one_in_step_is_taken(tmp_path):
-    """The smaller face has a mark that a stand-in for a trained model knows to be in step, two frames late."""
+    """The smaller face has a mark that a stand-in for a trained model knows to be in step, two
+    frames late.
+    """
 
     def small_is_in_step(frames, sound):
         assert frames.shape[1:] == (32, 32, 3)
@@ -255,7 +260,9 @@ def test_of_two_faces_the_one_in_step_is_taken(tmp_path):
 
 @pytest.mark.parametrize("late", [5, -4])
 def test_released_networks_tell_how_late_a_film_is(tmp_path, late):
-    """Four clips of somebody drawn, filmed one after the other; the offset found stands in tracks.csv and is taken out."""
+    """Four clips of somebody drawn, filmed one after the other; the offset found stands in
+    tracks.csv and is taken out.
+    """
     talking = corpora.open("mini")
     tracks = [
         track for track in talking.split("test") if track.speaker == talking.speakers("test")[0]
@@ -359,7 +366,9 @@ def test_smoothing_calms_a_box_without_lagging():
 
 
 def test_the_cascade_finds_drawn_people(tmp_path):
-    """The real detector on the toy's faces in a larger picture; some drawn people do not look like one to it."""
+    """The real detector on the toy's faces in a larger picture; some drawn people do not look like
+    one to it.
+    """
     pytest.importorskip("cv2")
     toy = pytest.importorskip("dsel.toy.face")
     speaker = pytest.importorskip("dsel.toy.speaker")
@@ -376,7 +385,7 @@ def test_the_cascade_finds_drawn_people(tmp_path):
     assert found >= 7
 
 
-# ------------------------------------------------------------------------------------------------ layouts
+# ------------------------------------------------------------------------------------------ layouts
 
 
 def test_speaker_is_the_folder_and_names_may_be_anything(tmp_path):
@@ -430,7 +439,8 @@ def test_lrs_words_and_speaker(tmp_path):
     home = tmp_path / "pretrain" / "0Akiz7uvRlQ"
     home.mkdir(parents=True)
     shoot(home / "00003.mp4", Film())
-    table = "Text:  HELLO THERE\nConf:  5\n\nWORD START END ASDSCORE\nHELLO 0.20 0.50 8.1\nTHERE 0.50 0.90 7.0\n"
+    table = "Text:  HELLO THERE\nConf:  5\n\nWORD START END ASDSCORE\n"
+    table += "HELLO 0.20 0.50 8.1\nTHERE 0.50 0.90 7.0\n"
     (home / "00003.txt").write_text(table)
     corpus = made(tmp_path, tmp_path / "out", layout="lrs")
     assert corpus.speakers() == ["0Akiz7uvRlQ"]
@@ -474,7 +484,7 @@ def write_wav(path, samples, rate=16_000):
         out.writeframes(np.round(np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes())
 
 
-# ------------------------------------------------------------------------------------------------ bad input
+# ---------------------------------------------------------------------------------------- bad input
 
 
 @pytest.fixture(scope="module")
@@ -593,7 +603,7 @@ def test_a_missing_path_and_an_empty_folder_are_said(tmp_path):
         made(tmp_path / "empty", tmp_path / "out")
 
 
-# ------------------------------------------------------------------------------------------------ many files
+# --------------------------------------------------------------------------------------- many files
 
 
 def test_what_is_done_is_not_done_again(tmp_path):
@@ -740,7 +750,8 @@ def test_a_decoder_that_crashes_takes_only_its_own_file_along(tmp_path, capsys, 
 
 
 def test_the_processes_of_prepare_import_no_torch_unless_there_is_a_model():
-    code = "import sys, dsel.prepare.run; print('torch' in sys.modules); dsel.prepare.InStep; print('torch' in sys.modules)"
+    code = "import sys, dsel.prepare.run; print('torch' in sys.modules); "
+    code += "dsel.prepare.InStep; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.split() == ["False", "True"], done.stderr
 
@@ -800,12 +811,15 @@ sys.path[:0] = [{tests!r}, {tests!r} + "/prepare"]
 from test_prepare import fixed
 from dsel.prepare import prepare
 prepare({path!r}, {out!r}, detector=fixed, progress=False, workers=1)
-print([int(line.split()[1]) // 1024 for line in open("/proc/self/status") if line.startswith("VmHWM")][0])
+status = open("/proc/self/status").read().splitlines()
+print([int(line.split()[1]) // 1024 for line in status if line.startswith("VmHWM")][0])
 """
 
 
 def peak_memory(path: Path, out: Path) -> int:
-    """MiB that a fresh process took at most to prepare a video. (getrusage would tell the parent's peak too.)"""
+    """MiB that a fresh process took at most to prepare a video. (getrusage would tell the parent's
+    peak too.)
+    """
     code = MEMORY.format(tests=str(ROOT / "tests"), path=str(path), out=str(out))
     found = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
@@ -833,7 +847,7 @@ def test_memory_does_not_grow_with_the_length_of_the_video(tmp_path):
     assert peaks[1] < peaks[0] + 30, peaks
 
 
-# ------------------------------------------------------------------------------------------------ real people
+# -------------------------------------------------------------------------------------- real people
 
 
 def grid_clips():
