@@ -88,10 +88,10 @@ def colab() -> str:
     return f"{start} {link} and run notebook 00 cell by cell."
 
 
-def badge(name: str, repository: str) -> str:
-    """One line that opens the notebook `name` on Colab."""
+def badge(name: str, repository: str, *, branch: str = BRANCH, folder: str = "notebooks/") -> str:
+    """Write the line that opens the notebook `name` of a folder and branch on Colab."""
     path = repository.removeprefix("https://github.com/")
-    place = f"https://colab.research.google.com/github/{path}/blob/{BRANCH}/notebooks/{name}"
+    place = f"https://colab.research.google.com/github/{path}/blob/{branch}/{folder}{name}"
     return f"**[▶ Open in Colab]({place})**"
 
 

@@ -29,17 +29,19 @@ if __package__ in (None, ""):  # run as a file
     sys.path.insert(0, str(ROOT))
 
 from tools.slides import HIDE  # noqa: E402
-from tools.stamp import BRANCH, NOTEBOOKS, address  # noqa: E402
+from tools.stamp import BADGE, BRANCH, NOTEBOOKS, address, badge  # noqa: E402
 from tools.stills import PLOTLY  # noqa: E402
 
 __all__ = [
-    *("ANSWERS", "ASSETS", "FigureHtml", "FoldedAnswers", "Links", "copy_assets", "exporter"),
-    *("figure_html", "index", "main", "make", "page", "resources"),
+    *("ANSWERS", "ASSETS", "STUDENT_BRANCH", "FigureHtml", "FoldedAnswers", "Links"),
+    *("StudentsLink", "copy_assets", "exporter", "figure_html", "index", "main", "make", "page"),
+    "resources",
 ]
 
 TEMPLATES = ROOT / "tools" / "templates"
 WIDGET = "application/vnd.jupyter.widget-view+json"
 ANSWERS = ("solution", "law")  # tags of cells that give an answer away
+STUDENT_BRANCH = "student"  # of the repository; docs/teaching.md says how the edition gets there
 FOLDED_ANSWER = re.compile(
     r"<details[^>]*>\s*<summary>[^<]*\b(?:solution|answer)\b.*?</details>\n*", re.S | re.I
 )
@@ -66,6 +68,17 @@ class FoldedAnswers(Preprocessor):
         if cell.cell_type == "markdown":
             cell.source = FOLDED_ANSWER.sub("", cell.source).strip()
         return cell, resources
+
+
+class StudentsLink(Preprocessor):
+    """Let the link to Colab open the students' edition, not the one with the solutions."""
+
+    def preprocess(self, nb, resources):
+        name = f"{resources['metadata']['name']}.ipynb"
+        link = badge(name, address(), branch=STUDENT_BRANCH, folder="")
+        for cell in nb.cells[:1]:
+            cell.source = BADGE.sub(lambda _: f"\n\n{link}", cell.source)
+        return nb, resources
 
 
 class FigureHtml(Preprocessor):
@@ -133,7 +146,7 @@ def exporter(view: str):
         config.ClearOutputPreprocessor.enabled = True
         config.ClearMetadataPreprocessor.enabled = True
         config.ClearMetadataPreprocessor.preserve_cell_metadata_mask = {"tags"}
-        config.NotebookExporter.preprocessors = [FoldedAnswers]
+        config.NotebookExporter.preprocessors = [FoldedAnswers, StudentsLink]
         return NotebookExporter(config=config)
     config.HTMLExporter.extra_template_basedirs = [str(TEMPLATES)]
     config.HTMLExporter.preprocessors = config.SlidesExporter.preprocessors = [FigureHtml, Links]
