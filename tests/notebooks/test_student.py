@@ -23,8 +23,8 @@ import torch
 pytest.importorskip("nbformat")
 pytest.importorskip("nbconvert")
 
-from dsel.teaching.exercises import EXERCISES  # noqa: E402
-from tools import stamp, views  # noqa: E402
+from dsel.teaching.exercises import EXERCISES
+from tools import stamp, views
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
