@@ -1,4 +1,4 @@
-"""Write into every notebook what is the same in all: Colab link, first cell, slide types.
+"""Write into every notebook what is the same in all: Colab link, first cell, slides, folds.
 
     python tools/stamp.py            all of notebooks/ (`make docs` does this too)
     python tools/stamp.py --check    change nothing; name what is out of date, and exit with 1
@@ -24,7 +24,7 @@ if __package__ in (None, ""):  # run as a file
     sys.path.insert(0, str(ROOT))
 
 from dsel.utils.files import write_text  # noqa: E402
-from tools import slides  # noqa: E402
+from tools import fold, slides  # noqa: E402
 
 NOTEBOOKS = ROOT / "notebooks"
 # A link and no picture: pages load nothing from elsewhere, and GitHub drops a data: picture.
@@ -182,6 +182,7 @@ def stamp(nb, name: str, repository: str) -> None:
     split_at_headings(nb)
     renumber(nb)
     slides.stamp(nb)
+    fold.fold(nb)
     forget_the_run(nb)
 
 

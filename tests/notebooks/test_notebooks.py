@@ -23,6 +23,7 @@ LONGER = {
 BYTES = 1_500_000
 EXERCISES = tuple(f"{number:02d}" for number in range(1, 12))  # the notebooks with hints
 PLOTLY = "application/vnd.plotly.v1+json"
+WIDGET = "application/vnd.jupyter.widget-view+json"
 HANGUL = re.compile("[가-힣]")
 # What leaves the page: shells, pip, downloads, remote pictures and scripts. Links are allowed.
 NETWORK_CODE = re.compile(
@@ -34,6 +35,7 @@ NETWORK_PICTURE = re.compile(
 )
 NO_ALT = re.compile(r"!\[\s*\]\(|<img(?![^>]*\balt=\"[^\"]+\")[^>]*>")
 MACHINE = re.compile(r"(?:/work/|/root/|/home/(?!jovyan)\w|/Users/\w|/tmp/\w|[A-Z]:\\\\Users)")
+TITLE = re.compile(r"\A# @title [^\n]+\n")
 MEASURED = re.compile(r"\d+\.\d+\s*(?:%|percent)")
 
 
@@ -89,7 +91,7 @@ def small_cells(nb, name):
     if len(cells) > LONGER.get(name, CELLS):
         yield f"{len(cells)} cells; at most {LONGER.get(name, CELLS)}"
     for number, cell in enumerate(cells_of(nb, "code")):
-        lines = source(cell).splitlines()
+        lines = TITLE.sub("", source(cell)).splitlines()
         if len(lines) > LINES and not (
             number <= 1 and re.search(r"notebook\.start\(\)", source(cell))
         ):
@@ -177,6 +179,21 @@ def clean_file(nb, name):
         yield f"{len(text):,} bytes"
 
 
+def preparations_are_folded(nb, name):
+    """Require that Colab's cell, the imports and what builds a figure are folded and named."""
+    for cell in cells_of(nb, "code"):
+        shown = {kind for output in cell.get("outputs", []) for kind in output.get("data", {})}
+        prepares = on_colab(cell) or "notebook.start()" in source(cell)
+        hidden = cell["metadata"].get("jupyter", {}).get("source_hidden", False)
+        form = cell["metadata"].get("cellView") == "form" and TITLE.match(source(cell))
+        if "solution" in tags(cell) or "law" in tags(cell):
+            continue
+        if (prepares or PLOTLY in shown) and not (hidden and form):
+            yield f"not folded, run make docs: {source(cell)[:60]!r}"
+        if not (prepares or shown & {PLOTLY, WIDGET, "text/html"}) and hidden:
+            yield f"folded, and builds no figure: {source(cell)[:60]!r}"
+
+
 def prose_types_no_measurements(nb, name):
     for cell in cells_of(nb, "markdown"):
         found = MEASURED.search(source(cell))
@@ -209,6 +226,7 @@ RULES = (
     solutions_are_folded,
     was_run_and_ran_well,
     clean_file,
+    preparations_are_folded,
     prose_types_no_measurements,
     readable_on_dark_pages,
 )
@@ -248,10 +266,10 @@ GOOD = {
         },
         {
             "cell_type": "code",
-            "metadata": {},
+            "metadata": {"cellView": "form", "jupyter": {"source_hidden": True}},
             "execution_count": 1,
             "outputs": [],
-            "source": "from dsel.teaching import notebook\ntier = notebook.start()\n"
+            "source": "# @title Imports\nfrom dsel.teaching import notebook\ntier = notebook.start()\n"
             "assert True\nassert_close(grad, grad)",
         },
         {
@@ -289,28 +307,33 @@ SCRIPT = {"text/html": '<script src="https://cdn.plot.ly/p.js">'}
 LETTERS = {"text/html": '<p style="color:#222">x</p>'}
 ERROR = {"ename": "E", "evalue": "v", "traceback": []}
 PRINTED = {"name": "stdout", "text": "/home/me/x"}
-NO_START = "assert assert_close(grad)"
+NO_START = "# @title Imports\nassert assert_close(grad)"
+WITHOUT_START = {"metadata": {}, "source": NO_START}
+FIGURE = {PLOTLY: {"data": [], "layout": {"paper_bgcolor": "white"}}}
 # How a good notebook is broken: the rule that complains, the number of the cell, the damage.
 BREAK = {
     "title": ("head_says_what_to_expect", 0, rewritten(lambda s: s.replace("# 03", "# 04"))),
     "korean": ("head_says_what_to_expect", 0, rewritten(lambda s: HANGUL.sub("x", s))),
     "minutes": ("head_says_what_to_expect", 0, rewritten(lambda s: s.replace("minutes", ""))),
-    "start": ("first_code_cell_imports_everything", 1, rewritten(lambda s: NO_START)),
+    "start": ("first_code_cell_imports_everything", 1, lambda cell: cell.update(WITHOUT_START)),
     "import": ("first_code_cell_imports_everything", 3, rewritten(lambda s: "import os")),
     "long": ("small_cells", 3, rewritten(lambda s: "x = 1\n" * 26)),
-    "no assert": ("asserts_something", 1, rewritten(lambda s: "notebook.start()")),
+    "open": ("preparations_are_folded", 1, lambda cell: cell.update(metadata={})),
+    "no title": ("preparations_are_folded", 1, rewritten(lambda s: s.replace("# @", "# "))),
+    "figure": ("preparations_are_folded", 3, with_output("display_data", FIGURE)),
+    "no assert": ("asserts_something", 1, rewritten(lambda s: "# @title I\nnotebook.start()")),
     "pip": ("stays_offline", 3, rewritten(lambda s: "%pip install x")),
     "picture": ("stays_offline", 2, rewritten(lambda s: s + "![a](https://x.org/a.png)")),
     "script": ("stays_offline", 3, with_output("display_data", SCRIPT)),
     "alt": ("pictures_have_words", 2, rewritten(lambda s: s + '<img src="a.png">')),
-    "open": ("solutions_are_folded", 2, rewritten(lambda s: s + "\n## Solution\n")),
+    "bare": ("solutions_are_folded", 2, rewritten(lambda s: s + "\n## Solution\n")),
     "unclosed": ("solutions_are_folded", 2, rewritten(lambda s: s + "<details>")),
     "shown": ("solutions_are_folded", 3, lambda cell: cell["metadata"].update(tags=["solution"])),
     "error": ("was_run_and_ran_well", 3, with_output("error", None, **ERROR)),
     "not run": ("was_run_and_ran_well", 3, lambda cell: cell.update(execution_count=None)),
     "times": ("clean_file", 3, lambda cell: cell["metadata"].update(execution={"start": "1"})),
     "path": ("clean_file", 3, with_output("stream", None, **PRINTED)),
-    "paper": ("readable_on_dark_pages", 3, with_output("display_data", DARK)),
+    "paper": ("readable_on_dark_pages", 1, with_output("display_data", DARK)),
     "letters": ("readable_on_dark_pages", 3, with_output("display_data", LETTERS)),
     "measured": ("prose_types_no_measurements", 2, rewritten(lambda s: s + " reaches 28.5 %")),
 }
