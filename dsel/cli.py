@@ -130,6 +130,21 @@ def _release(**arguments: Any) -> None:
     print(release(**arguments))
 
 
+def _export(**arguments: Any) -> None:
+    from dsel.apply.export import OPSET, TOLERANCE, export
+
+    for part in export(**arguments):
+        size = f"{part.bytes / 1e6:.1f} MB, opset {OPSET}, number of frames T dynamic"
+        far = f"{part.random:.1e} on random input, {part.real:.1e} on a real clip"
+        print(f"{part.file}: {size}; differs from torch by {far} (limit {TOLERANCE:.0e})")
+
+
+def _live(no_browser: bool, **arguments: Any) -> None:
+    from dsel.apply.serve import serve
+
+    serve(**arguments, browser=not no_browser)
+
+
 def _import(file: Path, out: Path) -> None:
     from dsel.train.authors import import_authors
 
@@ -287,6 +302,7 @@ def _parser() -> argparse.ArgumentParser:
     _training_commands(command)
     _evaluation_commands(command)
     _experiment_commands(command)
+    _live_command(command)
     return parser
 
 
@@ -397,6 +413,17 @@ def _training_commands(command: Callable[..., _Command]) -> None:
     out = "the .pt file; the description is written beside it as .json"
     release.path("--out", out, "FILE", required=True)
 
+    export = command(
+        "export",
+        _export,
+        "Write both streams as ONNX, which runs without torch, with a card",
+        "The log-mel is inside, so that the audio stream takes samples. Both files are compared "
+        "with torch before they are written. Needs pip install 'dsel[export]'.",
+    )
+    run = "run folder from 'dsel train', file of weights (.pt), or released networks (five_terms)"
+    export.parser.add_argument("run", type=Path, metavar="RUN", help=run)
+    export.path("--out", "folder for audio.onnx, face.onnx and card", "FOLDER", required=True)
+
 
 def _evaluation_commands(command: Callable[..., _Command]) -> None:
     evaluate = command(
@@ -447,6 +474,27 @@ def _evaluation_commands(command: Callable[..., _Command]) -> None:
     verify.number("--every", "use every n-th window of a crop", 1, type=_COUNT)
     verify.path("--scores", "csv file for the score of every pair", "FILE")
     verify.path("--cache", "npz file that keeps the embeddings", "FILE")
+
+
+def _live_command(command: Callable[..., _Command]) -> None:
+    live = command(
+        "live",
+        _live,
+        "Open the page where the networks look and listen, in your browser",
+        "It is made by 'make live'. It needs localhost, because a browser gives camera and "
+        "microphone to no other page without https. Nothing leaves this computer.",
+    )
+    folder = "folder that 'make live' wrote"
+    live.parser.add_argument(
+        "folder",
+        nargs="?",
+        type=Path,
+        default=Path("build/live"),
+        metavar="FOLDER",
+        help=f"{folder} (default: build/live)",
+    )
+    live.number("--port", "number of the port; 0 takes any that is free", 0, type=_number(0, 65535))
+    live.flag("--no-browser", "only serve it, and print the address")
 
 
 def _experiment_commands(command: Callable[..., _Command]) -> None:
