@@ -9,7 +9,8 @@ A figure is stored as plotly's JSON, which GitHub, nbviewer, PDF and mail do not
 an `image/png` in the same output: the figure before anybody moves it, drawn by the plotly.js of the
 installed plotly in a Chromium without a network, in 64 colours. It carries the fingerprint of its
 figure, so that it is drawn anew only when the figure has changed, and so that a picture made by
-something else is recognised. Running a notebook removes its stills.
+something else is recognised. The title of the figure becomes the still's alternative text.
+Running a notebook removes its stills.
 
 Which of the two is shown:
     GitHub, nbviewer, LaTeX   the still; they do not know plotly's type.
@@ -27,6 +28,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 import struct
 import sys
@@ -44,13 +46,13 @@ from dsel.utils.files import write_text  # noqa: E402
 from tools.stamp import NOTEBOOKS, as_text  # noqa: E402
 
 __all__ = [
-    *("CHROMIUM", "COLOURS", "HEIGHT", "PLOTLY", "WIDTH", "bundles", "chunks", "drawing"),
-    *("few_colours", "fingerprint", "is_due", "main", "mark", "marked", "stamp", "still"),
+    *("CHROMIUM", "COLOURS", "HEIGHT", "PLOTLY", "WIDTH", "bundles", "chunks", "drawing", "drawn"),
+    *("few_colours", "fingerprint", "is_due", "main", "mark", "marked", "stamp", "still", "words"),
 ]
 
 PLOTLY = "application/vnd.plotly.v1+json"
 PNG = "image/png"
-WIDTH = 900  # px of a figure that takes the width of its page: about GitHub's column
+WIDTH = 840  # px of a figure, which takes the width of its page: JupyterLab's on a laptop
 HEIGHT = 450  # px of a figure that says nothing: plotly's default
 COLOURS = 64  # a palette: a quarter of the bytes, and it looks the same
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -61,8 +63,7 @@ CHROMIUM = os.environ.get("DSEL_CHROMIUM")
 CHROMIUM = CHROMIUM or shutil.which("chromium") or shutil.which("google-chrome")
 DRAW = """([figure, width, height]) => Plotly.toImage(
   {data: figure.data, layout: figure.layout},
-  {format: 'png', scale: 1, width: figure.layout.width || width,
-   height: figure.layout.height || height})"""
+  {format: 'png', scale: 1, width: width, height: figure.layout.height || height})"""
 
 
 # --- The mark inside a PNG ------------------------------------------------------------------------
@@ -70,8 +71,8 @@ DRAW = """([figure, width, height]) => Plotly.toImage(
 
 def fingerprint(figure: dict) -> str:
     """Compute a text that changes when the figure does, its frames included, or the drawing."""
-    drawn = [figure, WIDTH, HEIGHT, COLOURS]
-    text = json.dumps(drawn, sort_keys=True, separators=(",", ":"))
+    still = [figure, WIDTH, HEIGHT, COLOURS]
+    text = json.dumps(still, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
@@ -107,10 +108,29 @@ def marked(png: bytes) -> str | None:
 # --- Notebooks ------------------------------------------------------------------------------------
 
 
+def drawn(nb: dict) -> list[dict]:
+    """Return every output that holds a plotly figure."""
+    outputs = [output for cell in nb["cells"] for output in cell.get("outputs", [])]
+    return [output for output in outputs if PLOTLY in output.get("data", {})]
+
+
 def bundles(nb: dict) -> list[dict]:
     """Return the data of every output that holds a plotly figure."""
-    outputs = [output for cell in nb["cells"] for output in cell.get("outputs", [])]
-    return [output["data"] for output in outputs if PLOTLY in output.get("data", {})]
+    return [output["data"] for output in drawn(nb)]
+
+
+def words(figure: dict) -> str:
+    """Say what a figure shows, without tags: its title and headings, else the names of its axes."""
+    layout = figure.get("layout", {})
+    title = layout.get("title", {})
+    title = title.get("text", "") if isinstance(title, dict) else title
+    notes = [note.get("text", "") for note in layout.get("annotations", [])]
+    headings = [note for note in notes if note and note != "chance"][:4]
+    axes = [layout[key].get("title") for key in sorted(layout) if re.match("[xy]axis", key)]
+    names = [axis["text"] for axis in axes if isinstance(axis, dict) and axis.get("text")]
+    parts = [title] if title else [*headings, *dict.fromkeys(names)]
+    text = " ".join(re.sub(r"<[^>]+>", " ", "; ".join(parts)).split())
+    return f"Figure: {text}" if text else "Figure"
 
 
 def still(bundle: dict) -> bytes:
@@ -133,10 +153,12 @@ def stamp(nb: dict, draw, *, again: bool = False) -> int:
     Returns:
         how many were drawn.
     """
-    due = [bundle for bundle in bundles(nb) if again or is_due(bundle)]
-    for bundle in due:
+    due = [output for output in drawn(nb) if again or is_due(output["data"])]
+    for output in due:
+        bundle = output["data"]
         png = mark(few_colours(draw(bundle[PLOTLY])), fingerprint(bundle[PLOTLY]))
         bundle[PNG] = base64.b64encode(png).decode("ascii")
+        output["metadata"] = output.get("metadata", {}) | {PNG: {"alt": words(bundle[PLOTLY])}}
     return len(due)
 
 

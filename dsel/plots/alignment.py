@@ -23,12 +23,13 @@ from dsel.plots.style import (
     COLOURS,
     GREY,
     PALETTE,
+    SMALL,
     WHITE_TO_BLUE,
     chance_line,
+    headed,
     restyle,
     short,
     slider,
-    titled,
 )
 from dsel.timing import (
     FPS,
@@ -169,7 +170,7 @@ def timeline(frames: np.ndarray, waveform, mel: np.ndarray, *, sounds=(), active
     spoken = [(start, name) for start, _, name in sounds if 0 <= start < frame_start(T)]
     if spoken:
         x, text = (list(column) for column in zip(*spoken, strict=True))
-        style = {"mode": "text", "textposition": "bottom right", "textfont": {"size": 12}}
+        style = {"mode": "text", "textposition": "bottom right", "textfont": {"size": SMALL}}
         label = go.Scatter(x=x, y=[top] * len(x), text=text, hoverinfo="skip", **style)
         figure.add_trace(label, 2, 1)
     figure.update_yaxes(range=[-top, top], row=2, col=1)
@@ -180,7 +181,7 @@ def timeline(frames: np.ndarray, waveform, mel: np.ndarray, *, sounds=(), active
         changes = {"shapes[0].x0": start, "shapes[0].x1": end, "title.text": window_title(t)}
         steps.append({"label": str(t), "method": "relayout", "args": [changes]})
     bar = slider(steps, "window t", active=active, pad=80)
-    figure.update_layout(title=window_title(active), sliders=[bar], height=660)
+    headed(figure, window_title(active), height=660, sliders=[bar])
     figure.update_xaxes(range=[0, frame_start(T)])
     return figure.update_xaxes(title="seconds; a line every 40 ms", row=3, col=1)
 
@@ -199,7 +200,7 @@ def one_frame(waveform: np.ndarray, frame: int):
     first = max(0, first)
     sound = np.asarray(waveform, np.float64)[first:stop]
     n = np.arange(first, first + len(sound)) - samples_for(frame)  # from the frame's first sample
-    figure = _stack(2, [0.5, 0.5], ["waveform", "weight"])
+    figure = _stack(2, [0.5, 0.5], ["waveform", "mel frame,<br>its centre"])
     line = {"line": {"color": COLOURS["audio"], "width": 1.5}}
     hover = {"hovertemplate": "sample %{x}<extra></extra>"}
     figure.add_trace(go.Scatter(x=n.tolist(), y=short(sound), **line, **hover), 1, 1)
@@ -210,7 +211,7 @@ def one_frame(waveform: np.ndarray, frame: int):
         style = {"line": {"color": PALETTE[k], "width": 2}, "fill": "tozeroy", "opacity": 0.6}
         weight = go.Scatter(x=(centre + x).tolist(), y=hann, hoverinfo="skip", **style)
         figure.add_trace(weight, 2, 1)
-        text = f"mel 4f{f'+{k}' if k else ''}<br>centre {centre}"
+        text = f"4f{f'+{k}' if k else ''}<br>{centre}"
         place = {"x": centre, "y": 1.1, "xref": "x2", "yref": "y2", "yanchor": "bottom"}
         figure.add_annotation(text=text, showarrow=False, font={"color": PALETTE[k]}, **place)
     borders = [
@@ -218,10 +219,10 @@ def one_frame(waveform: np.ndarray, frame: int):
         for k in range(MELS_PER_FRAME + 1)
     ]
     title = f"Frame {frame} under the magnifier: 640 samples, four mel frames"
-    figure.update_layout(title=title, shapes=borders, height=430)
+    headed(figure, title, shapes=borders, height=450)
     scale = 1.1 * float(np.abs(sound).max() or 1)
     figure.update_yaxes(range=[-scale, scale], row=1, col=1)
-    figure.update_yaxes(range=[0, 1.55], tickvals=[0, 1], row=2, col=1)
+    figure.update_yaxes(range=[0, 1.75], tickvals=[0, 1], row=2, col=1)
     figure.update_xaxes(dtick=MEL_HOP, range=[-margin, SAMPLES_PER_FRAME + margin])
     title = f"samples from {SAMPLES_PER_FRAME} f on (f = {frame})"
     return figure.update_xaxes(title=title, row=2, col=1)
@@ -251,8 +252,7 @@ def mouth_against_sound(mouths, opening, mel, *, reach: int = 15, active: int = 
     ]
     bar = slider(steps, "sound late by frames k", active=start, pad=80)
     title = "Push the sound along: where does it fit the mouth?"
-    legend = {"orientation": "h", "y": 1.09}
-    figure.update_layout(title=title, sliders=[bar], height=600, showlegend=True, legend=legend)
+    headed(figure, title, height=600, sliders=[bar], showlegend=True)
     figure.update_xaxes(range=[0, frame_start(T)])
     return figure.update_xaxes(title="seconds of the frames; a line every 40 ms", row=3, col=1)
 
@@ -294,21 +294,20 @@ def pushed(
         line = {"color": GRID_COLOUR, "width": 2}
         figure.add_vline(x=-planted, line=line, annotation_text="in step", row=3, col=1)
         pushed_on = f"; pushed by {shift:+d} it is {lateness(late)}" if shift else ""
-        title = titled(f"The sound came {lateness(planted)}{pushed_on}", network=network)
+        title = f"The sound came {lateness(planted)}{pushed_on}"
     else:
         figure.update_yaxes(range=[0, 1], showticklabels=False, row=3, col=1)
         text = "what a trained network says: still hidden"
         place = {"x": 0, "y": 0.5, "xref": "x3", "yref": "y3"}
-        figure.add_annotation(text=text, showarrow=False, font={"size": 17}, **place)
+        figure.add_annotation(text=text, showarrow=False, **place)
         milliseconds = f"{1000 * frame_start(shift):+.0f} ms"
         state = f"pushed by k = {shift:+d} frames ({milliseconds})" if shift else "as it came"
         title = f"The sound {state}: is it in step with the mouth?"
     domains = {"yaxis_domain": [0.84, 1], "yaxis2_domain": [0.46, 0.82], "yaxis3_domain": [0, 0.30]}
-    legend = {"orientation": "h", "y": 1.02, "yanchor": "bottom"}
-    look = {"height": 580, "showlegend": True, "legend": legend, "margin": {"t": 95, "b": 60}}
-    figure.update_layout(title=title, **domains, **look)
+    said = network if shown else ""
+    headed(figure, title, network=said, height=580, showlegend=True, **domains)
     figure.update_xaxes(range=[0, frame_start(count)], matches=None)
-    style = {"standoff": 4, "font": {"size": 14}}
+    style = {"standoff": 4}
     seconds = {"text": "seconds of the frames; a line every 40 ms", **style}
     figure.update_xaxes(title=seconds, showticklabels=True, matches="x", row=2, col=1)
     pushes, ends = {"text": "push the sound by k frames", **style}, [-reach - 0.5, reach + 0.5]
@@ -361,11 +360,9 @@ def out_of_step(
             "y": [places, bars[s], [heights[s]]],
         }
         steps.append(restyle(_signed(k), changes, [0, 1, 3]))
-    bar = slider(steps, "sound late by frames k", active=start, pad=95)
-    look = {"showlegend": False, "height": 480, "margin": {"t": 50}}
-    if network:
-        look |= {"title": titled("A network's answers", network=network), "margin": {"t": 100}}
-    figure.update_layout(sliders=[bar], **look)
+    bar = slider(steps, "sound late by frames k", active=start, pad=70)
+    look = {"showlegend": False, "height": 500, "sliders": [bar]}
+    headed(figure, "A network's answers", network=network, headings=1, **look)
     square = {"constrain": "domain", "row": 1, "col": 1}
     figure.update_yaxes(autorange="reversed", title="video t", scaleanchor="x", **square)
     figure.update_xaxes(title="audio τ", **square)
@@ -390,8 +387,7 @@ def offsets(systems: dict, *, reach: int, title: str, network: str = ""):
         share = (np.asarray(values)[:, None] == shifts).mean(axis=0)
         figure.add_bar(x=shifts.tolist(), y=short(share), name=name)
     axes = {"xaxis_title": "offset found, frames", "yaxis_title": "share of clips"}
-    figure.update_layout(title=titled(title, network=network), height=380, **axes)
-    figure.update_layout(legend={"orientation": "h", "y": 1.12}, barmode="group")
+    headed(figure, title, network=network, height=400, barmode="group", **axes)
     return figure.update_yaxes(tickformat=".0%")
 
 
@@ -429,9 +425,8 @@ def on_the_grid(films: dict, *, seconds: float = 0.4):
     style = {"mode": "markers", "marker": ring, "hoverinfo": "skip"}
     rings = go.Scatter(**held, **style, name="the frame before is held")
     figure = go.Figure([marks, rings])
-    title, legend = "Every frame belongs to the 40 ms in which it appears", {"y": 1.16}
-    figure.update_layout(title=title, shapes=_grid_lines(drawn), height=120 + 52 * len(films))
-    figure.update_layout(margin={"l": 130, "t": 90}, legend={"orientation": "h", **legend})
+    title = "Every frame belongs to the 40 ms in which it appears"
+    headed(figure, title, shapes=_grid_lines(drawn), height=150 + 52 * len(films))
     order = {"categoryorder": "array", "categoryarray": list(films)[::-1]}
     figure.update_yaxes(type="category", showgrid=False, **order)
     title = "seconds from the first frame on; a line every 40 ms"
@@ -454,11 +449,11 @@ def _stack(rows: int, heights: list[float], names: list[str]):
 
     shape = {"shared_xaxes": True, "row_heights": heights, "vertical_spacing": 0.035}
     figure = make_subplots(rows, 1, **shape)
-    figure.update_layout(showlegend=False, margin={"l": 75, "t": 70})
+    figure.update_layout(showlegend=False, margin={"l": 75})
     figure.update_xaxes(showgrid=False, zeroline=False)
     figure.update_yaxes(showgrid=False, zeroline=False)
     for row, name in enumerate(names, start=1):
-        figure.update_yaxes(title={"text": name, "font": {"size": 13}}, row=row, col=1)
+        figure.update_yaxes(title={"text": name}, row=row, col=1)
     return figure
 
 

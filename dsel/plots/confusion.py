@@ -19,13 +19,16 @@ from dsel.plots.style import (
     COLOURS,
     NAMES,
     PALETTE,
+    SMALL,
     STREAM_SYMBOLS,
     animated,
     chance_line,
+    headed,
     hide_axes,
     match_colours,
     short,
     slider,
+    titled,
 )
 
 __all__ = ["beside", "directions", "losses_under", "row_under_scale", "tables"]
@@ -57,12 +60,10 @@ def tables(arrays: dict, *, title: str, columns: int = 2):
         figure.add_trace(heatmap, row=k // columns + 1, col=k % columns + 1)
     hide_axes(figure)
     figure.update_yaxes(autorange="reversed")
-    figure.update_annotations(font_size=13)
+    figure.update_annotations(font_size=SMALL)
     scale = {"colorscale": "Viridis", "cmin": 0, "cmax": 1, "colorbar": {"title": "p"}}
-    longest = max(len(line) for heading in headings for line in heading.split("<br>"))
-    size = {"width": max(220, 8 * longest) * columns + 130, "height": 280 * rows + 100}
-    look = {"title": {"text": title, "y": 0.97}, "margin": {"t": 110, "b": 20}}
-    return figure.update_layout(coloraxis=scale, **size, **look)
+    look = {"coloraxis": scale, "margin": {"b": 20, "l": 20}}
+    return headed(figure, title, height=290 * rows + 90, headings=2, **look)
 
 
 def beside(panels: dict, x, *, x_name: str, y_names, colours: dict, log_y: bool = False, dashed=()):
@@ -91,7 +92,7 @@ def beside(panels: dict, x, *, x_name: str, y_names, colours: dict, log_y: bool 
             listed.add(name)
         figure.update_yaxes(title=y_name, type="log" if log_y else None, row=1, col=col)
     figure.update_xaxes(title=x_name)
-    return figure.update_layout(height=430, width=980, legend={"orientation": "h", "y": -0.25})
+    return headed(figure, "", height=430, headings=1)
 
 
 def directions(descents: dict, steps):
@@ -115,10 +116,9 @@ def directions(descents: dict, steps):
         both = {"x": radius * np.cos(angles), "y": radius * np.sin(angles)}
         return {axis: short(values.ravel()) for axis, values in both.items()}
 
-    rows = [f"{head} head" for head in heads]
-    spacing = {"horizontal_spacing": 0.02, "vertical_spacing": 0.03}
-    titles = {"column_titles": list(descents), "row_titles": rows}
-    figure = make_subplots(len(heads), len(descents), **titles, **spacing)
+    titles = [f"{setting}:<br>{head} head" for head in heads for setting in descents]
+    spacing = {"horizontal_spacing": 0.02, "vertical_spacing": 0.12}
+    figure = make_subplots(len(heads), len(descents), subplot_titles=titles, **spacing)
     look = _direction_marks(panels[0].shape[1:])
     for n, angles in enumerate(panels):  # at rest: the last step
         row, col = n // len(descents) + 1, n % len(descents) + 1
@@ -136,8 +136,8 @@ def directions(descents: dict, steps):
     figure.update_yaxes(range=[-1.25, 1.25])
     names = [frame.name for frame in figure.frames]
     controls = animated(names, duration=90, pad=40, redraw=False, active=len(names) - 1)
-    size = {"width": 1000, "height": 650, "margin": {"l": 20, "r": 50, "t": 60, "b": 110}}
-    return figure.update_layout(**controls, **size)
+    figure.update_annotations(font_size=SMALL)
+    return headed(figure, "", height=720, headings=2, margin={"l": 20, "r": 20}, **controls)
 
 
 def _direction_marks(shape: tuple[int, int, int]) -> dict:
@@ -145,8 +145,7 @@ def _direction_marks(shape: tuple[int, int, int]) -> dict:
     stream, track, window = np.indices(shape).reshape(3, -1)
     streams = [("face", "audio")[m] for m in stream]
     marker = {
-        "size": 17,
-        "opacity": 0.8,
+        "size": 20,
         "color": [PALETTE[i] for i in track],
         "symbol": [STREAM_SYMBOLS[name] for name in streams],
     }
@@ -154,7 +153,7 @@ def _direction_marks(shape: tuple[int, int, int]) -> dict:
     return {
         "mode": "markers+text",
         "text": [str(t + 1) for t in window],
-        "textfont": {"size": 10, "color": "white"},
+        "textfont": {"size": SMALL, "color": "white"},
         "marker": marker,
         "hovertext": [f"{name}, track {i}, window {t}" for name, i, t in places],
         "hoverinfo": "text",
@@ -193,8 +192,8 @@ def row_under_scale(cosines, match: int, ws, *, w: float):
         steps.append({"label": f"{value:g}", "method": "update", "args": changes})
     figure.update_xaxes(title="audio window τ (blue: the match)", dtick=1, showgrid=False)
     figure.update_yaxes(title="softmax", range=[0, 1.02])
-    bar = slider(steps, "w", y=-0.18, active=list(ws).index(w))
-    return figure.update_layout(title=title, width=780, height=480, sliders=[bar])
+    bar = slider(steps, "w", active=list(ws).index(w))
+    return headed(figure, title, height=480, sliders=[bar])
 
 
 def losses_under(runs: dict, titles: dict, *, every: int, chance: dict, name="λ", active: int = 0):
@@ -220,14 +219,13 @@ def losses_under(runs: dict, titles: dict, *, every: int, chance: dict, name="λ
     for y, key in zip(curves[values[active]], chance, strict=True):
         line = {"color": COLOURS[key], "width": 3}
         figure.add_trace(go.Scatter(x=x, y=y, name=NAMES[key], line=line))
-    chance_line(figure, 1, "log K: chance", annotation_position="right")  # beside the curves
+    chance_line(figure, 1, "log K: chance")
     steps = []
     for v in values:
-        changes = [{"y": curves[v]}, {"title.text": titles[v]}]
+        changes = [{"y": curves[v]}, {"title.text": titled(titles[v])}]
         steps.append({"label": f"{v:g}", "method": "update", "args": changes})
     highest = max(max(y) for ys in curves.values() for y in ys)
     figure.update_yaxes(title="loss / log K", range=[0, min(4.5, 1.05 * highest)])
     figure.update_xaxes(title="step")
-    title = {"text": titles[values[active]], "font": {"size": 15}}
-    bar = slider(steps, name, y=-0.16, active=active)
-    return figure.update_layout(title=title, width=940, height=560, sliders=[bar])
+    bar = slider(steps, name, active=active)
+    return headed(figure, titles[values[active]], height=560, sliders=[bar])

@@ -22,10 +22,12 @@ from dsel.plots.style import (
     FAINT_LINE,
     PALETTE,
     SHORT_NAMES,
+    SMALL,
     STREAM_SYMBOLS,
     WHITE_TO_BLUE,
     animated,
     chance_line,
+    headed,
     hide_axes,
     match_colours,
     restyle,
@@ -86,16 +88,11 @@ def content_pairs(N: int = 6):
     for trace, x, y in zip(figure.data, *states[1], strict=False):
         trace.x, trace.y = x, y
     steps = [restyle(t + 1, {"x": x, "y": y}, [0, 1, 2]) for t, (x, y) in enumerate(states)]
-    figure.update_layout(
-        title="Content task: one video window, all audio windows of its own track",
-        sliders=[slider(steps, "anchor t", active=1)],
-        height=420,
-        legend={"orientation": "h", "y": 1.22},
-        margin={"t": 110},
-    )
+    title = "Content task: one video window, all audio windows of its own track"
+    headed(figure, title, height=440, sliders=[slider(steps, "anchor t", active=1)])
     hide_axes(figure)
     figure.update_yaxes(range=[-0.35, 1.6])
-    texts = ("track 1", "track 2: not compared with track 1")
+    texts = ("track 1", "track 2: not compared")
     for x, text in zip(((N - 1) / 2, gap + (N - 1) / 2), texts, strict=True):
         figure.add_annotation(x=x, y=1.45, text=text, showarrow=False)
     return figure
@@ -111,19 +108,19 @@ def _pair_lines(name: str, colour: str, width: float):
 def _window_row(stream: str, letter: str, y: float, N: int, *, left: float):
     """Return N windows of a stream as numbered marks in a row that starts at `left`.
 
-    Track 1 starts at 0; the windows of any other track are faint and not in the legend.
+    Track 1 starts at 0; the windows of any other track are hollow and not in the legend.
     """
     import plotly.graph_objects as go
 
     first = left == 0
-    colour = {"color": COLOURS[stream], "opacity": 1 if first else 0.3}
+    symbol = STREAM_SYMBOLS[stream] + ("" if first else "-open")
     return go.Scatter(
         x=list(np.arange(N) + left),
         y=[y] * N,
         mode="markers+text",
         text=[f"{letter}<sub>{t + 1}</sub>" for t in range(N)],
-        textfont={"color": "white", "size": 14},
-        marker={"symbol": STREAM_SYMBOLS[stream], "size": 28, **colour},
+        textfont={"color": "white" if first else COLOURS[stream], "size": SMALL},
+        marker={"symbol": symbol, "size": 30, "color": COLOURS[stream]},
         name={"face": "video window", "audio": "audio window"}[stream],
         showlegend=first,
         hovertemplate=f"track {1 if first else 2}, %{{text}}<extra></extra>",
@@ -149,9 +146,10 @@ def identity_pairs(pick, N: int = 4):
     brackets = [x for j in range(B) for t in range(N) for x in (left[j] + t, centre[j], None)]
     picked = (np.arange(N)[None] == np.asarray(pick)[:, None]).ravel()
 
-    def row(stream: str, y: float, opacity, name: str):
-        marker = {"symbol": STREAM_SYMBOLS[stream], "size": 22, "color": COLOURS[stream]}
-        style = {"mode": "markers", "marker": marker | {"opacity": opacity}, "hoverinfo": "skip"}
+    def row(stream: str, y: float, solid, name: str):
+        symbol = [STREAM_SYMBOLS[stream] + ("" if full else "-open") for full in solid]
+        marker = {"symbol": symbol, "size": 24, "color": COLOURS[stream], "line": {"width": 2}}
+        style = {"mode": "markers", "marker": marker, "hoverinfo": "skip"}
         return go.Scatter(x=list(windows), y=[y] * len(windows), name=name, **style)
 
     bracket = {"mode": "lines", "line": {"color": COLOURS["audio"], "width": 1}}
@@ -160,7 +158,7 @@ def identity_pairs(pick, N: int = 4):
         y=[0.5] * B,
         mode="markers+text",
         text=[f"ā<sub>{j + 1}</sub>" for j in range(B)],
-        textfont={"color": "white", "size": 14},
+        textfont={"color": "white", "size": SMALL},
         marker={"symbol": "circle", "size": 34, "color": COLOURS["audio"]},
         name="mean of a track's sound",
     )
@@ -168,8 +166,8 @@ def identity_pairs(pick, N: int = 4):
         _pair_lines("another person", FAINT_LINE, 1.5),
         _pair_lines("the match", COLOURS["identity"], 5),
         go.Scatter(x=brackets, y=[0, 0.45, None] * (B * N), showlegend=False, **bracket),
-        row("face", 2, [1.0 if p else 0.25 for p in picked], "video window (solid: picked)"),
-        row("audio", 0, 0.35, "audio window"),
+        row("face", 2, picked, "video window (solid: picked)"),
+        row("audio", 0, [False] * len(windows), "audio window"),
         means,
     ]
     states = []
@@ -182,13 +180,8 @@ def identity_pairs(pick, N: int = 4):
     for trace, x, y in zip(figure.data, *states[0], strict=False):
         trace.x, trace.y = x, y
     steps = [restyle(i + 1, {"x": x, "y": y}, [0, 1]) for i, (x, y) in enumerate(states)]
-    figure.update_layout(
-        title="Identity task: one face window, the mean sound of every track",
-        sliders=[slider(steps, "anchor track i")],
-        height=460,
-        legend={"orientation": "h", "y": 1.18},
-        margin={"t": 110},
-    )
+    title = "Identity task: one face window, the mean sound of every track"
+    headed(figure, title, height=480, sliders=[slider(steps, "anchor track i")])
     hide_axes(figure)
     figure.update_yaxes(range=[-0.3, 2.7])
     for j in range(B):
@@ -221,7 +214,7 @@ def worked_example(logits, *, rows: str, columns: str, values: str = ".3f"):
         _numbers(figure, array, style, col, rows=rows, columns=columns)
     figure.update_yaxes(title_text="", col=2).update_yaxes(title_text="", col=3)
     title = f"Framed: the matches. Their mean cost is the loss, {np.nanmean(cost):.3f}"
-    return figure.update_layout(height=370, title=title, margin={"t": 100})
+    return headed(figure, title, height=370, headings=1)
 
 
 def _numbers(figure, array, style, col, *, rows: str, columns: str, size=18, **look) -> None:
@@ -243,7 +236,7 @@ def _numbers(figure, array, style, col, *, rows: str, columns: str, size=18, **l
         y=labels,
         text=[["" if np.isnan(x) else format(x, style) for x in row] for row in array],
         texttemplate="%{text}",
-        textfont={"size": size},
+        textfont={"size": size, "color": DARK},
         showscale=False,
         hovertemplate=f"{rows} %{{y}}, {columns} %{{x}}: %{{text}}<extra></extra>",
         row=1,
@@ -297,10 +290,9 @@ def table(values, *, title: str, rows: str, columns: str, signed=False, digits: 
     )
     if digits is not None:
         template = f"%{{z:{'+' if signed else ''}.{digits}f}}"
-        heat.update(texttemplate=template, textfont={"size": 18})
+        heat.update(texttemplate=template, textfont={"size": 18, "color": DARK})
     figure = go.Figure(heat)
-    size = {"width": max(520, 12 * len(title)), "height": 400}
-    figure.update_layout(title=title, xaxis_title=columns, yaxis_title=rows, **size)
+    headed(figure, title, height=400, xaxis_title=columns, yaxis_title=rows)
     square = {"showgrid": False, "constrain": "domain"}
     figure.update_xaxes(**square)
     figure.update_yaxes(autorange="reversed", scaleanchor="x", **square)
@@ -395,7 +387,8 @@ def moving_points(
 
     widths = {"column_widths": [0.36, 0.34, 0.30], "horizontal_spacing": 0.09}
     figure = make_subplots(1, 3, subplot_titles=("the plane", "p", "loss"), **widths)
-    for trace, col in zip(state(0), (1, 1, 1, 1, 2, 3), strict=True):
+    last = len(steps) - 1  # at rest: what was learnt
+    for trace, col in zip(state(last), (1, 1, 1, 1, 2, 3), strict=True):
         figure.add_trace(trace, row=1, col=col)
     curve = {"mode": "lines", "line": {"color": PALETTE[1]}, "showlegend": False}
     figure.add_scatter(x=[int(s) for s in steps], y=short(loss), **curve, row=1, col=3)
@@ -418,9 +411,8 @@ def moving_points(
     figure.update_yaxes(title_text=rows, autorange="reversed", **square)
     figure.update_xaxes(title_text="step", row=1, col=3)
     figure.update_yaxes(rangemode="tozero", row=1, col=3)
-    controls = animated(names, duration=120, pad=62, redraw=True)
-    look = {"height": 600, "margin": {"t": 110}, "legend": {"orientation": "h", "y": 1.16}}
-    return figure.update_layout(title=title, **controls, **look)
+    controls = animated(names, duration=120, pad=62, redraw=True, active=last)
+    return headed(figure, title, height=540, headings=1, **controls)
 
 
 def points_and_losses(
@@ -435,7 +427,7 @@ def points_and_losses(
         chance: {term: log K}.
         term: the term that stands out.
         title: of the figure.
-        pick: (B,) as in `plane`; None: the logits are those of track 1, and other tracks are faint.
+        pick: (B,) as in `plane`; None: the logits are those of track 1, other tracks are hollow.
     """
     import plotly.graph_objects as go
     from plotly.subplots import make_subplots
@@ -450,8 +442,9 @@ def points_and_losses(
     if pick is None:
         axes = {"rows": "video t", "columns": "audio τ"}
         N = face.shape[1]
-        for trace in traces[1:3]:
-            trace.marker.opacity = [1.0] * N + [0.25] * (N * (len(face) - 1))
+        for trace in traces[1:3]:  # hollow: the tracks that this question does not look at
+            symbol = trace.marker.symbol
+            trace.marker.symbol = [symbol] * N + [f"{symbol}-open"] * (N * (len(face) - 1))
     for trace in traces:
         figure.add_trace(trace, row=1, col=1)
     style = ".0f" if np.abs(logits).max() >= 99.5 else ".1f"
@@ -459,14 +452,15 @@ def points_and_losses(
     # One colour scale for all states: p = 1 has the same colour everywhere.
     _numbers(figure, softmax(logits), ".2f", 3, size=16, **axes, zmax=1.6)
     terms = list(losses)
-    strength = [1.0 if name == term else 0.35 for name in terms]
+    fill = [COLOURS[name] if name == term else "white" for name in terms]
+    edge = {"color": [COLOURS[name] for name in terms], "width": 2}
     bars = go.Bar(
         x=[SHORT_NAMES[name] for name in terms],
         y=short([losses[name] for name in terms]),
-        marker={"color": [COLOURS[name] for name in terms], "opacity": strength},
+        marker={"color": fill, "line": edge},
         text=[f"{round(losses[name], 2) + 0:.2f}" for name in terms],
         textposition="outside",
-        textfont={"size": 17},
+        textfont={"size": SMALL},
         showlegend=False,
         cliponaxis=False,
     )
@@ -475,12 +469,11 @@ def points_and_losses(
         ends = {"x0": k - 0.46, "x1": k + 0.46, "y0": chance[name], "y1": chance[name]}
         line = {"color": DARK, "width": 3, "dash": "dot"}
         figure.add_shape(type="line", line=line, row=1, col=4, **ends)
-    look = {"height": 450, "margin": {"t": 105, "l": 20, "b": 90}}
-    figure.update_layout(title=title, legend={"orientation": "h", "y": -0.3}, **look)
-    figure.update_yaxes(title={"standoff": 0, "font": {"size": 14}})
-    figure.update_xaxes(title={"standoff": 4, "font": {"size": 14}})
+    headed(figure, title, height=450, headings=2, margin={"l": 20})
+    figure.update_yaxes(title={"standoff": 0})
+    figure.update_xaxes(title={"standoff": 4})
     figure.update_yaxes(title_text="", row=1, col=3)
-    figure.update_xaxes(tickangle=0, tickfont={"size": 12}, row=1, col=4)
+    figure.update_xaxes(tickangle=-90, row=1, col=4)
     square = {"range": [-1.25, 1.25], "constrain": "domain", "showticklabels": False}
     figure.update_xaxes(**square, row=1, col=1)
     figure.update_yaxes(**square, scaleanchor="x", row=1, col=1)
@@ -488,7 +481,7 @@ def points_and_losses(
 
 
 def arrows(face, audio, pick, *, title: str):
-    """Draw tracks as arrows from the origin: picked faces and mean sounds, their windows faint.
+    """Draw tracks as arrows from the origin: picked faces and mean sounds, their windows hollow.
 
     Args:
         face, audio: (B, N, 2).
@@ -506,21 +499,20 @@ def arrows(face, audio, pick, *, title: str):
             ("audio", audio[i], audio[i].mean(axis=0), "ā", "bottom left", "dot"),
         ):
             symbol = {"symbol": STREAM_SYMBOLS[stream], "color": colour}
-            faint = {"opacity": 0.4, "showlegend": False, "hoverinfo": "skip"}
-            figure.add_scatter(
-                **xy(points, 4), mode="markers", marker={**symbol, "size": 10}, **faint
-            )
+            hollow = {"symbol": f"{STREAM_SYMBOLS[stream]}-open", "color": colour, "size": 10}
+            hollow |= {"opacity": 1}
+            quiet = {"showlegend": False, "hoverinfo": "skip"}
+            figure.add_scatter(**xy(points, 4), mode="markers", marker=hollow, **quiet)
             figure.add_scatter(
                 **xy([np.zeros(2), tip], 4),
                 mode="lines+markers+text",
                 text=["", f"{label}<sub>{i + 1}</sub>"],
                 textposition=position,
                 line={"color": colour, "width": 3, "dash": dash},
-                marker={**symbol, "size": [0, 15]},
+                marker={**symbol, "size": [0, 15], "opacity": 1},
                 name=f"track {i + 1}, {stream}",
             )
-    figure.update_layout(title=title, width=720, height=480)
-    return figure.update_yaxes(scaleanchor="x")
+    return headed(figure, title, height=480).update_yaxes(scaleanchor="x")
 
 
 # --- Probabilities under sliders, and curves ------------------------------------------------------
@@ -563,11 +555,10 @@ def softmax_row(cosines, match: int, *, ws, bs, w: float = 10.0, b: float = -5.0
     offsets = [restyle(f"{v:g}", {"base": [float(v)]}, [0]) for v in bs]
     sliders = [
         slider(scales, "w", active=ws.index(w), pad=60),
-        slider(offsets, "b", y=-0.34, active=bs.index(b), pad=60),
+        slider(offsets, "b", active=bs.index(b), pad=150),
     ]
     title = "Scaled cosine: w sharpens the choice, b changes nothing (blue: the match)"
-    look = {"height": 570, "showlegend": False, "margin": {"t": 90, "b": 200}}
-    return figure.update_layout(title=title, sliders=sliders, **look)
+    return headed(figure, title, height=540, headings=1, sliders=sliders, showlegend=False)
 
 
 def bars_against(
@@ -606,9 +597,8 @@ def bars_against(
     ]
     figure.update_xaxes(title_text=x_name, dtick=1, showgrid=False)
     figure.update_yaxes(range=[0, 1.02])
-    look = {"height": 430, "showlegend": False, "margin": {"t": 90, "b": 60}}
-    bar = slider(steps, name, active=active, pad=60)
-    return figure.update_layout(title=title, sliders=[bar], **look)
+    bars = [slider(steps, name, active=active, pad=60)]
+    return headed(figure, title, height=430, headings=1, sliders=bars, showlegend=False)
 
 
 def lines(
@@ -643,5 +633,5 @@ def lines(
     if log_x:
         ticks = {"tickvals": short(x), "ticktext": [f"{value:g}" for value in x]}
         figure.update_xaxes(type="log", **ticks)
-    axes = {"xaxis_title": x_name, "yaxis_title": y_name}
-    return figure.update_layout(title=title, height=400, showlegend=len(series) > 1, **axes)
+    look = {"xaxis_title": x_name, "yaxis_title": y_name, "showlegend": len(series) > 1}
+    return headed(figure, title, height=400, **look)

@@ -17,7 +17,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from dsel.plots.style import COLOURS, FAINT_LINE, GREY, colour_of, symbol_of, titled, xy
+from dsel.plots.style import (
+    COLOURS,
+    DARK,
+    FAINT_LINE,
+    GREY,
+    SMALL,
+    colour_of,
+    headed,
+    slider,
+    symbol_of,
+    titled,
+    xy,
+)
 
 __all__ = [
     "add_points",
@@ -30,7 +42,6 @@ __all__ = [
     "two_questions",
 ]
 
-LEGEND = {"itemsizing": "constant", "font": {"size": 12}}  # small enough to show all speakers
 HOVER = "%{text}<extra></extra>"
 
 
@@ -99,9 +110,7 @@ def maps_row(panels: dict, *, title: str, legend: bool = True, network: str = ""
     for col, (plane, labels, hover) in enumerate(panels.values(), start=1):
         group = "row" if legend and col == 1 else ""
         add_points(figure, plane, labels, hover, row=1, col=col, legend=group)
-    size = 15 if len(panels) < 3 else 13  # three headings of a few words do not touch
-    figure.update_annotations(font_size=size)
-    return _bare(figure, titled(title, network=network), height=430)
+    return _bare(figure, title, network=network, height=460)
 
 
 def maps_and_proof(
@@ -146,11 +155,11 @@ def maps_and_proof(
             group = "all" if row == col == 1 else ""
             add_points(figure, planes[stage][head], labels, hover, row=row, col=col, legend=group)
         _proof_bars(figure, proof[stage], chance, row=row, col=bars_at)
-    _bare(figure, titled(title, network=network), height=420 * len(stages))
+    _bare(figure, title, network=network, height=420 * len(stages))
     highest = max(value for metrics in proof.values() for value in metrics.values())
     shown = {"visible": True, "col": bars_at}
-    figure.update_xaxes(**shown, showgrid=False, tickfont={"size": 12})
-    top = {"range": [0, 1.2 * highest], "ticksuffix": " %", "tickfont": {"size": 11}}
+    figure.update_xaxes(**shown, showgrid=False)
+    top = {"range": [0, 1.2 * highest], "ticksuffix": " %"}
     return figure.update_yaxes(**shown, **top)
 
 
@@ -170,13 +179,13 @@ def _proof_bars(figure, metrics: dict, chance: float, *, row: int, col: int) -> 
     )
     figure.add_trace(bars, row, col)
     line = {"color": COLOURS["chance"], "dash": "dot"}
-    note = {"font": {"size": 11}, "bgcolor": "rgba(255,255,255,.8)"}  # it stands on a bar
+    note = {"bgcolor": "rgba(255,255,255,.85)"}  # it stands on a bar
     text = {"annotation_text": "chance", "annotation": note}
     figure.add_hline(chance, row=row, col=col, line=line, **text)
 
 
 def joined_pairs(panels: dict, labels, hover, *, title: str, network: str = ""):
-    """Draw the face and the voice of each of P things in one map, each pair joined by a line.
+    """Draw the face (full) and the voice (hollow) of each of P things, joined by a line.
 
     Args:
         panels: {panel title: plane (2 P, 2), faces first}.
@@ -197,8 +206,9 @@ def joined_pairs(panels: dict, labels, hover, *, title: str, network: str = ""):
         figure.add_trace(joints.update(showlegend=False), 1, col)
         for number, label in enumerate(sorted(set(labels.tolist()))):
             own = np.flatnonzero(labels == label)
-            symbols = ["circle"] * len(own) + ["diamond-open"] * len(own)
-            marker = {"size": 8, "color": colour_of(number), "opacity": 0.85, "symbol": symbols}
+            symbol = symbol_of(number)
+            symbols = [symbol] * len(own) + [f"{symbol}-open"] * len(own)
+            marker = {"size": 9, "color": colour_of(number), "symbol": symbols}
             trace = go.Scatter(
                 **xy(plane[np.concatenate([own, P + own])]),
                 mode="markers",
@@ -210,7 +220,7 @@ def joined_pairs(panels: dict, labels, hover, *, title: str, network: str = ""):
                 showlegend=col == 1,
             )
             figure.add_trace(trace, 1, col)
-    return _bare(figure, titled(title, network=network), height=460)
+    return _bare(figure, title, network=network, height=480)
 
 
 def emergence(
@@ -231,9 +241,10 @@ def emergence(
 
     heads = [f"{head} head" for head in planes]
     figure = make_subplots(1, len(planes), subplot_titles=heads, horizontal_spacing=0.03)
+    last = len(steps) - 1  # at rest: what was learnt
     for col, moments in enumerate(planes.values(), start=1):
         group = "all" if col == 1 else ""
-        add_points(figure, moments[0], labels, hover, row=1, col=col, legend=group)
+        add_points(figure, moments[last], labels, hover, row=1, col=col, legend=group)
     names = sorted(set(labels.tolist()))
 
     def state(n: int) -> list:
@@ -248,15 +259,14 @@ def emergence(
     move = {"mode": "immediate", "frame": {"duration": 700, "redraw": True}}
     move["transition"] = {"duration": 600}
     moves = [{"method": "animate", "label": str(s), "args": [[str(s)], move]} for s in steps]
-    _bare(figure, texts[0], height=520)
+    _bare(figure, title, notes[last], network=network, height=560)
     for col, moments in enumerate(planes.values(), start=1):  # the same axes at every step
         points = np.concatenate(moments)
         low, high = points.min(axis=0), points.max(axis=0)
         margin = 0.05 * (high - low)
         figure.update_xaxes(range=[low[0] - margin[0], high[0] + margin[0]], col=col)
         figure.update_yaxes(range=[low[1] - margin[1], high[1] + margin[1]], col=col)
-    bar = {"steps": moves, "currentvalue": {"prefix": "training step: "}, "pad": {"t": 20}}
-    return figure.update_layout(sliders=[bar])
+    return figure.update_layout(sliders=[slider(moves, "training step", active=last, pad=20)])
 
 
 def explored(
@@ -283,13 +293,13 @@ def explored(
     ring = {"size": 20, "symbol": "circle-open", "color": "#000", "line": {"width": 3}}
     place = {**xy(plane[[selected]]), "mode": "markers", "marker": ring}
     figure.add_trace(go.Scatter(**place, hoverinfo="skip", name="the chosen", showlegend=True))
-    return _bare(figure, titled(title, network=network), height=520, width=820)
+    return _bare(figure, title, network=network, height=560)
 
 
 def two_questions(answers: dict, *, title: str, network: str = ""):
     """Draw the ranked answers of the identity head and of the content head to one question each.
 
-    Bars are full where an answer is right and hollow where it is not.
+    Bars are full where an answer is right and white where it is not.
 
     Args:
         answers: {question: (texts (k,), scores (k,), right (k,) bool)}.
@@ -304,13 +314,15 @@ def two_questions(answers: dict, *, title: str, network: str = ""):
         zip(("identity", "content"), answers.values(), strict=False), start=1
     ):
         texts, scores, right = answer
-        colours = [COLOURS[head] if yes else "rgba(127,127,127,.25)" for yes in right]
+        colours = [COLOURS[head] if yes else "white" for yes in right]
         bars = go.Bar(
             y=[f"{rank}" for rank in range(1, len(texts) + 1)],
             x=np.round(scores, 3).tolist(),
             text=[f"{'✓' if yes else '✗'} {t}" for t, yes in zip(texts, right, strict=True)],
             textposition="inside",
             insidetextanchor="start",
+            insidetextfont={"color": ["white" if yes else DARK for yes in right], "size": SMALL},
+            outsidetextfont={"color": DARK, "size": SMALL},
             orientation="h",
             marker={"color": colours, "line": {"color": COLOURS[head], "width": 2}},
             hovertemplate="%{text}, cosine %{x:.2f}<extra></extra>",
@@ -320,10 +332,7 @@ def two_questions(answers: dict, *, title: str, network: str = ""):
         figure.update_xaxes(title="cosine", range=[0, 1.02], row=1, col=col)
         figure.update_yaxes(autorange="reversed", showgrid=False, row=1, col=col)
     rows = max(len(texts) for texts, _, _ in answers.values())
-    text = titled(title, network=network)
-    margin = {"t": 100 if network else 60}
-    height = margin["t"] + 60 + 44 * rows
-    return figure.update_layout(title=text, height=height, width=960, margin=margin)
+    return headed(figure, title, network=network, height=150 + 44 * rows, headings=1)
 
 
 def two_maps(views: dict, *, title: str, notes: dict[str, str], network: str = ""):
@@ -351,7 +360,7 @@ def two_maps(views: dict, *, title: str, notes: dict[str, str], network: str = "
                 trace = go.Scatter(
                     **xy(plane[own]),
                     mode="markers",
-                    marker={"size": 8, "opacity": 0.75, **colour},
+                    marker={"size": 9, "opacity": 0.8, **colour},
                     text=hover[own].tolist(),
                     hovertemplate=HOVER,
                     name=str(label),
@@ -368,21 +377,17 @@ def two_maps(views: dict, *, title: str, notes: dict[str, str], network: str = "
         arguments = [shown, {"title.text": texts[view]}]
         buttons.append({"label": view, "method": "update", "args": arguments})
     menu = {"buttons": buttons, "type": "buttons", "direction": "right"}
-    menu |= {"x": 0, "y": -0.04, "xanchor": "left", "yanchor": "top"}
+    menu |= {"x": 0, "y": 0, "xanchor": "left", "yanchor": "top", "pad": {"t": 14}}
+    menu |= {"font": {"size": SMALL}}
     menus = [menu] if len(views) > 1 else []  # nothing to choose, nothing to press
-    _bare(figure, texts[first], height=600, width=1050)
-    return figure.update_layout(updatemenus=menus, margin={"b": 80})
+    _bare(figure, title, notes[first], network=network, height=600)
+    return figure.update_layout(updatemenus=menus)
 
 
-def _bare(figure, title: str, *, height: int, width: int = 960):
-    """Set title and size, and remove the axes: the coordinates of a map mean nothing.
-
-    A second line of small print gets room of its own above the headings of the panels.
-    """
-    more = 25 * max(0, title.count("<br>") - 1)
-    margin, height = {"t": 100 + more, "l": 20, "r": 20, "b": 30}, height + more
-    legend = LEGEND | {"tracegroupgap": 0}
-    place = {"text": title, "y": 1 - 32 / height, "yanchor": "top"} if more else title
-    figure.update_layout(title=place, width=width, height=height, margin=margin, legend=legend)
-    figure.update_xaxes(visible=False)
-    return figure.update_yaxes(visible=False)
+def _bare(figure, title: str, *notes: str, network: str = "", height: int):
+    """Set title and height, and remove the axes: the coordinates of a map mean nothing."""
+    figure.update_annotations(font_size=SMALL)
+    side = {"l": 20, "r": 20, "b": 20}
+    look = {"legend": {"tracegroupgap": 0}, "margin": side}
+    headed(figure, title, *notes, network=network, height=height, headings=1, **look)
+    return figure.update_xaxes(visible=False).update_yaxes(visible=False)

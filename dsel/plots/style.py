@@ -1,8 +1,11 @@
 """Colours, names and small parts that all figures of the course share; writing a figure to a file.
 
-One colour per thing and one symbol per stream, in every figure. Arrays are stored as short lists of
-rounded numbers, so that a notebook stays small and any plotly reads it. plotly is imported where it
-is used. (Source: ours; the palette is that of Okabe and Ito.)
+One colour per thing and one symbol per stream, in every figure. One rule for width: no figure sets
+one, each takes that of its page; the title stands at the top left, the legend at the bottom, below
+the sliders. No text is smaller than `SMALL`, and every colour is dark enough for text on white.
+Arrays are stored as short lists of rounded numbers, so that a notebook stays small and any plotly
+reads it. plotly is imported where it is used. (Source: ours; the palette is Okabe and Ito's,
+darkened.)
 """
 
 from __future__ import annotations
@@ -22,12 +25,15 @@ __all__ = [
     "PALE",
     "PALETTE",
     "SHORT_NAMES",
+    "SMALL",
     "STREAM_SYMBOLS",
+    "SYMBOLS",
     "TOOLS",
     "WHITE_TO_BLUE",
     "animated",
     "chance_line",
     "colour_of",
+    "headed",
     "hide_axes",
     "match_colours",
     "restyle",
@@ -36,19 +42,25 @@ __all__ = [
     "symbol_of",
     "titled",
     "use_template",
+    "wrap",
     "write_figure",
     "xy",
 ]
 
-# Okabe and Ito's palette: colour-blind readers and the last row of a hall can tell it apart.
+# Blue, orange, green and pink of Okabe and Ito, and four more hues. All are so dark that white
+# print is readable on them and they on white (4.5 : 1); markers differ too, see `symbol_of`.
 PALETTE = (
-    *("#0072B2", "#D55E00", "#009E73", "#CC79A7"),
-    *("#E69F00", "#56B4E9", "#7F7F7F", "#F0E442"),
+    *("#0072B2", "#C05000", "#007F5B", "#B8468F"),
+    *("#800000", "#4B2BAE", "#6B6B6B", "#222222"),
 )
 GREY = PALETTE[6]
-FAINT_LINE = "rgba(127,127,127,.45)"  # the same grey for lines that matter less
-PALE = "#b5b5b5"  # bars of all choices but the match
+FAINT_LINE = "#949494"  # lines that matter less: 3 : 1 on white
+PALE = "#949494"  # bars of all choices but the match
 DARK = "#222"  # outlines and marks on any colour
+GRID = "rgba(127,127,127,.25)"
+SMALL = 15  # px: the smallest print in a figure; a deck enlarges figures by a third
+TITLE, LINE = 17, 23  # px: the print of a title, and the height of one of its lines
+TITLE_LETTERS, NOTE_LETTERS = 88, 100  # of a line of a title and of small print at 840 px
 WHITE_TO_BLUE = [[0, "#f7f7f7"], [1, PALETTE[0]]]  # black or white print is readable on all of it
 # One colour per thing, in every figure of the course.
 COLOURS = {
@@ -61,6 +73,7 @@ COLOURS = {
     "audio": PALETTE[2],
     "chance": GREY,
 }
+SYMBOLS = ("circle", "diamond", "cross", "triangle-up", "square", "x", "star")
 STREAM_SYMBOLS = {"face": "square", "audio": "circle"}
 # The four terms of the loss.
 NAMES = {
@@ -90,15 +103,28 @@ def use_template() -> None:
     import plotly.io as pio
 
     axis = {
-        "gridcolor": "rgba(127,127,127,.25)",
+        "gridcolor": GRID,
         "zerolinecolor": "rgba(127,127,127,.4)",
         "linecolor": "#7f7f7f",
         "automargin": True,  # room for long names: a still has no hover text that would show them
+        "tickfont": {"size": SMALL},
+        "ticks": "outside",  # unseen: they keep the 0 of one axis away from the 0 of the other
+        "ticklen": 5,
+        "tickcolor": "rgba(0,0,0,0)",
+        "title": {"font": {"size": SMALL}, "standoff": 6},
     }
+    whole = {"xref": "container", "yref": "container", "x": 0, "xanchor": "left"}
+    title = whole | {"y": 1, "yanchor": "top", "pad": {"l": 14, "t": 20}, "font": {"size": TITLE}}
+    # Plotly keeps room for a legend at the lower edge of the figure, whatever stands above it.
+    legend = whole | {"x": 0.01, "y": 0, "yanchor": "bottom", "font": {"size": SMALL}}
     pio.templates["dsel"] = go.layout.Template(
         layout={
             "colorway": list(PALETTE),
-            "font": {"size": 15, "color": DARK},
+            "font": {"size": SMALL, "color": DARK},
+            "title": title,
+            "legend": legend | {"orientation": "h", "itemsizing": "constant"},
+            "annotationdefaults": {"font": {"size": SMALL}},
+            "coloraxis": {"colorbar": {"thickness": 14, "outlinewidth": 0}},
             "paper_bgcolor": "white",
             "plot_bgcolor": "white",
             "xaxis": axis,
@@ -119,9 +145,9 @@ def colour_of(k: int) -> str:
 def symbol_of(k: int) -> str:
     """Return the marker of label number k.
 
-    It changes when the colours start again, so that no two of 32 labels look alike.
+    Neighbours differ in it, and no two of 56 labels have both the same colour and the same marker.
     """
-    return ("circle", "diamond", "cross", "triangle-up")[k // len(PALETTE) % 4]
+    return SYMBOLS[k % len(SYMBOLS)]
 
 
 def match_colours(K: int, match: int) -> list[str]:
@@ -142,18 +168,48 @@ def xy(points, digits: int = 3) -> dict[str, list]:
 
 
 def titled(title: str, *notes: str, network: str = "") -> str:
-    """Put notes under a title in small print.
+    """Put notes under a title in smaller print; long lines are broken to fit 840 px.
 
     Args:
         title: the title.
         notes: lines of the small print; empty ones are left out.
         network: which network the figure shows, as a reader would say it; '' for none.
     """
-    lines = [*notes, f"network: {network}" if network else ""]
-    return "".join([title, *(f"<br><sup>{line}</sup>" for line in lines if line)])
+    small = [*notes, f"network: {network}" if network else ""]
+    lines = [line for note in small for line in wrap(note, NOTE_LETTERS).split("<br>") if line]
+    print_ = f'<span style="font-size:{SMALL}px">'
+    return "<br>".join([wrap(title, TITLE_LETTERS), *(f"{print_}{line}</span>" for line in lines)])
 
 
-def slider(steps: list[dict], name: str, *, y: float = 0.0, active: int = 0, pad: int = 40) -> dict:
+def wrap(text: str, letters: int) -> str:
+    """Break a text into lines of at most so many letters; a `<br>` that it has stays."""
+    import textwrap
+
+    lines = [textwrap.wrap(line, letters, break_long_words=False) for line in text.split("<br>")]
+    return "<br>".join(line for part in lines for line in part or [""])
+
+
+def headed(
+    figure, title: str, *notes: str, network: str = "", height: int, headings: int = 0, **look
+):
+    """Set the title and the height of a figure, with room for its lines and for headings of panels.
+
+    Args:
+        figure: the plotly figure.
+        title, notes, network: see `titled`.
+        height: in pixels.
+        headings: lines of the headings that stand over panels.
+        look: more of the layout.
+    Returns:
+        the figure.
+    """
+    text = titled(title, *notes, network=network)
+    lines = text.count("<br>") + bool(title)
+    margin = {"t": 24 + LINE * (lines + headings)} | look.pop("margin", {})
+    return figure.update_layout(title={"text": text}, height=height, margin=margin, **look)
+
+
+def slider(steps: list[dict], name: str, *, y: float = 0.0, active: int = 0, pad: int = 55) -> dict:
     """Describe a plotly slider that shows its name and the present value.
 
     Args:
@@ -166,11 +222,12 @@ def slider(steps: list[dict], name: str, *, y: float = 0.0, active: int = 0, pad
     return {
         "steps": steps,
         "active": active,
-        "currentvalue": {"prefix": f"{name} = ", "font": {"size": 15}},
+        "currentvalue": {"prefix": f"{name} = ", "font": {"size": SMALL}},
+        "font": {"size": SMALL},
         "y": y,
         "pad": {"t": pad},
-        "len": 0.92,
-        "x": 0.04,
+        "len": 0.94,
+        "x": 0.03,  # half a handle inside
     }
 
 
@@ -206,9 +263,10 @@ def animated(names: list[str], *, duration: int, pad: int, redraw: bool, active:
         {"label": "▶", "method": "animate", "args": [None, play]},
         {"label": "❚❚", "method": "animate", "args": [[None], jump]},
     ]
-    place = {"x": 0.0, "y": 0.0, "xanchor": "left", "yanchor": "top", "pad": {"t": pad + 22}}
-    menu = {"type": "buttons", "direction": "left", "buttons": buttons, **place}
-    handle = slider(moves, "step", active=active, pad=pad) | {"x": 0.14, "len": 0.84}
+    place = {"x": 0.0, "y": 0.0, "xanchor": "left", "yanchor": "top", "pad": {"t": pad + 16}}
+    look = {"type": "buttons", "direction": "left", "font": {"size": SMALL}, "showactive": False}
+    menu = {**look, "buttons": buttons, **place}
+    handle = slider(moves, "step", active=active, pad=pad) | {"x": 0.16, "len": 0.82}
     return {"sliders": [handle], "updatemenus": [menu]}
 
 
@@ -222,7 +280,7 @@ def chance_line(figure, y: float, text: str = "chance", **place) -> None:
         place: row and col of the panel, and further options of plotly's `add_hline`.
     """
     if text:
-        place["annotation_text"] = text
+        place |= {"annotation_text": text, "annotation_bgcolor": "rgba(255,255,255,.85)"}
     figure.add_hline(y=y, line={"dash": "dot", "color": COLOURS["chance"]}, **place)
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 
-from dsel.plots.style import COLOURS, NAMES, PALETTE, chance_line
+from dsel.plots.style import COLOURS, NAMES, PALETTE, chance_line, headed
 
 __all__ = ["bars", "chance_levels", "curves", "side_by_side"]
 
@@ -91,11 +91,7 @@ def curves(
     figure.update_yaxes(title="nats", title_standoff=2, col=1)
     figure.update_yaxes(title="%", title_standoff=2, rangemode="tozero", col=2)
     state = f"step {step[-1]} of {end}" if step else "not started: the dotted lines are chance"
-    legend = {"orientation": "h", "y": -0.28}
-    margin = {"t": 80, "b": 100}
-    return figure.update_layout(
-        title=f"Training: {state}", height=400, legend=legend, margin=margin
-    )
+    return headed(figure, f"Training: {state}", height=420, headings=1)
 
 
 def side_by_side(runs: dict[str, list[dict]], *, N: int, B: int, extra: int = 0):
@@ -118,9 +114,7 @@ def side_by_side(runs: dict[str, list[dict]], *, N: int, B: int, extra: int = 0)
             figure.add_scatter(**points, mode="lines", line=line, **listed, row=1, col=col)
         chance_line(figure, chance[key], "", row=1, col=col)
     figure.update_xaxes(title="step")
-    figure.update_annotations(font_size=14)
-    legend = {"orientation": "h", "y": -0.3}
-    return figure.update_layout(height=380, legend=legend, margin={"t": 50, "b": 100})
+    return headed(figure, "", height=400, headings=1)
 
 
 def bars(parts: dict[str, float]):
@@ -136,5 +130,4 @@ def bars(parts: dict[str, float]):
     bar = go.Bar(x=[parts[name] for name in names], y=names, orientation="h", text=text)
     figure = go.Figure(bar.update(textposition="auto", marker_color=PALETTE[0]))
     title = f"One step: {total:.0f} ms on this machine"
-    figure.update_layout(title=title, xaxis_title="ms", height=360, width=800)
-    return figure.update_yaxes(automargin=True)
+    return headed(figure, title, height=360, xaxis_title="ms")

@@ -15,7 +15,16 @@ from statistics import NormalDist
 
 import numpy as np
 
-from dsel.plots.style import COLOURS, DARK, PALETTE, chance_line, short, slider, titled
+from dsel.plots.style import (
+    COLOURS,
+    DARK,
+    PALETTE,
+    chance_line,
+    headed,
+    short,
+    slider,
+    titled,
+)
 
 __all__ = [
     "POSITIONS",
@@ -129,21 +138,21 @@ def threshold_figure(scores, target, *, title: str, at: float | None = None, net
         return {"label": f"{places[k]:.{digits}f}", "method": "update", "args": changes}
 
     det_axes(figure, row=1, col=2)
-    bar = slider([step(k) for k in range(len(places))], "θ", y=-0.12, active=start)
-    look = {"barmode": "overlay", "bargap": 0, "legend": {"orientation": "h", "y": 1.12}}
-    size = {"height": 560, "width": 880, "margin": {"t": 120}}
-    text = {"text": heading(start), "y": 0.96}
-    return figure.update_layout(title=text, sliders=[bar], **look, **size)
+    bar = slider([step(k) for k in range(len(places))], "θ", active=start)
+    look = {"barmode": "overlay", "bargap": 0, "sliders": [bar]}
+    headed(figure, title, "both error rates", network=network, height=560, **look)
+    return figure.update_layout(title_text=heading(start))
 
 
 def _add_histograms(figure, scores, target, digits: int) -> float:
     """Draw the histograms of both kinds of trial into the first panel; return the panel's top."""
     middles, *shares = histograms(scores, target)
-    look = {"opacity": 0.65, "marker_line_width": 0}
-    kinds = (("target: one speaker", TARGET), ("impostor: two speakers", IMPOSTOR))
-    for share, (name, colour) in zip(shares, kinds, strict=True):
+    look = {"opacity": 0.75, "marker_line_width": 1}
+    kinds = (("target: one speaker", TARGET, ""), ("impostor: two speakers", IMPOSTOR, "/"))
+    for share, (name, colour, hatch) in zip(shares, kinds, strict=True):
         bars = {"x": short(middles, digits + 2), "y": short(share, 2), "marker_color": colour}
-        figure.add_bar(**bars, **look, name=name, row=1, col=1)
+        bars["marker_line_color"] = colour
+        figure.add_bar(**bars, **look, marker_pattern_shape=hatch, name=name, row=1, col=1)
     top = float(np.round(1.05 * np.max(shares), 2))
     figure.update_xaxes(title_text="score", row=1, col=1)
     title = "% of the trials of its kind"
@@ -173,7 +182,7 @@ def det_figure(curves: dict, *, title: str, network: str = ""):
         figure.add_trace(curve.update(name=f"{name}: EER {100 * eer:.1f} %"))
         figure.add_trace(_dot(*[short(probit([eer]), 3)] * 2, colour))
     det_axes(figure)
-    return figure.update_layout(title=titled(title, network=network), width=900, height=620)
+    return headed(figure, title, network=network, height=640)
 
 
 def _det_curve(scores, target, colour: str):
@@ -277,10 +286,7 @@ def intervals(
     figure.update_xaxes(title_text=x_name, rangemode="tozero")
     rows = {"tickvals": list(range(len(names))), "ticktext": names}
     figure.update_yaxes(**rows, range=[len(names) - 0.4, -0.6], zeroline=False)
-    legend = {"orientation": "h", "y": 1.02, "yanchor": "bottom"}
-    top = 120 if network else 100
-    size = {"width": 900, "height": top + 110 + 60 * len(names), "margin": {"l": 210, "t": top}}
-    return figure.update_layout(title=titled(title, network=network), legend=legend, **size)
+    return headed(figure, title, network=network, height=190 + 60 * len(names))
 
 
 def costs(scores, target, priors=(0.5, 0.05, 0.01), *, title: str, network: str = ""):
@@ -312,4 +318,4 @@ def costs(scores, target, priors=(0.5, 0.05, 0.01), *, title: str, network: str 
     chance_line(figure, 1, "refuse everybody", annotation_position="top left")
     figure.update_xaxes(title_text="threshold θ")
     figure.update_yaxes(title_text="cost", range=[0, 3])
-    return figure.update_layout(title=titled(title, network=network), width=820, height=430)
+    return headed(figure, title, network=network, height=450)

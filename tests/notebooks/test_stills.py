@@ -32,9 +32,28 @@ def test_every_figure_has_the_still_that_belongs_to_it(path):
     assert not sum(map(stills.is_due, bundles)), "run: make stills"
     for bundle in bundles:
         png, layout = stills.still(bundle), bundle[stills.PLOTLY]["layout"]
-        wanted = (layout.get("width", stills.WIDTH), layout.get("height", stills.HEIGHT), PALETTE)
-        assert size_and_kind(png) == wanted
+        assert size_and_kind(png) == (840, layout.get("height", stills.HEIGHT), PALETTE)
         assert len(png) < SMALL
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_every_still_has_words_for_those_who_do_not_see_it(path):
+    for output in stills.drawn(json.loads(path.read_text(encoding="utf-8"))):
+        words = output["metadata"]["image/png"]["alt"]
+        assert len(words) > len("Figure: x"), output["data"][stills.PLOTLY]["layout"].get("title")
+        assert "<" not in words
+
+
+def test_the_words_of_a_still_are_its_title_or_what_its_panels_are_called():
+    assert stills.words({"layout": {"title": {"text": "A<br><sup>b &amp; c</sup>"}}}) == (
+        "Figure: A b &amp; c"
+    )
+    layout = {
+        "annotations": [{"text": "left"}, {"text": "chance"}],
+        "xaxis": {"title": {"text": "s"}},
+    }
+    assert stills.words({"layout": layout}) == "Figure: left; s"
+    assert stills.words({}) == "Figure"
 
 
 def decode(png):

@@ -44,7 +44,7 @@ def test_identity_pairs_join_the_picked_face_with_every_mean():
         ((start, end),) = ends(*match)
         assert (start[0], end[0]) == (i * (N + 1) + pick[i], means[i])
         assert {a[0] for a, _ in ends(*others)} == {start[0]}
-    assert [o == 1.0 for o in figure.data[3].marker.opacity] == [
+    assert [s == "square" for s in figure.data[3].marker.symbol] == [
         t == pick[i] for i in range(3) for t in range(N)
     ]
 

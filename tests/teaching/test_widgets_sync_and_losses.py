@@ -199,8 +199,8 @@ def test_the_figure_shows_the_task_of_the_term():
         assert bars.y == pytest.approx(tuple(explorer.losses().values()), abs=1e-4)
         strong = [
             name
-            for name, opacity in zip(explorer.terms, bars.marker.opacity, strict=True)
-            if opacity == 1
+            for name, colour in zip(explorer.terms, bars.marker.color, strict=True)
+            if colour != "white"
         ]
         assert strong == [term]
         dotted = [s.y0 for s in figure.layout.shapes if s.type == "line"]

@@ -1,0 +1,166 @@
+// Fit a figure (plotly's data, layout, frames) to a page of a given width; nothing is drawn here.
+//
+// From 700 px on a figure stays as it is. On narrower pages at most two panels stand side by side,
+// under 640 px one: the others move below, each as high as it was, with their headings. Titles and
+// notes are broken into lines that fit, scales of colour lie below, buttons go above their slider.
+function dselFit(figure, width) {
+  if (width >= 700) return figure;
+  figure = JSON.parse(JSON.stringify(figure));
+  const layout = figure.layout, most = width < 640 ? 1 : 2;
+  const template = layout.template?.layout || {};
+  const margin = {...template.margin, ...layout.margin};
+  const height = layout.height || 450;
+
+  // --- Text: plotly breaks no lines.
+  const canvas = document.createElement('canvas').getContext('2d');
+  const wide = (text, size) => {
+    canvas.font = `${size}px "Open Sans", verdana, arial, sans-serif`;
+    return canvas.measureText(text.replace(/<[^>]+>/g, '')).width;
+  };
+  const broken = (text, size, room) => {
+    const lines = [''];
+    for (const word of text.split(/ +/)) {
+      const longer = `${lines.at(-1)} ${word}`.trim();
+      if (lines.at(-1) && wide(longer, size) > room) lines.push(word);
+      else lines[lines.length - 1] = longer;
+    }
+    return lines;
+  };
+  const small = 15, large = layout.title?.font?.size || template.title?.font?.size || 17;
+  const heading = text => {  // small print that was broken for a wide page is joined first
+    const notes = [...text.matchAll(/<span style="font-size:[^"]*">(.*?)<\/span>|<sup>(.*?)<\/sup>/g)];
+    const head = text.split(/<br>(?=<span|<sup)/)[0].replace(/<br>/g, ' ');
+    const first = broken(head, large, width - 30);
+    const rest = notes.flatMap(note => broken(note[1] ?? note[2], small, width - 30))
+      .map(line => `<span style="font-size:${small}px">${line}</span>`);
+    return [...first, ...rest].join('<br>');
+  };
+  let lines = 0;
+  const titles = holder => {  // every title that a slider, a button or a frame may set
+    for (const key of Object.keys(holder || {})) {
+      if (key === 'title.text' || (key === 'title' && typeof holder[key] === 'string')) {
+        holder[key] = heading(holder[key]);
+        lines = Math.max(lines, holder[key].split('<br>').length);
+      } else if (key === 'title' && holder[key]?.text) titles({'title.text': holder[key].text});
+    }
+  };
+  const text = typeof layout.title === 'string' ? layout.title : layout.title?.text || '';
+  if (text) {
+    const fitted = heading(text);
+    layout.title = {...(typeof layout.title === 'object' ? layout.title : {}), text: fitted};
+    lines = fitted.split('<br>').length;
+  }
+  for (const bar of layout.sliders || []) for (const step of bar.steps || [])
+    (step.args || []).forEach(titles);
+  for (const menu of layout.updatemenus || []) for (const button of menu.buttons || [])
+    (button.args || []).forEach(titles);
+  for (const frame of figure.frames || []) if (frame.layout) titles(frame.layout);
+
+  // --- Panels: pairs of axes, in the order of reading.
+  const keys = [...new Set(figure.data.map(t => `${t.xaxis || 'x'} ${t.yaxis || 'y'}`))]
+    .filter(() => figure.data.some(t => !['pie', 'table', 'sankey'].includes(t.type)));
+  const axis = id => {
+    const key = id.replace(/^([xy])(\d*)$/, '$1axis$2');
+    return layout[key] ||= {};
+  };
+  const panels = keys.map(key => {
+    const [x, y] = key.split(' ');
+    return {x, y, across: axis(x).domain || [0, 1], up: axis(y).domain || [0, 1]};
+  }).sort((a, b) => b.up[1] - a.up[1] || a.across[0] - b.across[0]);
+  const columns = new Set(panels.map(p => p.across[0].toFixed(3))).size;
+  const notes = (layout.annotations || []).filter(note => note.text);
+  const over = panel => notes.filter(note =>  // headings of make_subplots
+    note.xref === 'paper' && note.yref === 'paper' && note.yanchor === 'bottom' &&
+    Math.abs(note.x - (panel.across[0] + panel.across[1]) / 2) < 0.02 &&
+    Math.abs(note.y - panel.up[1]) < 0.02);
+  let inner = height - (margin.t ?? 60) - (margin.b ?? 50);
+  if (columns > most) {
+    const titled = panels.some(panel => over(panel).length) ? 52 : 16;
+    const below = 48;  // ticks and title of an x axis
+    const heights = panels.map(p => Math.max(220, Math.min((p.up[1] - p.up[0]) * inner, width)));
+    const rows = [];
+    for (let k = 0; k < panels.length; k += most)
+      rows.push(Math.max(...heights.slice(k, k + most)) + titled + below);
+    inner = rows.reduce((a, b) => a + b, 0);
+    let top = 1;
+    const moved = panels.map((panel, k) => {
+      const column = k % most, row = Math.floor(k / most), share = rows[row] / inner;
+      if (k && !column) top -= rows[row - 1] / inner;
+      const gap = most > 1 ? 0.07 : 0;
+      return {
+        across: most > 1 ? [column * (0.5 + gap), column * (0.5 + gap) + 0.5 - gap] : [0, 1],
+        up: [top - share + below / inner, top - titled / inner],
+      };
+    });
+    const headings = panels.map(over);
+    panels.forEach((panel, k) => {
+      const {across, up} = moved[k];
+      const along = (v, from, to) => to[0] + (v - from[0]) / (from[1] - from[0]) * (to[1] - to[0]);
+      for (const note of headings[k]) {
+        const room = (across[1] - across[0]) * (width - 70);
+        const fitted = broken(note.text.replace(/<br>/g, ' '), note.font?.size || 16, room);
+        note.text = fitted.join('<br>');
+        note.x = (across[0] + across[1]) / 2;
+        note.y = up[1];
+      }
+      for (const shape of layout.shapes || []) {
+        if (shape.xref !== panel.x && shape.xref !== 'paper') continue;
+        if (shape.yref !== 'paper' || shape.moved) continue;
+        if (shape.xref === 'paper' && panels.length > 1) continue;
+        shape.y0 = along(shape.y0, panel.up, up);
+        shape.y1 = along(shape.y1, panel.up, up);
+        shape.moved = true;
+      }
+      Object.assign(axis(panel.x), {domain: across, automargin: true});
+      Object.assign(axis(panel.y), {domain: up, automargin: true});
+      // Ticks that the panels shared are each panel's own now.
+      if (axis(panel.x).visible !== false && axis(panel.x).matches) axis(panel.x).showticklabels ??= true;
+    });
+    for (const shape of layout.shapes || []) delete shape.moved;
+  } else {
+    for (const panel of panels) for (const note of over(panel)) {
+      const room = (panel.across[1] - panel.across[0]) * (width - 60);
+      note.text = broken(note.text.replace(/<br>/g, ' '), note.font?.size || 16, room).join('<br>');
+    }
+  }
+  const headings = columns > most ? 0 : Math.max(0, ...panels.flatMap(panel =>
+    over(panel).map(note => note.text.split('<br>').length)));
+
+  for (const {x} of panels) {
+    const title = axis(x).title, [left, right] = axis(x).domain || [0, 1];
+    const room = (right - left) * (width - 70);
+    if (title?.text) title.text = broken(title.text, small, room).join('<br>');
+  }
+
+  // --- Handles: buttons above their slider, both over the whole width.
+  let controls = 0;
+  (layout.sliders || []).forEach((bar, k) => {
+    const buttons = (layout.updatemenus || []).filter(menu => menu.type === 'buttons' && menu.y <= 0);
+    bar.x = 0.04; bar.len = 0.92; bar.xanchor = 'left';
+    bar.pad = {...bar.pad};
+    if (!k) for (const menu of buttons) {
+      menu.x = 0; menu.xanchor = 'left'; menu.y = 0; menu.yanchor = 'top';
+      menu.pad = {...menu.pad, t: bar.pad.t ?? 20};
+      bar.pad.t = (bar.pad.t ?? 20) + 52;
+    }
+    controls = Math.max(controls, (bar.pad.t ?? 20) + 75);
+  });
+  // --- Scales of colour lie below the panels.
+  const flat = bar => bar && Object.assign(bar, {orientation: 'h', y: 0, yanchor: 'top', x: 0.5,
+    xanchor: 'center', len: 0.9, thickness: 12, ypad: 40, xpad: 0});
+  if (layout.coloraxis && layout.coloraxis.showscale !== false)
+    flat(layout.coloraxis.colorbar ||= {});
+  for (const trace of figure.data) if (trace.marker?.showscale) flat(trace.marker.colorbar ||= {});
+
+  // --- Height: the legend has more rows on a narrow page, and plotly takes them from the panels.
+  const listed = figure.data.filter(t => t.showlegend !== false && t.name && t.visible !== false);
+  const legend = layout.showlegend === false || (listed.length < 2 && !layout.showlegend) ? 0
+    : Math.ceil(listed.reduce((sum, t) => sum + wide(t.name, small) + 60, 0) / (width - 40));
+  layout.margin = {...margin, l: Math.min(margin.l ?? 60, 45), r: Math.min(margin.r ?? 20, 14),
+    t: 24 + 23 * (lines + headings)};
+  layout.height = Math.round(inner + layout.margin.t + Math.max(margin.b ?? 50, 50) + 22 * legend +
+    (columns > most ? controls : Math.min(controls, 60)));
+  layout.autosize = true;
+  delete layout.width;
+  return figure;
+}
