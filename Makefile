@@ -1,6 +1,8 @@
 # make demo   corpus, training, evaluation, picture   -> runs/demo/
 # make test   lint, types, tests, every notebook
 # make quick  the tests that need no corpus, voices, films, run or browser: under a minute on two cores
+# make fuzz kill    2,700 broken inputs; every command killed at random moments -> benchmarks/fuzz.md, kills.md
+# make mutation     small changes of the code, and whether the tests notice -> benchmarks/mutation*.md
 # make lab    JupyterLab on notebook 00
 # make slides site student    three views of the notebooks -> build/
 # make docs     every generated piece of README.md, docs/ and benchmarks/README.md; the Colab link, first cell and slides of every notebook
@@ -19,7 +21,7 @@ BIN := $(VENV)/bin
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: demo test quick lint pytest nbval lab slides site student docs pictures hero stamp stills browser colab clean
+.PHONY: demo test quick lint pytest fuzz kill mutation nbval lab slides site student docs pictures hero stamp stills browser colab clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python -m dsel demo --out runs/demo
@@ -30,11 +32,25 @@ lint: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+# Which lines of dsel the tests run is printed at the end. sys.monitoring, from Python 3.12 on, costs nearly nothing.
 pytest: $(VENV)/.test
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -m "not slow" -n 2 --dist loadgroup
+	export COVERAGE_CORE=$$($(BIN)/python -c 'import sys; print("sysmon" if sys.version_info >= (3, 12) else "ctrace")'); \
+	OMP_NUM_THREADS=1 $(BIN)/python -m coverage run -m pytest tests -m "not slow" -n 2 --dist loadgroup; status=$$?; \
+	$(BIN)/python -m coverage combine -q; $(BIN)/python -m coverage report; exit $$status
 
 quick: $(VENV)/.test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -m "not slow and not heavy and not browser" -n 2 --dist loadgroup
+
+fuzz: $(VENV)/.test
+	PYTHONPATH=.:tests OMP_NUM_THREADS=1 $(BIN)/python -m fuzz.run
+
+kill: $(VENV)/.test
+	PYTHONPATH=.:tests OMP_NUM_THREADS=1 $(BIN)/python -m fuzz.kills
+	$(BIN)/python benchmarks/kill.py
+
+mutation: $(VENV)/.test
+	$(BIN)/python benchmarks/mutation.py
+	$(BIN)/python benchmarks/mutation_code.py
 
 nbval: $(VENV)/.test
 	DSEL_TIER=fast OMP_NUM_THREADS=1 $(BIN)/python -m pytest notebooks --nbval-lax --nbval-current-env --nbval-cell-timeout=300 \

@@ -8,7 +8,6 @@ mean.
 
 from __future__ import annotations
 
-import csv
 import itertools
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -17,10 +16,12 @@ from dsel.model import ModelConfig
 from dsel.train.config import TrainConfig
 from dsel.utils import package_data as shipped
 from dsel.utils.errors import BadInput
+from dsel.utils.readers import NAME, NUMBER, TEXT, WHOLE, check_entries, read_csv, read_json
 
 SHIPPED = shipped.folder() / "ablation"  # the results that come with the repository
 SPLITS = ("validation", "test")
 KEYS = ("row", "seed", "step")
+KEY_COLUMNS = {"row": NAME, "seed": WHOLE, "step": WHOLE, "steps": WHOLE}
 LISTS = (
     "free",
     "free_same_sex",
@@ -139,6 +140,34 @@ class Schedule:
                 "schedule: short, long, idle, most_seeds and few_seeds must be at least 1"
             )
         return schedule
+
+    @classmethod
+    def read(cls, path: Path) -> Schedule:
+        """Read a schedule.json, also one that is older than some of its keys.
+
+        Raises:
+            BadInput: it cannot be read, has an unknown key, or a value of another kind.
+        """
+        remedy = "restore it, or choose another folder"
+        values = read_json(path, remedy=remedy, entries={})
+        known = {f.name: f.default for f in fields(cls)}
+        if set(values) - set(known):
+            unknown = min(set(values) - set(known))
+            raise BadInput(f"{path}: unknown key {str(unknown)[:40]!r}; {remedy}")
+        check_entries(path, values, {name: _json_types(known[name]) for name in values}, remedy)
+        for name, value in values.items():
+            if isinstance(value, list):
+                if any(type(mark) is not int for mark in value):
+                    raise BadInput(f"{path}: {name} must hold whole numbers; {remedy}")
+                values[name] = tuple(value)
+        return cls(**values)
+
+
+def _json_types(default) -> tuple[type, ...]:
+    """Return the types that a value with this default has in JSON."""
+    if isinstance(default, tuple):
+        return (list,)
+    return {float: (float, int), type(None): (int, type(None))}.get(type(default), (type(default),))
 
 
 PRESETS = {
@@ -525,24 +554,17 @@ def key_of(found: dict) -> tuple[str, int, int]:
 
 def read_results(path) -> list[dict]:
     """The rows of results.csv (a file, or the folder it is in), numbers as float, missing values
-    left out; [] if none.
+    left out; [] if none. Raises BadInput for a file that cannot be read.
     """
     path = Path(path) / "results.csv" if Path(path).is_dir() else Path(path)
-    if not path.is_file():
+    if not path.exists():
         return []
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    text = ("row", "pair")
-    whole = ("seed", "step", "steps")
-    results = [
-        {
-            k: v if k in text else int(v) if k in whole else float(v)
-            for k, v in row.items()
-            if v not in ("", None)
-        }
+    remedy = "restore it, or delete it to train again"
+    rows = read_csv(path, KEY_COLUMNS, optional={"pair": TEXT}, other=NUMBER, remedy=remedy)
+    return [
+        _with_word_dependence({name: value for name, value in row.items() if value != ""})
         for row in rows
     ]
-    return [_with_word_dependence(row) for row in results]
 
 
 def _with_word_dependence(row: dict) -> dict:

@@ -46,6 +46,7 @@ from dsel.train.released import KEPT, keep_networks, load_networks
 from dsel.train.trainer import Trainer
 from dsel.utils.errors import BadInput
 from dsel.utils.files import lock, replace_text, sweep, write_csv, write_json
+from dsel.utils.readers import check_entries, read_json, read_text
 
 
 def ablation(
@@ -142,13 +143,13 @@ def freeze(out) -> dict:
     if not held.is_file():
         results = read_results(out)
         hashes = {
-            name: hashlib.sha256((out / name).read_bytes()).hexdigest()
+            name: hashlib.sha256(_there(out / name).read_bytes()).hexdigest()
             for name in ("results.csv", "schedule.json")
         }
         frozen = choose(results) | chosen_by_the_grid(results) | {"sha256": hashes}
         seed = int(hashlib.sha256(json.dumps(frozen, sort_keys=True).encode()).hexdigest()[:7], 16)
         write_json(held, frozen | {"seed": seed})
-    return _read_json(held)
+    return _read_frozen(out)
 
 
 def frozen_rows(out) -> list[dict]:
@@ -167,13 +168,15 @@ def frozen_rows(out) -> list[dict]:
         BadInput: no frozen.json, another schedule, or results.csv no longer begins with these rows.
     """
     out = Path(out)
-    hashes = _read_json(out / "frozen.json")["sha256"]
-    if hashlib.sha256((out / "schedule.json").read_bytes()).hexdigest() != hashes["schedule.json"]:
+    hashes = _read_frozen(out)["sha256"]
+    schedule = hashlib.sha256(_there(out / "schedule.json").read_bytes()).hexdigest()
+    if schedule != hashes["schedule.json"]:
         raise BadInput(f"{out / 'schedule.json'}: not the schedule that frozen.json was made with")
     lines = [
-        line.split(",") for line in (out / "results.csv").read_text(encoding="utf-8").splitlines()
+        line.split(",")
+        for line in read_text(_there(out / "results.csv"), remedy="restore the file").splitlines()
     ]
-    for width in sorted({len(lines[0]), len(FIRST_COLUMNS)}, reverse=True):
+    for width in sorted({*map(len, lines[:1]), len(FIRST_COLUMNS)}, reverse=True):
         digest = hashlib.sha256()
         for count, line in enumerate(lines):
             digest.update((",".join(line[:width]) + "\n").encode())
@@ -195,12 +198,7 @@ def confirm(out, *, progress: bool = True) -> list[dict]:
     Raises BadInput where nothing can be chosen yet.
     """
     out, held = Path(out), Path(out) / "frozen.json"
-    schedule = Schedule(
-        **{
-            k: tuple(v) if isinstance(v, list) else v
-            for k, v in _read_json(out / "schedule.json").items()
-        }
-    )
+    schedule = Schedule.read(_there(out / "schedule.json"))
     frozen = freeze(out)
     if frozen["seed"] == schedule.corpus_seed:
         raise BadInput(
@@ -245,10 +243,21 @@ def _run_of(out: Path, found: dict) -> Path:
     return out / "runs" / f"{found['row']}-{found['seed']}"
 
 
-def _read_json(path: Path) -> dict:
-    if not path.is_file():
+def _there(path: Path) -> Path:
+    """Return the path of a file of an experiment. Raises BadInput if it is missing."""
+    if not path.exists():
         raise BadInput(f"{path}: missing; run 'dsel ablation --out {path.parent}' first")
-    return json.loads(path.read_text(encoding="utf-8"))
+    return path
+
+
+def _read_frozen(out: Path) -> dict:
+    """Read frozen.json: what was chosen, the seed of new speakers, and the hashes of the files."""
+    path = _there(out / "frozen.json")
+    remedy = "restore it; it says what was chosen before the new speakers were drawn"
+    frozen = read_json(path, remedy=remedy, entries={"chosen": str, "seed": int, "sha256": dict})
+    names = dict.fromkeys(("results.csv", "schedule.json"), str)
+    check_entries(f"{path}, sha256", frozen["sha256"], names, remedy)
+    return frozen
 
 
 # --- One cell -------------------------------------------------------------------------------------
@@ -342,8 +351,8 @@ def _append(path: Path, found: dict) -> None:
 def _claim(out: Path, schedule: Schedule) -> None:
     """Take the folder for this schedule, or say in what it differs from the one that is there."""
     held, wanted = out / "schedule.json", json.loads(json.dumps(asdict(schedule)))
-    if held.is_file():
-        found = json.loads(held.read_text(encoding="utf-8"))
+    if held.exists():
+        found = json.loads(json.dumps(asdict(Schedule.read(held))))
         differ = [
             f"{k} {found.get(k)} there, {wanted[k]} asked"
             for k in wanted

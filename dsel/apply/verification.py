@@ -202,7 +202,7 @@ def _embedded(
         raise BadInput(f"{audio}: {say}; give their folder as --audio")
     key, done = _print_of(networks, crops, every), {}
     if cache is not None and Path(cache).is_file():
-        done = _read_cache(Path(cache), key)
+        done = _read_cache(Path(cache), key, (crops or 1, networks.config.D))
     for count, name in enumerate(
         tqdm(names, "embedding", disable=not progress, unit="file", leave=False)
     ):
@@ -246,16 +246,26 @@ def _stamp(path: Path) -> str:
     return f"{stat.st_size} {stat.st_mtime_ns}"
 
 
-def _read_cache(path: Path, key: str) -> dict:
-    """Read a cache: name -> (stamp, vectors). {} if it is of other networks, or cannot be read."""
+def _read_cache(path: Path, key: str, shape: tuple[int, int]) -> dict:
+    """Read a cache: name -> (stamp, vectors of this shape).
+
+    {} if it is of other networks, or damaged: then it is made again.
+    """
     try:
         arrays = read_arrays(path, remedy="", most=MOST_BYTES)
+        names, stamps, vectors = (arrays[name] for name in ("names", "stamps", "vectors"))
         if str(arrays["key"]) != key:
             return {}
-        entries = zip(arrays["stamps"].tolist(), arrays["vectors"], strict=True)
-        return dict(zip(arrays["names"].tolist(), entries, strict=True))
     except (ValueError, KeyError):
         return {}
+    count = len(vectors) if vectors.ndim else 0
+    if vectors.shape != (count, *shape) or vectors.dtype != np.float32:
+        return {}
+    if any(x.shape != (count,) or x.dtype.kind != "U" for x in (names, stamps)):
+        return {}
+    if not np.isfinite(vectors).all():
+        return {}
+    return dict(zip(names.tolist(), zip(stamps.tolist(), vectors, strict=True), strict=True))
 
 
 def _write_cache(path: Path, key: str, done: dict) -> None:

@@ -19,9 +19,9 @@ from typing import Protocol
 import numpy as np
 from tqdm.auto import tqdm
 
-from dsel.corpus.shards import cache_folder
 from dsel.corpus.store import Track
 from dsel.timing import SAMPLES_PER_FRAME
+from dsel.utils.caches import cache_folder
 from dsel.utils.errors import BadInput
 from dsel.utils.files import atomic_folder, check_folder, sweep, write_json
 

@@ -24,6 +24,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from dsel.utils.caches import cache_folder
 from dsel.utils.errors import BadInput
 from dsel.utils.files import atomic, sweep
 from dsel.utils.readers import read_arrays
@@ -75,7 +76,7 @@ def clips_of(path: Path) -> list[tuple[str, int, int]]:
     Raises BadInput for a file that is no whole tar.
     """
     try:
-        with tarfile.open(path) as tar:
+        with tarfile.open(path, "r:") as tar:  # never unpacked
             members = [
                 (m.name.removesuffix(".mp4"), m.offset_data, m.size)
                 for m in tar
@@ -210,12 +211,6 @@ def fetch(url: str, first: int = 0, size: int | None = None) -> bytes:
     raise Unreachable(
         f"{url}: cannot be fetched ({reason}); is the server up? The same command goes on from here"
     )
-
-
-def cache_folder() -> Path:
-    """Where what came from elsewhere is kept: DSEL_CACHE if set, else the user's cache folder."""
-    home = os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")
-    return Path(os.environ.get("DSEL_CACHE") or Path(home) / "dsel")
 
 
 def _kept(url: str, opener: Callable[[str], Any]) -> Path:

@@ -34,11 +34,12 @@ import numpy as np
 from dsel.corpus.cache import Cache
 from dsel.corpus.clips import ClipFile, read_clip, read_part
 from dsel.corpus.reading import AGAIN, read_meta, read_tracks
-from dsel.corpus.shards import Shards, cache_folder, fetch, is_url
+from dsel.corpus.shards import Shards, fetch, is_url
 from dsel.corpus.store import COLUMNS, FORMAT, LABELS, SPLITS, Track, Tracks, TracksById
 from dsel.corpus.trials import Trials, find_trials
 from dsel.timing import SAMPLES_PER_FRAME
 from dsel.utils import package_data as shipped
+from dsel.utils.caches import cache_folder
 from dsel.utils.errors import BadInput
 from dsel.utils.files import sweep, write_bytes, write_csv, write_json
 from dsel.utils.readers import NAME, NUMBER, read_arrays, read_csv

@@ -5,6 +5,7 @@ window.
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,13 +77,17 @@ def embed_tracks(
     progress: bool = True,
 ) -> Embeddings:
     """Every window of every track through both streams, in evaluation mode. Tracks under 5 frames
-    are left out.
+    are left out, and a line on stderr says so.
 
     streams: only these; one that is left out is not in `vectors`. Neighbours of the same length go
     through together.
     """
     device = next(model.parameters()).device
+    short = [track.id for track in tracks if track.usable < WINDOW_FRAMES]
     tracks = [track for track in tracks if track.usable >= WINDOW_FRAMES]
+    if short and tracks:
+        kept = f"{len(short)} of {len(short) + len(tracks)} tracks are left out, e.g. {short[0]}"
+        tqdm.write(f"{kept}: shorter than {WINDOW_FRAMES} frames", file=sys.stderr)
     if not tracks:
         raise BadInput(
             "no tracks to embed: the split is empty, or every clip is shorter than 5 frames"
@@ -96,7 +101,7 @@ def embed_tracks(
             for stream in streams:
                 x = _input(stream, cache, alike).to(device)
                 for head, e in getattr(model, stream)(x).items():
-                    found[stream][head] += list(e.float().cpu().numpy())
+                    found[stream][head] += _finite(e.float().cpu().numpy(), alike, stream)
             bar.update(len(alike))
     model.train(was_training)
     lengths = [track.usable - WINDOW_FRAMES + 1 for track in tracks]
@@ -106,6 +111,17 @@ def embed_tracks(
     }
     window = np.concatenate([np.arange(n) for n in lengths])
     return Embeddings(tracks, np.repeat(np.arange(len(tracks)), lengths), window, vectors)
+
+
+def _finite(e: np.ndarray, tracks: list[Track], stream: str) -> list[np.ndarray]:
+    """Return the embeddings (B, N, D) of tracks one by one. Raises BadInput if one is not finite:
+    every metric of it would be nonsense.
+    """
+    bad = np.flatnonzero(~np.isfinite(e).all(axis=(1, 2)))
+    if len(bad):
+        says = f"{tracks[bad[0]].id}: its {stream} embeddings hold NaN or infinite numbers"
+        raise BadInput(f"{says}; use other networks, or make the clip again")
+    return list(e)
 
 
 def _alike(tracks: list[Track]) -> Iterator[list[Track]]:

@@ -165,7 +165,7 @@ def main_directions(vectors: np.ndarray, share: float = 0.8) -> np.ndarray:
     """
     z = unit(np.asarray(vectors, np.float64))
     _, s, directions = np.linalg.svd(z - z.mean(axis=0), full_matrices=False)
-    cumulated = np.cumsum(s**2) / np.sum(s**2)
+    cumulated = np.cumsum(s**2) / max(float(np.sum(s**2)), 1e-30)  # 0 where all are alike
     return directions[: int(np.searchsorted(cumulated, share)) + 1]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from dsel.evaluate.vectors import unit
+from dsel.utils.caches import give_numba_a_folder
 
 __all__ = ["FEWEST", "MOST_SEED", "aligned_maps", "line_up", "map_2d", "pca_2d", "umap_2d"]
 
@@ -115,6 +116,7 @@ def umap_2d(
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # umap: a seed costs parallelism; numba: about its cache
+        give_numba_a_folder()
         from umap import UMAP
 
         options = {"n_components": 2, "metric": "cosine", "n_jobs": 1, "random_state": seed}

@@ -1,5 +1,6 @@
 """Measures against brute force and against cases whose answer is known."""
 
+import dataclasses
 import json
 import math
 
@@ -259,6 +260,16 @@ def test_embeddings_are_in_order_and_do_not_depend_on_the_company(run, noise_cor
     assert labels["time"][0] == pytest.approx(0.1)  # the middle of 0.2 s
     with pytest.raises(BadInput, match="no tracks to embed"):
         embed_tracks(model, cache, [])
+
+
+def test_short_tracks_are_left_out_and_said(run, noise_corpus, capsys):
+    model, tracks = load_model(run, "cpu"), list(noise_corpus.split("test"))
+    cache = noise_corpus.cache(48, tracks=tracks, progress=False)
+    tracks[1] = dataclasses.replace(tracks[1], frames=4)
+    e = embed_tracks(model, cache, tracks, streams=("audio",), progress=False)
+    assert tracks[1] not in e.tracks
+    said = capsys.readouterr().err
+    assert f"1 of {len(tracks)} tracks are left out, e.g. {tracks[1].id}" in said
 
 
 def test_embed_writes_everything(run, noise_corpus, tmp_path):

@@ -1,4 +1,4 @@
-"""Ways to break bytes, tables, JSON, arrays and archives. Each returns (what was done, new bytes)."""
+"""Ways to break bytes, tables, JSON, arrays and archives; each returns (what was done, bytes)."""
 
 from __future__ import annotations
 

@@ -20,6 +20,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -195,10 +196,8 @@ def _wait(child: int, until: float) -> tuple[int, resource.struct_rusage]:
             _, status, used = os.wait4(child, 0)
             pid = child
         if pid:
-            try:
+            with suppress(ProcessLookupError, PermissionError):
                 os.killpg(child, signal.SIGKILL)
-            except (ProcessLookupError, PermissionError):
-                pass
             return status, used
         time.sleep(0.002)
 

@@ -98,10 +98,8 @@ def main() -> int:
         for outcome in outcomes(options.target, made, options.share, options.case):
             found.append(outcome)
             if outcome.kind in BAD or options.show:
-                print(
-                    f"{outcome.target} {outcome.number}: {outcome.kind}: {outcome.what}\n{outcome.says}\n",
-                    flush=True,
-                )
+                print(f"{outcome.target} {outcome.number}: {outcome.kind}: {outcome.what}")
+                print(f"{outcome.says}\n", flush=True)
     minutes = (time.monotonic() - began) / 60
     text = table(found)
     print(f"{text}\n{len(found)} inputs in {minutes:.1f} min")

@@ -5,7 +5,8 @@ can be initialised only once per process. And the same call, repeated in one pro
 samples, because the phase of the pitch flutter is a static variable that nothing resets. So a small
 server (this file run as a program) initialises the library once and forks for every utterance: each
 utterance starts from the same state. The library seeds its noise generator from the clock; the
-server seeds it again. The server needs `os.fork`, which Windows does not have.
+server seeds it again. Windows cannot fork: there a new server is started for every utterance, which
+gives the same samples and takes longer.
 
 The library has the licence GPL-3. It comes with the optional package `espeakng-loader` and is never
 linked into the process of the caller.
@@ -24,6 +25,7 @@ import ctypes
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -47,6 +49,7 @@ SYNCHRONOUS, PHONEME_EVENTS, DONT_EXIT = 2, 1, 0x8000  # arguments of espeak_Ini
 WORD, PHONEME = 1, 7  # types of event
 RATE, VOLUME = 1, 2  # parameters of espeak_SetParameter
 HEADROOM = 50  # the volume; at 100, espeak's default, loud voices would clip
+ONCE = "--once"  # argument of the server: answer one request, then end
 UTF8 = 1  # flag of espeak_Synth
 
 
@@ -62,10 +65,14 @@ class Espeak:
             raise BadInput(
                 "synthetic voices need the package espeakng-loader: pip install 'dsel[speech]'"
             )
+        self._start()
+
+    def _start(self) -> None:
         root = str(Path(__file__).resolve().parents[3])
         path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+        self._forks = hasattr(os, "fork")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "dsel.toy.speech.espeak"],
+            [sys.executable, "-m", "dsel.toy.speech.espeak", *([] if self._forks else [ONCE])],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -99,13 +106,13 @@ class Espeak:
         except BrokenPipeError as error:
             raise RuntimeError("espeak-ng: the server has ended") from error
         header = json.loads(answer or '{"error": "the server has ended"}')
+        samples = from_server.read(header.get("bytes", 0))
+        if not self._forks:
+            self.close()
+            self._start()
         if "error" in header:
             raise RuntimeError(f"espeak-ng: {header['error']} (language {language}, text {text!r})")
-        return (
-            header["hz"],
-            from_server.read(header["bytes"]),
-            [tuple(event) for event in header["events"]],
-        )
+        return header["hz"], samples, [tuple(event) for event in header["events"]]
 
     def close(self) -> None:
         """Stop the server."""
@@ -126,7 +133,11 @@ def overlay(folder: Path) -> None:
     data = folder / "espeak-ng-data"
     (data / "voices" / "!v").mkdir(parents=True)
     for name in SHARED_DATA:
-        (data / name).symlink_to(source / name)
+        try:
+            (data / name).symlink_to(source / name)
+        except OSError:  # Windows, where a link takes a privilege
+            copy = shutil.copytree if (source / name).is_dir() else shutil.copyfile
+            copy(source / name, data / name)
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
@@ -224,11 +235,17 @@ def _reply(library: ctypes.CDLL, hz: int, folder: str, request: dict) -> None:
     sys.stdout.buffer.flush()
 
 
-def serve(folder: str) -> None:
-    """Answer the requests on standard input until it ends, each in a child process."""
+def serve(folder: str, *, once: bool = False) -> None:
+    """Answer the requests on standard input until it ends, each in a child process.
+
+    once: answer the first one in this process, and return.
+    """
     overlay(Path(folder))
     library, hz = _load(folder)
     for line in sys.stdin.buffer:
+        if once:
+            _reply(library, hz, folder, json.loads(line))
+            return
         child = os.fork()
         if not child:
             _reply(library, hz, folder, json.loads(line))
@@ -241,4 +258,4 @@ def serve(folder: str) -> None:
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory(prefix="dsel-espeak-") as own_folder:
-        serve(own_folder)
+        serve(own_folder, once=ONCE in sys.argv[1:])
