@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -443,6 +444,7 @@ def _make(
             from dsel.toy.make import toy
 
             toy(path, progress=progress, workers=workers, **recipe)
+        shutil.rmtree(path / ".parts", ignore_errors=True)  # a kill may have left it
         corpus = Corpus(path)
         found = {**corpus.meta["recipe"], "seed": corpus.meta["seed"]}
         differ = [

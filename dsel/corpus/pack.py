@@ -15,7 +15,7 @@ from dsel.corpus.store import SPLITS, Track
 from dsel.corpus.tracks import Corpus
 from dsel.corpus.tracks import open as open_corpus
 from dsel.utils.errors import BadInput
-from dsel.utils.files import atomic, sweep
+from dsel.utils.files import atomic, refuse_links, sweep
 
 
 def shard(
@@ -41,6 +41,7 @@ def shard(
         raise BadInput(f"{corpus.path}: lies in shards already")
     if out.resolve() == corpus.path.resolve():
         raise BadInput(f"{out}: the shards need a folder of their own; give another --out")
+    refuse_links(out, "shards", "labels", "trials")
     table, rng = corpus.tracks.table, np.random.default_rng(seed)
     names: list[str] = []
     place = np.zeros((len(corpus), 3), np.int64)  # shard, first byte, bytes

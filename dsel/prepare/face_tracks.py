@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -112,10 +113,12 @@ def haar(name: str = "haarcascade_frontalface_alt2.xml") -> Detector:
         import cv2
 
         cascade = cv2.CascadeClassifier(cv2.data.haarcascades + name)
-    except (ImportError, AttributeError) as error:
+    except ImportError as error:
         raise BadInput("finding faces needs OpenCV 4: pip install 'dsel[faces]'") from error
+    except AttributeError as error:  # version 5; installing 4 beside it changes nothing
+        raise BadInput(_other_opencv(cv2)) from error
     if cascade.empty():
-        raise BadInput(f"OpenCV brings no {name}: pip install 'dsel[faces]'")
+        raise BadInput(_other_opencv(cv2))
 
     def detect(picture: np.ndarray) -> np.ndarray:
         cv2.setNumThreads(1)  # the files are spread over the cores already
@@ -127,6 +130,16 @@ def haar(name: str = "haarcascade_frontalface_alt2.xml") -> Detector:
         return np.asarray(found, float).reshape(-1, 4)
 
     return detect
+
+
+def _other_opencv(cv2: Any) -> str:
+    """Say that the OpenCV which is imported has no cascades, and how to get one that has."""
+    version = getattr(cv2, "__version__", "of unknown version")
+    every = "opencv-python opencv-contrib-python opencv-python-headless"
+    return (
+        f"finding faces needs OpenCV 4, and version {version} is imported: "
+        f"pip uninstall {every}, then pip install 'dsel[faces]'"
+    )
 
 
 def crop(picture: np.ndarray, box: np.ndarray, size: int) -> np.ndarray:

@@ -32,7 +32,7 @@ from dsel.prepare import face_tracks as faces
 from dsel.prepare.clips_from_video import Recipe, make_clips
 from dsel.prepare.sources import LAYOUTS, VIDEOS, Source, _source
 from dsel.utils.errors import BadInput
-from dsel.utils.files import sweep, write_csv, write_json
+from dsel.utils.files import refuse_links, sweep, write_csv, write_json
 from dsel.utils.processes import refuse_to_be_read_again, spread
 from dsel.utils.readers import check_entries, read_json
 
@@ -90,9 +90,11 @@ def prepare(
     if size < 16 or size % 2:
         raise BadInput(f"size {size}: must be even and at least 16")
     _check_out(out, size)
+    refuse_links(out, "clips", "labels", "parts")
     paths = [Path(path) for path in ([paths] if isinstance(paths, (str, os.PathLike)) else paths)]
     sources = plan(paths, out, layout=layout, audio=audio)
     todo = [source for source in sources if not _finished(source, out, bool(model))]
+    refuse_links(out / "clips", *{source.speaker for source in todo})
     workers = max(1, min(workers or os.cpu_count() or 1, len(todo)))
     alone = workers == 1
     recipe = Recipe(

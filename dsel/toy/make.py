@@ -43,7 +43,7 @@ from dsel.toy.speech.voice import in_mood, say, voice_of
 from dsel.toy.trials import COLUMNS as TRIAL_COLUMNS
 from dsel.toy.trials import KINDS, draw_trials
 from dsel.utils.errors import BadInput
-from dsel.utils.files import atomic, check_folder, sweep, write_csv, write_json
+from dsel.utils.files import atomic, check_folder, refuse_links, sweep, write_csv, write_json
 from dsel.utils.processes import refuse_to_be_read_again, spread
 from dsel.utils.readers import TEXT, check_entries, read_csv, read_json
 
@@ -355,6 +355,7 @@ def _check(recipe: Recipe, workers: int | None) -> None:
 def _claim(out: Path, recipe: Recipe) -> None:
     """Use a new folder, or one with the same recipe. Raises BadInput if it holds anything else."""
     check_folder(out)
+    refuse_links(out, "clips", "labels", "trials", ".parts")
     begun = out / ".parts" / "recipe.json"
     if (out / "corpus.json").is_file():
         meta = corpora.Corpus(out).meta

@@ -202,6 +202,21 @@ def check_folder(path: str | os.PathLike) -> None:
             raise BadInput(f"{part}: is not a folder; choose another one for the results")
 
 
+def refuse_links(folder: str | os.PathLike, *names: str) -> None:
+    """Refuse a folder that holds a link in place of one of these folders, if it leads outside.
+
+    A corpus from a stranger may hold such a link; what is written through it would land elsewhere.
+
+    Raises:
+        BadInput: names the link.
+    """
+    inside = Path(folder).resolve()
+    for name in names:
+        path = Path(folder) / name
+        if path.is_symlink() and not path.resolve().is_relative_to(inside):
+            raise BadInput(f"{path}: is a link to {os.readlink(path)}; replace it by a folder")
+
+
 def sync_folder(folder: str | os.PathLike) -> None:
     """Bring the names of the files in a folder to the disk, where the system can (not Windows)."""
     try:

@@ -3,11 +3,15 @@ broken.
 """
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from conftest import ROOT
 
 from dsel import corpus as corpora
 from dsel.corpus import Corpus, Track, resize, write_corpus, write_csv
@@ -221,6 +225,52 @@ def test_no_folder_no_track_too_small_a_disk(tmp_path, noise_corpus, monkeypatch
     monkeypatch.setattr(corpora.cache.shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
     with pytest.raises(BadInput, match="set DSEL_CACHE"):
         noise_corpus.cache(26, progress=False)
+
+
+@pytest.mark.parametrize("command", ["toy", "prepare", "shard", "cache"])
+def test_nothing_is_written_through_a_link_out_of_a_corpus(copy, tmp_path, command, monkeypatch):
+    """A corpus of a stranger may hold a link in place of a folder."""
+    monkeypatch.delenv("DSEL_CACHE", raising=False)
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    made_by = {"toy": "dsel toy", "prepare": "prepare"}.get(command, "tests")
+    meta = json.loads((copy.path / "corpus.json").read_text())
+    meta |= {"made_by": made_by, "recipe": {"size": 96}}
+    (copy.path / "corpus.json").write_text(json.dumps(meta))
+    data = str(copy.path)
+    name, argv = {
+        "toy": ("labels", ["toy", "--out", data]),
+        "prepare": ("parts", ["prepare", str(copy.path / copy.tracks[0].path), "--out", data]),
+        "shard": ("shards", ["shard", str(copy.path), "--out", str(tmp_path / "packed")]),
+        "cache": ("cache", ["embed", "laptop", "--data", data, "--out", str(tmp_path / "e.npz")]),
+    }[command]
+    place = tmp_path / "packed" if command == "shard" else copy.path
+    shutil.rmtree(place / name, ignore_errors=True)
+    place.mkdir(exist_ok=True)
+    (place / name).symlink_to(outside)
+    run = subprocess.run(
+        [sys.executable, "-m", "dsel", *argv], capture_output=True, text=True, cwd=ROOT
+    )
+    assert run.returncode == 2, run.stderr
+    assert f"{name}: is a link" in run.stderr.splitlines()[-1]
+    assert not list(outside.iterdir())
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="space cannot be reserved here")
+def test_a_disk_that_is_full_costs_a_line_and_not_the_process(copy, tmp_path):
+    """The limit on the size of a file stands for the disk; writing to a map would kill instead."""
+    limited = (
+        "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)); "
+        "from dsel.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    argv = ["embed", "laptop", "--data", str(copy.path), "--out", str(tmp_path / "e.npz")]
+    run = subprocess.run(
+        [sys.executable, "-c", limited, *argv], capture_output=True, text=True, cwd=ROOT
+    )
+    assert run.returncode == 2, run.stderr
+    assert "no room for" in run.stderr.splitlines()[-1]
+    assert not [path for path in copy.path.rglob("*") if ".part" in path.name]
 
 
 def test_clips_that_cannot_be_read_say_which(tmp_path):

@@ -14,6 +14,7 @@ import random
 import shutil
 import tarfile
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -250,7 +251,7 @@ def _odd_film(rng: random.Random, folder: Path) -> tuple[str, str]:
             video.width, video.height = width, height
             video.pix_fmt = formats.get(kind, "yuv420p")
             if kind == "oblong":
-                video.codec_context.sample_aspect_ratio = "65535/1"
+                video.codec_context.sample_aspect_ratio = Fraction(65535)
         if kind not in ("no sound", "gif"):
             rate = {"8 kHz": 8000, "192 kHz": 192_000}.get(kind, 48_000)
             layout = "5.1" if kind == "5.1" else "mono"

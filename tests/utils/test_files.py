@@ -143,6 +143,17 @@ def test_a_link_is_replaced_and_not_followed(tmp_path):
     assert not (tmp_path / "link").is_symlink()
 
 
+def test_a_link_that_leads_out_of_a_folder_is_refused(tmp_path):
+    for name in ("corpus", "corpus/inner", "elsewhere"):
+        (tmp_path / name).mkdir()
+    corpus = tmp_path / "corpus"
+    (corpus / "clips").symlink_to(tmp_path / "elsewhere")
+    (corpus / "labels").symlink_to(corpus / "inner")
+    files.refuse_links(corpus, "labels", "inner", "not there")
+    with pytest.raises(BadInput, match=r"clips: is a link to .*elsewhere; replace it by a folder"):
+        files.refuse_links(corpus, "labels", "clips")
+
+
 def test_a_folder_appears_whole_and_the_first_one_stays(tmp_path):
     with files.atomic_folder(tmp_path / "f") as part:
         (part / "a").write_text("1")
