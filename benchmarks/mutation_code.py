@@ -87,7 +87,9 @@ def changes(target: Target) -> list[tuple[str, str]]:
             raise ValueError(f"{target.file.name} has no function {min(missing)}: it has moved on")
         lines = {line for node in chosen for line in range(node.lineno, node.end_lineno + 1)}
     return [
-        (name, text) for name, text in sweep(source) if int(name.split()[1].rstrip(":")) in lines
+        (name, text)
+        for name, text in sweep(source)
+        if int(name.split()[1].rstrip(":")) in lines
     ]
 
 

@@ -1,4 +1,4 @@
-"""Files are written whole or not at all, whatever ends the process; what a kill leaves is swept away."""
+"""Files are written whole or not at all, whatever ends the process; what a kill leaves is swept."""
 
 import ctypes
 import json
