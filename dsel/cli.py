@@ -359,6 +359,8 @@ def _corpus_commands(command: Callable[..., _Command]) -> None:
     layout = "name of the corpus that the videos come from; its folder names give the speakers"
     prepare.choice("--layout", layout, ("grid", "voxceleb2", "lrs"), None)
     prepare.path("--audio", "sound of a single video, in a file of its own", "FILE")
+    stream = "number of the sound track, from 1 on; default: the one that fits the face"
+    prepare.number("--audio-stream", stream, None, "N", type=_COUNT)
     splits = ("train", "validation", "test", "auto")
     part = "which part of the corpus the videos become; auto: 80/10/10 %% of the speakers"
     prepare.choice("--split", part, splits, "test")

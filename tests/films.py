@@ -72,6 +72,13 @@ def grey(time: float) -> np.ndarray:
     return np.repeat(shade[..., None], 3, axis=2).astype(np.uint8)
 
 
+def moving(time: float) -> np.ndarray:
+    """A picture with a mouth that opens and closes three times per second."""
+    image = grey(time)
+    image[56 : 60 + round(16 * np.sin(9.4 * time) ** 2), 30:66] = 20
+    return image
+
+
 def waveform(film: Film, clicks: np.ndarray) -> np.ndarray:
     """(S,) quiet noise with a burst of 3 kHz, 1 ms wide, centred at each click; time 0 is the first
     picture's.
@@ -95,11 +102,12 @@ def shoot(
     sound=None,
     rotation: int = 0,
     aspect: Fraction | None = None,
+    matrix: tuple[int, ...] | None = None,
 ) -> Path:
     """Write a film with a flash and a click at each of `film.flashes()`; `picture(time)` is the
     rest of it.
 
-    `sound`: another waveform (S,) at film.rate, or False for none at all.
+    `sound`: another waveform (S,) or (channels, S) at film.rate, or False for none at all.
     """
     clock = Fraction(1, 90_000) if film.suffix != "avi" else 1 / Fraction(film.fps)
     samples = waveform(film, film.flashes()) if sound is None else sound
@@ -120,6 +128,8 @@ def shoot(
         video.codec_context.time_base = 1 / rate if film.video.startswith("mpeg") else clock
         if film.suffix == "avi":  # cannot say in which order pictures are shown
             video.codec_context.max_b_frames = 0
+        if matrix:
+            video.set_display_matrix(matrix)
         if rotation:
             video.set_display_rotation(rotation)
         if aspect:
@@ -142,7 +152,7 @@ def shoot(
         packets += video.encode()
         if voice is not None:
             channels = 1 if film.layout == "mono" else 2
-            planar = np.repeat(samples[None], channels, axis=0)
+            planar = np.repeat(samples[None], channels, axis=0) if samples.ndim == 1 else samples
             for first in range(0, planar.shape[1], 1024):
                 block = av.AudioFrame.from_ndarray(
                     np.ascontiguousarray(planar[:, first : first + 1024]), "fltp", film.layout

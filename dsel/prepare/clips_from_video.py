@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tqdm.auto import tqdm
 
-from dsel.corpus.clips import write_clip
+from dsel.corpus.clips import read_clip, write_clip
 from dsel.prepare import decode as media
 from dsel.prepare import face_tracks as faces
+from dsel.prepare.contents import Contents, contents
 from dsel.prepare.sources import Source
-from dsel.timing import FPS, frame_start, samples_for
+from dsel.timing import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, frame_start, samples_for
 from dsel.utils.errors import BadInput
 from dsel.utils.files import scratch
 
@@ -24,15 +25,21 @@ if TYPE_CHECKING:
 
 SHORTEST = 1.0  # s of one face, or it is no track
 LONGEST = 10.0  # s; a longer track is cut into equal pieces, so that memory and batches stay small
-SLOWEST = 10.0  # frames a second; fewer show no lips moving
+SLOWEST = 10.0  # frames per second; fewer show no lips moving
 SILENT = 1e-3  # peak, of 1: -60 dB
 LATEST = 0.6  # weight of the last of several source frames that begin within one grid frame
+STILL = 0.25  # of 255: what pixels of a face change by from frame to frame, on average, at most
+SPEECH = 6.0  # dB by which the loudness of speech varies; that of noise, hum and tones: under 1
+MOST_WORDS = 1 << 20  # bytes of a file of words
+MOST_SOUNDS = 8  # sound tracks of a file that are compared
+MOST_COMPARED = 12  # clips by which sound tracks are compared
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How every source of a corpus is treated. `detector` and `sync` are functions; the rest goes
-    into corpus.json.
+    """How every source of a corpus is treated.
+
+    `detector` and `sync` are functions; the rest goes into corpus.json.
     """
 
     size: int = 96
@@ -52,7 +59,7 @@ class _Piece:
     images: list = field(default_factory=list)  # uint8 (size, size, 3) each
 
     def show(self, image: np.ndarray, first: int, stop: int) -> None:
-        """A source frame begins within grid frame `first` and is on screen until `stop`.
+        """Show a source frame that begins within grid frame `first` and stays until `stop`.
 
         Where another one has begun within the same grid frame before it, the two are mixed: the
         later one counts for more, since it is what stays on screen, but no source frame is lost.
@@ -64,60 +71,80 @@ class _Piece:
             self.images.append(image)
 
 
-def make_clips(source: Source, out: Path, recipe: Recipe) -> dict:
-    """Prepare one source: write its clips, and return their rows of tracks.csv, their labels, and a
-    remark or ''.
+@dataclass(frozen=True)
+class _Seen:
+    """What the first pass over the pictures tells."""
 
+    times: np.ndarray  # (K,) seconds of all frames
+    looks: list[faces.Look]
+    whole: bool  # the picture as a whole is the face
+    breaks: list[float]  # times in seconds that no clip may cross
+
+
+@dataclass(frozen=True)
+class _Heard:
+    """One sound track of a file: its number, from 1 on, of how many; and the sound."""
+
+    number: int
+    count: int
+    sound: media.Sound
+
+
+def make_clips(source: Source, out: Path, recipe: Recipe) -> dict:
+    """Prepare one source and write its clips.
+
+    Returns:
+        {"rows": of tracks.csv, "labels", "remark": why it was used in part only, or '', "notes":
+        what else is to be known about it}
     Raises:
         BadInput: nothing in it can be used.
     """
+    known = contents(source.path)
     with scratch(out, "sound") as folder:
-        times, looks, whole = _look(source, recipe)
-        sound = _hear(source, folder / "sound.f32", begin=times[0])
-        origin, cells, count = media.frame_grid(times)
-        heard = _heard(sound, origin, count)
-        clock = (times, origin, cells, count)
-        tracks = [None] if whole else faces.link(looks)  # None: the whole picture is the face
+        seen = _look(source, recipe, known)
+        heard = _hear(source, folder, seen.times[0], known)
+        tracks = [None] if seen.whole else faces.link(seen.looks, seen.breaks)
         if not tracks:
             raise BadInput(
                 f"{source.path}: no face found; it must look at the camera and be an eighth of the "
                 "picture high"
             )
-        alone = [track for track in tracks if recipe.sync or whole] or _apart(
-            tracks, _presence, lambda t: (t.start, t.end)
-        )
-        pieces = [piece for track in alone for piece in _pieces(track, origin, *heard)]
-        if not pieces:
-            raise BadInput(
-                f"{source.path}: too short; no face is there, with sound, for {SHORTEST:.0f} s "
-                "without a break"
-            )
-        done = _cut(source, out, recipe, pieces, clock, sound)
-        rows = (
-            _rows(done, "largest" if len(alone) < len(tracks) else "only")
-            if not recipe.sync
-            else _in_step(done, out)
-        )
-    if not rows:
-        raise BadInput(
-            f"{source.path}: silent wherever a face is seen; give a sound track with --audio FILE"
-        )
+        alone = tracks
+        if not recipe.sync and not seen.whole:
+            alone = _apart(tracks, _presence, lambda t: (t.start, t.end))
+        used, done = _fitting(source, out, recipe, known, seen, heard, alone)
+        if recipe.sync:
+            rows = _in_step(done, out)
+        else:
+            rows = _rows(done, "largest" if len(alone) < len(tracks) else "only")
     words = _words(source)
-    labels = [label for row in rows for label in _labels(words, row)]
-    return {"rows": rows, "labels": labels, "remark": _remark(source, times, sound)}
+    return {
+        "rows": rows,
+        "labels": [label for row in rows for label in _labels(words, row)],
+        "remark": _remark(source, seen.times, used.sound, known),
+        "notes": [*_notes_on(source, known, used, heard, bool(recipe.sync), rows, alone)],
+    }
 
 
-def _look(source: Source, recipe: Recipe) -> tuple[np.ndarray, list[faces.Look], bool]:
-    """First pass: time stamps (K,) of all frames, the looks for faces, and whether the picture as a
-    whole is the face.
-    """
+def _look(source: Source, recipe: Recipe, known: Contents) -> _Seen:
+    """Go through all frames once: time stamps, faces every now and then, cuts."""
     from av.video.reformatter import VideoReformatter
 
     detect = None
-    small, tiny, aspect = VideoReformatter(), VideoReformatter(), media.pixel_aspect(source.path)
-    times, looks, whole, due, before, jump, jump_at = [], [], False, -np.inf, None, 0.0, 0.0
-    for time, frame in _watched(source, recipe, "looking"):
-        whole = source.cropped and frame.width == frame.height
+    small, tiny, aspect = (
+        VideoReformatter(),
+        VideoReformatter(),
+        media.pixel_aspect(source.path, known),
+    )
+    times, looks, due, before, jump, jump_at = [], [], -np.inf, None, 0.0, 0.0
+    breaks, shape, whole = list(known.splices), None, False
+    for time, frame in _watched(source, recipe, known, "looking"):
+        now = (frame.width, frame.height, media.orientation(frame))
+        if shape is None:
+            whole = source.cropped and frame.width == frame.height
+        if shape not in (None, now) or (times and time - times[-1] > faces.BRIDGE):
+            breaks.append(time)
+        shape = now
         times.append(time)
         if whole:
             continue
@@ -132,12 +159,18 @@ def _look(source: Source, recipe: Recipe) -> tuple[np.ndarray, list[faces.Look],
             detect = detect or recipe.detector or faces.haar()
             picture = media.upright(frame, aspect, small, longest=faces.LONGEST)
             scale = max(picture.shape[:2]) / max(frame.height, frame.width * aspect)
-            looks.append(
-                faces.Look(time, faces.squares(detect(picture), scale), thumb, jump, jump_at)
-            )
+            boxes = faces.squares(detect(picture), scale)
+            crops = tuple(faces.crop(picture, box * scale, faces.FACE) for box in boxes)
+            looks.append(faces.Look(time, boxes, thumb, jump, jump_at, crops))
             due, jump = time + faces.EVERY - 0.001, 0.0
     if not times:
         raise BadInput(f"{source.path}: not a single frame can be decoded; is the file complete?")
+    _check_frames(source, times)
+    return _Seen(np.array(times), looks, whole, breaks)
+
+
+def _check_frames(source: Source, times: list[float]) -> None:
+    """Refuse a video that is too short or too slow."""
     seconds = times[-1] - times[0]
     rate = (len(times) - 1) / seconds if seconds > 0 else FPS
     if len(times) / rate < SHORTEST - 0.5 / FPS:
@@ -150,35 +183,122 @@ def _look(source: Source, recipe: Recipe) -> tuple[np.ndarray, list[faces.Look],
             f"{source.path}: {rate:.1f} frames/s show no lips moving; at least {SLOWEST:.0f} are "
             "needed"
         )
-    return np.array(times), looks, whole
 
 
-def _watched(source: Source, recipe: Recipe, what: str):
-    """The pictures of a source, with a bar where one is wanted."""
-    frames = media.pictures(source.path, threads=recipe.threads)
-    return (
-        tqdm(frames, f"{what} {source.path.name}", unit="frame", leave=False)
-        if recipe.bars
-        else frames
-    )
+def _watched(source: Source, recipe: Recipe, known: Contents, what: str) -> Iterable:
+    """Return the pictures of a source, with a bar where one is wanted."""
+    frames = media.pictures(source.path, threads=recipe.threads, known=known)
+    if not recipe.bars:
+        return frames
+    return tqdm(frames, f"{what} {source.path.name}", unit="frame", leave=False)
 
 
-def _hear(source: Source, raw: Path, begin: float) -> media.Sound:
-    """The sound of a source; a separate file has a clock of its own, and begins when the picture
-    does.
+def _hear(source: Source, folder: Path, begin: float, known: Contents) -> list[_Heard]:
+    """Decode the sound tracks of a source that are not silent, the likeliest first.
+
+    That is the first one whose loudness varies as that of speech does; else the one that a player
+    would choose. A separate file has a clock of its own, and begins when the picture does.
     """
-    sound = media.decode_sound(source.sound or source.path, raw)
-    if sound.peak < SILENT:
+    path = source.sound or source.path
+    known = known if source.sound is None else contents(path)
+    streams, count = list(enumerate(known.sounds, start=1)), len(known.sounds)
+    if source.stream is not None:
+        if not 1 <= source.stream <= count:
+            tracks = f"{count} sound track{'s' * (count != 1)}"
+            raise BadInput(f"{path}: has {tracks}, not one with the number {source.stream}")
+        streams = [streams[source.stream - 1]]
+    found, reason = [], None
+    for number, stream in streams[:MOST_SOUNDS] or [(1, None)]:
+        try:
+            sound = media.decode_sound(path, folder / f"{number}.f32", known=known, stream=stream)
+        except BadInput as error:
+            reason = reason or error
+            continue
+        if sound.peak >= SILENT:
+            sound = sound if source.sound is None else replace(sound, start=begin)
+            found.append(_Heard(number, count, sound))
+    if not found:
+        raise reason or BadInput(f"{path}: silent; give a sound track with --audio FILE")
+    main = known.sounds.index(known.main_sound) + 1 if count else 1
+    first = next((h for h in found if _varies(h.sound)), None)
+    first = first or next((h for h in found if h.number == main), found[0])
+    return [first, *(h for h in found if h is not first)]
+
+
+def _varies(sound: media.Sound) -> bool:
+    """Return whether the loudness of a sound varies as much as that of speech."""
+    levels, block = [], samples_for(60 * FPS)
+    for first in range(0, sound.samples, block):
+        count = min(block, sound.samples - first) // SAMPLES_PER_FRAME
+        part = sound.read(sound.start + first / SAMPLE_RATE, samples_for(count))
+        power = np.square(part.reshape(count, SAMPLES_PER_FRAME)).mean(axis=1)
+        levels.append(10 * np.log10(np.maximum(power, SILENT**2 / 10)))
+    return bool(np.concatenate(levels).std() >= SPEECH)
+
+
+def _fitting(
+    source: Source,
+    out: Path,
+    recipe: Recipe,
+    known: Contents,
+    seen: _Seen,
+    heard: list[_Heard],
+    tracks: list,
+) -> tuple[_Heard, list]:
+    """Cut the clips with the sound track that fits the face best. Returns it, and (piece, row)s."""
+    clock = (seen.times, *media.frame_grid(seen.times))
+
+    def clips(one: _Heard) -> list:
+        pieces = _all_pieces(seen, tracks, one.sound, clock)
+        return _cut(source, out, recipe, pieces, clock, one.sound, known) if pieces else []
+
+    used, done = next(((one, made) for one in heard if (made := clips(one))), (heard[0], []))
+    if not done and any(_all_pieces(seen, tracks, one.sound, clock) for one in heard):
         raise BadInput(
-            f"{source.sound or source.path}: silent; give a sound track with --audio FILE"
+            f"{source.path}: silent wherever a face is seen; give a sound track with --audio FILE"
         )
-    return (
-        sound if source.sound is None else media.Sound(sound.path, begin, sound.samples, sound.peak)
-    )
+    if not done:
+        raise BadInput(
+            f"{source.path}: too short; no face is there, with sound, for {SHORTEST:.0f} s without "
+            "a break"
+        )
+    if recipe.sync and len(heard) > 1:
+        best = max(heard, key=lambda one: _evidence(done, out, recipe, one.sound, clock[1]))
+        if best is not used:
+            _remove(out, [row for _, row in done])
+            used, done = best, clips(best)
+    return used, done
 
 
-def _heard(sound: media.Sound, origin: float, count: int) -> tuple[int, int]:
-    """The grid frames [first, stop) that have sound; a frame at either end may lack some of it."""
+def _evidence(done: list, out: Path, recipe: Recipe, sound: media.Sound, origin: float) -> float:
+    """Add up how surely clips are in step with a sound; longer ones count for more."""
+    total = 0.0
+    for piece, row in done[:MOST_COMPARED]:
+        frames, _ = read_clip(out / row["path"])
+        waveform = sound.read(origin + frame_start(piece.first), samples_for(len(frames)))
+        if np.abs(waveform).max() >= SILENT:
+            total += _weight(recipe.sync(frames, waveform)[1], len(frames))
+    return total
+
+
+def _weight(confidence: float, frames: int) -> float:
+    """Return what a confidence is worth: without any match it falls as 1 / sqrt(frames)."""
+    return max(float(confidence), 1e-9) * frames**0.5
+
+
+def _all_pieces(seen: _Seen, tracks: list, sound: media.Sound, clock: tuple) -> list[_Piece]:
+    """Cut tracks, where they have sound, into pieces; the whole picture also at breaks."""
+    _, origin, _, count = clock
+    first, stop = _with_sound(sound, origin, count)
+    if not seen.whole:
+        return [piece for track in tracks for piece in _pieces(track, origin, first, stop)]
+    breaks = sorted(round((time - origin) * FPS) for time in seen.breaks)
+    edges = [first, *(at for at in breaks if first < at < stop), stop]
+    return [piece for a, b in pairwise(edges) for piece in _pieces(None, origin, a, b)]
+
+
+def _with_sound(sound: media.Sound, origin: float, count: int) -> tuple[int, int]:
+    """Return the grid frames [first, stop) that have sound; one at either end may lack some."""
     first = int(np.ceil((sound.start - origin) * FPS - 1))
     stop = int(np.floor((sound.end - origin) * FPS + 1))
     return max(0, first), min(count, stop)
@@ -189,13 +309,14 @@ def _side(track: faces.FaceTrack | None) -> float:
 
 
 def _presence(track: faces.FaceTrack) -> float:
-    """How much of the picture a face takes, for how long: pixels x seconds."""
+    """Measure how much of the picture a face takes, for how long: pixels x seconds."""
     return track.side**2 * track.seconds
 
 
 def _apart(candidates: list, weight: Callable, span: Callable) -> list:
-    """Of candidates that share more than half of the shorter one's time, the one of the greatest
-    weight; order is kept.
+    """Choose among candidates that share time: the one of the greatest weight; order is kept.
+
+    Two share time if they have more than half of the shorter one's time in common.
     """
     kept = []
     for one in sorted(candidates, key=weight, reverse=True):
@@ -206,8 +327,9 @@ def _apart(candidates: list, weight: Callable, span: Callable) -> list:
 
 
 def _pieces(track: faces.FaceTrack | None, origin: float, first: int, stop: int) -> list[_Piece]:
-    """A track within the grid frames [first, stop), in equal pieces of at most LONGEST seconds;
-    none if it is too short.
+    """Cut a track within the grid frames [first, stop) into equal pieces of at most LONGEST s.
+
+    There are none if it is too short.
     """
     if track is not None:
         first = max(first, round((track.start - origin) * FPS))
@@ -229,18 +351,22 @@ def _cut(
     pieces: list[_Piece],
     clock: tuple,
     sound: media.Sound,
+    known: Contents,
 ) -> list:
-    """Second pass: gather the pieces' crops and write each as a clip once it is complete. Returns
-    (piece, row) of each.
+    """Go through all frames again: gather the pieces' crops, write each clip once it is complete.
+
+    Returns (piece, row) of each.
     """
     from av.video.reformatter import VideoReformatter
 
     times, origin, cells, count = clock
     least = min(_side(piece.track) for piece in pieces)
-    aspect, shrink = media.pixel_aspect(source.path), VideoReformatter()
+    aspect, shrink = media.pixel_aspect(source.path, known), VideoReformatter()
     waiting, done = sorted(pieces, key=lambda piece: piece.first), []
     names = _names(source, waiting)
-    for k, (time, frame) in enumerate(_watched(source, recipe, "cutting")):
+    for k, (time, frame) in enumerate(_watched(source, recipe, known, "cutting")):
+        if k == len(times):  # damage that was passed over the first time
+            break
         first, stop = cells[k], cells[k + 1] if k + 1 < len(times) else count
         showing = [
             piece for piece in waiting if piece.first < max(stop, first + 1) and piece.stop > first
@@ -297,8 +423,9 @@ def _write(
     waveform: np.ndarray,
     shift: float,
 ) -> dict:
-    """Write one clip; its row of tracks.csv. `shift`: when the grid begins, counted from the first
-    picture, in seconds.
+    """Write one clip and return its row of tracks.csv.
+
+    `shift` says when the grid begins, counted from the first picture, in seconds.
     """
     frames = np.stack(piece.images)  # (T, size, size, 3)
     relative = Path("clips") / source.speaker / f"{name}.mp4"
@@ -318,11 +445,24 @@ def _write(
         "start": round(frame_start(piece.first) + shift, 4),
         "face_pixels": round(_side(piece.track)),
         "chosen": "",
+        "doubt": "still picture" if _is_still(frames) else "",
     }
 
 
+def _is_still(frames: np.ndarray) -> bool:
+    """Return whether a face hardly ever changes: a photograph, or a video that has stopped."""
+    steps = [float(np.abs(a.astype(np.int16) - b).mean()) for a, b in pairwise(frames)]
+    return bool(steps) and float(np.quantile(steps, 0.95)) < STILL
+
+
+def _remove(out: Path, rows: Iterable[dict]) -> None:
+    """Remove the clips of rows."""
+    for row in rows:
+        (out / row["path"]).unlink(missing_ok=True)
+
+
 def _names(source: Source, pieces: list[_Piece]) -> dict[int, str]:
-    """The track ids of a source's pieces, by id(): the source's name alone if there is but one."""
+    """Name the tracks of a source's pieces, by id(): the source's name alone if there is one."""
     if len(pieces) == 1:
         return {id(pieces[0]): source.name}
     return {id(piece): f"{source.name}-{n:03d}" for n, piece in enumerate(pieces, start=1)}
@@ -333,36 +473,38 @@ def _rows(done: list, how: str) -> list[dict]:
 
 
 def _in_step(done: list, out: Path) -> list[dict]:
-    """Of pieces of different faces at the same time, the one most in step with the sound; the other
-    clips go.
+    """Keep, of different faces at the same time, the one most in step with the sound.
 
-    The offset is a property of the recording, not of a clip: every clip votes for its own with its
-    confidence.
+    The other clips are removed. The offset is a property of the recording, not of a clip: every
+    clip votes for its own. In choosing and in voting, a confidence counts for more the longer the
+    clip is; a still picture has no say.
     """
-    kept = _apart(
-        done, lambda pair: pair[1]["confidence"], lambda pair: (pair[0].first, pair[0].stop)
-    )
+    kept = _apart(done, lambda pair: _say(pair[1]), lambda pair: (pair[0].first, pair[0].stop))
     rows = _rows(kept, "talking" if len(kept) < len(done) else "only")
     paths = {row["path"] for row in rows}
-    for _, row in done:
-        if row["path"] not in paths:
-            (out / row["path"]).unlink(missing_ok=True)
+    _remove(out, [row for _, row in done if row["path"] not in paths])
     votes: dict[int, float] = {}
     for row in rows:
-        votes[row["offset"]] = votes.get(row["offset"], 0.0) + max(row["confidence"], 1e-9)
-    return [{**row, "offset": max(votes, key=votes.get)} for row in rows]
+        if not row["doubt"]:
+            votes[row["offset"]] = votes.get(row["offset"], 0.0) + _say(row)
+    return [{**row, "offset": max(votes, key=votes.get) if votes else 0} for row in rows]
+
+
+def _say(row: dict) -> float:
+    """Return how much a clip has to say about who talks, and how late the sound is."""
+    return 0.0 if row["doubt"] else _weight(row["confidence"], row["frames"])
 
 
 def _words(source: Source) -> list[tuple[float, float, str]]:
-    """(start, end, word) in seconds from the first picture on: GRID's .align, the table in LRS3's
-    .txt; [] if unknown.
+    """Read (start, end, word), in seconds from the first picture on; [] if unknown.
+
+    They are in GRID's .align, or in the table of LRS3's .txt.
     """
     if source.words is None or not source.words.is_file():
         return []
-    lines = [
-        line.split()
-        for line in source.words.read_text(encoding="utf-8", errors="replace").splitlines()
-    ]
+    with source.words.open("rb") as file:
+        text = file.read(MOST_WORDS).decode("utf-8", errors="replace")
+    lines = [line.split() for line in text.splitlines()]
     try:
         if source.words.suffix == ".align":  # start end word, in units of 1/25000 s
             return [
@@ -382,7 +524,7 @@ def _words(source: Source) -> list[tuple[float, float, str]]:
 
 
 def _labels(words: list, row: dict) -> list[dict]:
-    """The words that lie within a clip, in its own time."""
+    """Return the words that lie within a clip, in its own time."""
     begin, length = row["start"], frame_start(row["frames"])
     inside = [
         (max(0.0, a - begin), min(length, b - begin), word)
@@ -402,11 +544,57 @@ def _labels(words: list, row: dict) -> list[dict]:
     ]
 
 
-def _remark(source: Source, times: np.ndarray, sound: media.Sound) -> str:
-    """What is to be said about a file that was used, but not in full."""
+def _remark(source: Source, times: np.ndarray, sound: media.Sound, known: Contents) -> str:
+    """Say why a file was used in part only, or ''."""
+    if known.more:
+        return (
+            f"{source.path}: several files joined end to end, of which not all can be read; split "
+            "it, and prepare the parts"
+        )
+    if known.breaks_off:
+        return (
+            f"{source.path}: the clocks of picture and sound restart at different places; what "
+            "follows is left out"
+        )
     reached = max(times[-1], sound.end) - min(times[0], sound.start)
     promised = media.duration(source.path)
     if promised - reached > max(1.0, 0.1 * promised):
         read = f"only the first {reached:.1f} of {promised:.1f} s could be read, and are used"
         return f"{source.path}: broken off; {read}"
     return ""
+
+
+def _notes_on(
+    source: Source,
+    known: Contents,
+    used: _Heard,
+    heard: list[_Heard],
+    synced: bool,
+    rows: list[dict],
+    tracks: Sequence,
+) -> Iterable[str]:
+    """Yield what is to be known about a file that was used."""
+    path = source.path
+    if known.joined > 1:
+        yield f"{path}: {known.joined} files joined end to end; each keeps its own clock"
+    if used.count > 1 and source.stream is None:
+        why = "fits the face best" if synced and len(heard) > 1 else "the first with speech"
+        yield (
+            f"{path}: sound track {used.number} of {used.count} is used, {why}; --audio-stream "
+            "takes another one"
+        )
+    if used.sound.one_of_many:
+        number = used.sound.weights.index(max(used.sound.weights)) + 1
+        yield f"{path}: its channels cancel each other; channel {number} alone is used"
+    still = sum(row["doubt"] != "" for row in rows)
+    if still:
+        yield (
+            f"{path}: the picture stands still in {still} of {len(rows)} clips; nobody can say "
+            "whether the sound fits it"
+        )
+    others = [b for a, b in pairwise(tracks) if a is not None and faces.unlike(a, b)]
+    if others:
+        yield (
+            f"{path}: shows {len(others) + 1} faces one after the other that do not look alike; "
+            f"all are called {source.speaker}: check that it is one person"
+        )

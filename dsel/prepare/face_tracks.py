@@ -1,15 +1,14 @@
 """Find the faces in a video: detect now and then, link to tracks, end tracks at cuts, smooth, crop.
 
-All that `dsel.prepare` knows about faces is here, and of OpenCV only `haar` and `crop` know. A
-detector is any function from a picture, uint8 (H, W, 3), to boxes, one row (left, top, width,
-height) in pixels each; put another in its place at will. Boxes are squares from here on: rows (x,
-y, side), centre and side in pixels of the picture at full size. (Crop with a margin as VoxCeleb's;
-the linking, the cuts and the numbers are ours.)
+Everything about faces is in this file; only `haar` and `crop` use OpenCV. A detector is any
+function from a picture, uint8 (H, W, 3), to boxes, one row (left, top, width, height) in pixels
+each. From there on boxes are squares: rows (x, y, side), centre and side in pixels of the picture
+at full size. (Crop with a margin as VoxCeleb's; the linking, the cuts and the numbers are ours.)
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -29,14 +28,16 @@ GROWTH = 1.6  # and its side grew or shrank by less than this factor
 BRIDGE = 1.0  # s without a detection after which a track has ended
 SHARE = 0.4  # of the looks must have found the face, or it was none
 SMOOTH = 0.16  # s; standard deviation of the Gaussian over the boxes
-# side of the crop over side of the detector's box: eyes and mouth lie where the toy has them, so
-# that a
-MARGIN = 1.18
-# sides by which the crop lies lower than the box       network that was trained on one can look at
-# the other
-LOWER = 0.12
+# The crop is larger than the detector's box and lies lower, so that eyes and mouth lie where the
+# toy has them: a network that was trained on one can look at the other.
+MARGIN = 1.18  # its side over the side of the box
+LOWER = 0.12  # sides by which its centre lies lower
 THUMB = (16, 12)  # pixels of the tiny picture by which cuts are seen
-CUT = 12.0  # of 255: mean difference between tiny pictures of two scenes
+CUT = 8.0  # of 255: mean difference between tiny pictures of two scenes
+FACE = 16  # pixels of the tiny picture by which two faces are compared
+OTHER = 18.0  # of 255: mean difference between tiny faces of two people (one of GRID: up to 17)
+SUDDEN = 3.0  # times the usual difference between neighbouring frames; more is a sudden change
+LARGER = 1.3  # times as large as another face is one that may enclose it
 
 Detector = Callable[[np.ndarray], np.ndarray]
 
@@ -48,9 +49,9 @@ class Look:
     time: float
     boxes: np.ndarray
     thumb: np.ndarray
-    # the largest difference between two neighbouring tiny pictures since the last look, of 255
-    jump: float
+    jump: float  # the largest difference between neighbouring tiny pictures since the last look
     jump_at: float  # the time in seconds of the later one of the two
+    crops: tuple[np.ndarray, ...] = ()  # the faces in the boxes, tiny; empty: not compared
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ class FaceTrack:
     end: float
     times: np.ndarray
     boxes: np.ndarray
+    crops: tuple[np.ndarray, ...] = ()  # of the face at these times, tiny
 
     @property
     def side(self) -> float:
@@ -72,8 +74,9 @@ class FaceTrack:
         return self.end - self.start
 
     def at(self, time: float) -> np.ndarray:
-        """The smoothed box (3,) at a time in seconds; beyond the first and last detection it moves
-        on as it did there.
+        """Return the smoothed box (3,) at a time in seconds.
+
+        Before the first detection and after the last one it moves on as it did there.
         """
         steps, boxes = self._path
         box = np.array([np.interp(time, steps, column) for column in boxes.T])
@@ -87,11 +90,10 @@ class FaceTrack:
 
     @cached_property
     def _path(self) -> tuple[np.ndarray, np.ndarray]:
-        """Times (K,) 25 a second from the first detection to the last one, and smoothed boxes (K,
-        3).
+        """Return times (K,), 25 per second between first and last detection, and boxes (K, 3).
 
-        The Gaussian is symmetric and continues a movement beyond its ends, so it neither lags nor
-        stops short.
+        They are smoothed by a Gaussian. It is symmetric and continues a movement beyond the ends,
+        so it neither lags nor stops short.
         """
         first, last = self.times[0], self.times[-1]
         steps = np.linspace(first, last, max(1, round((last - first) * FPS)) + 1)
@@ -103,8 +105,7 @@ class FaceTrack:
 
 
 def haar(name: str = "haarcascade_frontalface_alt2.xml") -> Detector:
-    """OpenCV's cascade for upright frontal faces: no model file to download, about 15 ms a picture
-    of 360x288.
+    """Return OpenCV's detector of upright frontal faces: about 15 ms per picture of 360x288.
 
     Raises:
         BadInput: OpenCV is missing, or a version that no longer brings the cascades.
@@ -143,8 +144,9 @@ def _other_opencv(cv2: Any) -> str:
 
 
 def crop(picture: np.ndarray, box: np.ndarray, size: int) -> np.ndarray:
-    """The square (x, y, side) of a picture, with margin, as uint8 (size, size, 3); the rim is
-    repeated beyond the picture.
+    """Cut the square (x, y, side) out of a picture, with margin: uint8 (size, size, 3).
+
+    Beyond the picture its rim is repeated.
     """
     import cv2
 
@@ -159,39 +161,45 @@ def crop(picture: np.ndarray, box: np.ndarray, size: int) -> np.ndarray:
 
 
 def squares(found: np.ndarray, scale: float) -> np.ndarray:
-    """A detector's rows (left, top, width, height) -> (x, y, side), divided by `scale`."""
+    """Turn a detector's rows (left, top, width, height) into (x, y, side), divided by `scale`."""
     found = np.asarray(found, float).reshape(-1, 4)
     left, top, width, height = found.T
     return np.stack([left + width / 2, top + height / 2, np.maximum(width, height)], axis=1) / scale
 
 
-def link(looks: list[Look]) -> list[FaceTrack]:
-    """Looks in order of time -> tracks, each one face within one shot. Detections that nothing
-    confirms are dropped.
+def link(looks: list[Look], breaks: Sequence[float] = ()) -> list[FaceTrack]:
+    """Link looks in order of time to tracks, each one face within one shot.
 
-    A track takes the nearest box within REACH of where the face should be by now; it ends after
-    BRIDGE seconds without one, and at a cut. Up to one look's distance is added at either end, but
-    never across a cut.
+    A track takes the nearest box within REACH of where the face should be by now. It ends after
+    BRIDGE seconds without one, at a cut, and where another face takes its place. Up to one look's
+    distance is added at either end, but never across a cut. Detections that nothing confirms are
+    dropped, and so are boxes within the box of a whole face (a nose and a mouth).
+
+    Args:
+        looks: in order of time.
+        breaks: times in seconds that no track may cross, beside the cuts that are found here.
     """
     if not looks:
         return []
-    cuts = find_cuts(looks)
-    edges = [-np.inf, *cuts, np.inf]
+    edges = [-np.inf, *sorted({*find_cuts(looks), *breaks}), np.inf]
     tracks = []
     for begin, stop in pairwise(edges):
         shot = [look for look in looks if begin <= look.time < stop]
-        tracks += [
-            _track(seen, shot, begin, stop) for seen in _linked(shot) if _is_face(seen, shot)
-        ]
-    return sorted(tracks, key=lambda track: (track.start, -track.side))
+        whole = [seen for seen in _linked(shot) if _is_face(seen, shot)]
+        for seen in whole:
+            swaps = [*_swaps(seen, shot), len(seen)]
+            bounds = [begin, *(_sudden(seen, k, shot).jump_at for k in swaps[:-1]), stop]
+            for k, (first, last) in enumerate(pairwise([0, *swaps])):
+                tracks.append(_track(seen[first:last], bounds[k], bounds[k + 1]))
+    return sorted(_whole_faces(tracks), key=lambda track: (track.start, -track.side))
 
 
 def find_cuts(looks: list[Look]) -> list[float]:
-    """Times in seconds at which one shot ends and the next begins.
+    """Find the times in seconds at which one shot ends and the next begins.
 
-    A cut is sudden (one step between neighbouring frames makes most of the change) and lasting
-    (none of the three looks after it resembles one of the three before it: a flash or a hand across
-    the lens does not end a shot).
+    A cut is sudden: one step between neighbouring frames makes most of the change. And it lasts:
+    none of the three looks after it resembles one of the three before it. So a flash or a hand
+    across the lens does not end a shot.
     """
     cuts = []
     for i in range(1, len(looks)):
@@ -205,6 +213,70 @@ def find_cuts(looks: list[Look]) -> list[float]:
     return cuts
 
 
+def unlike(a: FaceTrack, b: FaceTrack) -> bool:
+    """Return whether hardly any look at one face resembles one at the other; unknown: False.
+
+    Pixels are compared, so another light or another pose has the same effect as another person.
+    """
+    some = [track.crops[:: 1 + len(track.crops) // 8] for track in (a, b)]
+    pairs = [(x, y) for x in some[0] for y in some[1]]
+    if not pairs:
+        return False
+    return (
+        float(np.quantile([thumb_difference(x, y) for x, y in pairs], 0.2, method="lower")) >= OTHER
+    )
+
+
+def _swaps(seen: list, shot: list[Look]) -> list[int]:
+    """Find where in a chain another face takes the place of the one before: numbers of detections.
+
+    Like a cut, that is sudden and lasts, but only the faces are compared: two people may be filmed
+    before the same wall.
+    """
+    usual = float(np.median([look.jump for look in shot]))
+    found = []
+    for k in range(1, len(seen)):
+        before, after = seen[max(0, k - 3) : k], seen[k : k + 3]
+        pairs = [(a[2], b[2]) for a in before for b in after]
+        if any(a is None or b is None or thumb_difference(a, b) < OTHER for a, b in pairs):
+            continue
+        if _sudden(seen, k, shot).jump >= max(1.0, SUDDEN * usual):
+            found.append(k)
+    return found
+
+
+def _sudden(seen: list, k: int, shot: list[Look]) -> Look:
+    """Return the look that holds the largest jump between two detections of a chain."""
+    return max(
+        (look for look in shot if seen[k - 1][0] < look.time <= seen[k][0]),
+        key=lambda look: look.jump,
+    )
+
+
+def _whole_faces(tracks: list[FaceTrack]) -> list[FaceTrack]:
+    """Drop the track of a part of a face: of two, one within the other, the one seen less often.
+
+    Where both are seen as often, the larger one is the face.
+    """
+    gone: set[int] = set()
+    for i, inner in enumerate(tracks):
+        for j, outer in enumerate(tracks):
+            if i != j and _within(inner, outer):
+                gone.add(i if len(inner.times) <= len(outer.times) else j)
+    return [track for k, track in enumerate(tracks) if k not in gone]
+
+
+def _within(inner: FaceTrack, outer: FaceTrack) -> bool:
+    """Return whether one face lies in another, larger one whenever it is seen, but for one look."""
+    if inner.side * LARGER > outer.side:
+        return False
+    boxes = [(box, outer.at(time)) for time, box in zip(inner.times, inner.boxes, strict=True)]
+    at_once = [outer.start <= time <= outer.end for time in inner.times]
+    inside = [np.abs(a[:2] - b[:2]).max() < b[2] / 2 for a, b in boxes]
+    held = sum(x and y for x, y in zip(at_once, inside, strict=True))
+    return held > 0 and held >= 0.6 * len(inner.times)
+
+
 def _difference(a: Look, b: Look) -> float:
     return thumb_difference(a.thumb, b.thumb)
 
@@ -214,8 +286,8 @@ def thumb_difference(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.abs(a.astype(np.int16) - b).mean())
 
 
-def _linked(shot: list[Look]) -> list[list[tuple[float, np.ndarray]]]:
-    """Every detection of a shot in one chain of (time, box)."""
+def _linked(shot: list[Look]) -> list[list[tuple]]:
+    """Put every detection of a shot into one chain of (time, box, tiny face or None)."""
     chains, open_chains = [], []
     for look in shot:
         open_chains = [
@@ -231,24 +303,28 @@ def _linked(shot: list[Look]) -> list[list[tuple[float, np.ndarray]]]:
         taken = set()
         for _, c, b in pairs:
             if c not in taken and b in free:
-                open_chains[c].append((look.time, look.boxes[b]))
+                open_chains[c].append(_seen(look, b))
                 taken.add(c)
                 free.remove(b)
-        new = [[(look.time, look.boxes[b])] for b in free]
+        new = [[_seen(look, b)] for b in free]
         chains += new
         open_chains += new
     return chains
 
 
+def _seen(look: Look, box: int) -> tuple:
+    return look.time, look.boxes[box], look.crops[box] if look.crops else None
+
+
 def _distance(chain: list, time: float, box: np.ndarray) -> float:
     """Return sides between a box and where the face should be; infinite if the size differs."""
-    (last, at) = chain[-1]
+    last, at, _ = chain[-1]
     growth = max(box[2], at[2]) / min(box[2], at[2])
     if growth > GROWTH:
         return np.inf
     due = at[:2]
     if len(chain) > 1:
-        before, was = chain[-2]
+        before, was, _ = chain[-2]
         due = due + (at[:2] - was[:2]) * (time - last) / (last - before)
     # A face may also have stopped: whichever of the two is nearer.
     return min(np.hypot(*(box[:2] - due)), np.hypot(*(box[:2] - at[:2]))) / min(box[2], at[2])
@@ -259,10 +335,11 @@ def _is_face(seen: list, shot: list[Look]) -> bool:
     return len(seen) >= min(3, len(shot)) and len(seen) >= SHARE * looked
 
 
-def _track(seen: list, shot: list[Look], begin: float, stop: float) -> FaceTrack:
-    times = np.array([time for time, _ in seen])
+def _track(seen: list, begin: float, stop: float) -> FaceTrack:
+    times = np.array([time for time, _, _ in seen])
     start, end = max(begin, times[0] - EVERY), min(stop, times[-1] + EVERY)
-    return FaceTrack(start, end, times, np.stack([box for _, box in seen]))
+    crops = tuple(face for _, _, face in seen if face is not None)
+    return FaceTrack(start, end, times, np.stack([box for _, box, _ in seen]), crops)
 
 
 def _without_outliers(values: np.ndarray) -> np.ndarray:
@@ -276,9 +353,7 @@ def _without_outliers(values: np.ndarray) -> np.ndarray:
 
 
 def _gaussian(values: np.ndarray, sigma: float) -> np.ndarray:
-    """(K, C) smoothed along K; beyond the ends the values go on as mirrored through their end
-    point.
-    """
+    """Smooth (K, C) along K; beyond the ends the values go on as mirrored through their end."""
     reach = int(np.ceil(3 * sigma))
     weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
     pad = min(reach, len(values) - 1)

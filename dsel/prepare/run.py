@@ -1,8 +1,10 @@
-"""Any video of talking people -> a corpus: one face each, cropped, 25 frames and 16000 samples a
-second, in step.
+"""Turn any video of talking people into a corpus.
+
+Every clip shows one face, cropped, with 25 frames and 16000 samples per second, in step.
 
 Each source file goes through `make_clips`, by itself and in a process of its own::
 
+    scan   go through all packets: tracks, clocks that restart, absurd sizes (contents)
     look   decode once: time stamps of all frames, faces every 0.2 s, cuts (decode, face_tracks)
     hear   decode the sound to a file of 16 kHz samples, placed by its time stamps (decode)
     pick   tracks of one face each; where several are there at once, the one who talks
@@ -30,15 +32,17 @@ from dsel.corpus.store import LABELS, SPLITS
 from dsel.corpus.tracks import Corpus, write_corpus
 from dsel.prepare import face_tracks as faces
 from dsel.prepare.clips_from_video import Recipe, make_clips
+from dsel.prepare.contents import check_is_file
 from dsel.prepare.sources import LAYOUTS, VIDEOS, Source, _source
 from dsel.utils.errors import BadInput
-from dsel.utils.files import refuse_links, sweep, write_csv, write_json
+from dsel.utils.files import check_folder, refuse_links, sweep, write_csv, write_json
 from dsel.utils.processes import refuse_to_be_read_again, spread
 from dsel.utils.readers import check_entries, read_json
 
 NOTE = {"name": str, "path": str, "print": str, "rows": list, "labels": list, "remark": str}
 ROW = {"id": str, "speaker": str, "path": str, "frames": int, "offset": int, "chosen": str}
 LABEL = {"track": str, "start": (float, int), "end": (float, int), "word": str}
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # of the disk, not of the source
 CRASHED = "the decoder crashed on it, twice (or memory ran out); convert it to another format"
 
 
@@ -48,6 +52,7 @@ def prepare(
     *,
     layout: str | None = None,
     audio=None,
+    audio_stream: int | None = None,
     split: str = "test",
     size: int = 96,
     workers: int | None = None,
@@ -59,17 +64,19 @@ def prepare(
 
     Args:
         paths: a file or folder, or several; folders are searched through.
-        out: folder of the corpus; a corpus that an earlier run began is gone on with, what is done
+        out: folder of the corpus. A corpus that an earlier run began is continued; what is done
             stays as it is.
         layout: 'grid', 'voxceleb2' or 'lrs': where these corpora keep speaker, words and offset.
             None: by the look of each path; otherwise the speaker is the name of the folder that the
             file lies in.
         audio: a file with the sound of the (one) video, both beginning at the same instant.
+        audio_stream: number of the sound track, from 1 on, of files with several. None: the one
+            that fits the face best, if there is a model, else the first with speech.
         split: 'train', 'validation', 'test', or 'auto': by speaker, 80/10/10, the same at every
             run.
         size: pixels of the square crop, even.
-        workers: processes; None: one a core. A decoder that crashes takes its process along, and no
-            other file; with 1 all is done in this process.
+        workers: processes; None: one per core. A decoder that crashes ends its process, and no
+            other file is lost. With 1 all is done in this process.
         model: what tells whether a face is in step with the sound: the path of a trained run, the
             name of released networks, networks, or a function from frames uint8 (T, H, W, 3) and
             waveform float32 (640 T,) to (frames by which the sound is late, confidence). With it
@@ -92,7 +99,7 @@ def prepare(
     _check_out(out, size)
     refuse_links(out, "clips", "labels", "parts")
     paths = [Path(path) for path in ([paths] if isinstance(paths, (str, os.PathLike)) else paths)]
-    sources = plan(paths, out, layout=layout, audio=audio)
+    sources = plan(paths, out, layout=layout, audio=audio, audio_stream=audio_stream)
     todo = [source for source in sources if not _finished(source, out, bool(model))]
     refuse_links(out / "clips", *{source.speaker for source in todo})
     workers = max(1, min(workers or os.cpu_count() or 1, len(todo)))
@@ -119,14 +126,8 @@ def prepare(
         corpus = _gather(out, split, size, skipped)
     if corpus is None and len(skipped) == 1:
         raise BadInput(*skipped.values())
-    _tell(
-        skipped,
-        [
-            part
-            for part in _notes(out)
-            if part["path"] in {str(source.path.resolve()) for source in sources}
-        ],
-    )
+    mine = {str(source.path.resolve()) for source in sources}
+    _tell(skipped, [part for part in _notes(out) if part["path"] in mine])
     if corpus is None:
         raise BadInput(
             f"{out}: none of {len(sources)} files can be used; {out / 'skipped.csv'} says why"
@@ -135,7 +136,7 @@ def prepare(
 
 
 def _sync(model):
-    """As `sync_of`, but torch is imported only where there is a model to ask."""
+    """Do as `sync_of` does, but import torch only where there is a model to ask."""
     if model is None:
         return None
     from dsel.evaluate.sync import sync_of
@@ -144,11 +145,10 @@ def _sync(model):
 
 
 def _tell(skipped: dict[Path, str], parts: list[dict]) -> None:
-    """One line on stderr for every file that was not used, or not in full, and one on faces that
-    were left out.
-    """
+    """Print one line for all that is to be known: files not used, used in part, faces left out."""
     lines = [f"skipped: {reason}" for reason in skipped.values()]
     lines += [f"partly used: {part['remark']}" for part in parts if part["remark"]]
+    lines += [f"note: {note}" for part in parts for note in part.get("notes", ())]
     crowded = sum(any(row["chosen"] == "largest" for row in part["rows"]) for part in parts)
     if crowded:
         lines.append(
@@ -159,48 +159,67 @@ def _tell(skipped: dict[Path, str], parts: list[dict]) -> None:
         print(line, file=sys.stderr)
 
 
-def plan(paths: list[Path], out: Path, *, layout: str | None = None, audio=None) -> list[Source]:
-    """The sources among files and folders, sorted, with speaker, words and offset as their layout
-    tells them.
+def plan(
+    paths: list[Path],
+    out: Path,
+    *,
+    layout: str | None = None,
+    audio=None,
+    audio_stream: int | None = None,
+) -> list[Source]:
+    """List the sources among files and folders, sorted.
 
+    Speaker, words and offset are what their layout tells. Folders are searched through, links to
+    other folders too.
+
+    Args:
+        paths: files and folders.
+        out: the corpus to be made; videos within it are no sources.
+        layout, audio, audio_stream: as in `prepare`.
     Raises:
-        BadInput: a path that is not there, no video, or a sound track given for more than one
-            video.
+        BadInput: a path that is not there, no video, or a sound track given for several videos.
     """
-    files = []
+    files, inside = [], out.resolve()
     for path in paths:
         if path.is_dir():
-            found = sorted(p for p in path.rglob("*") if p.suffix.lower() in VIDEOS and p.is_file())
-            inside = out.resolve()
-            files += [
-                p
-                for p in found
-                if not p.resolve().is_relative_to(inside) and not p.name.startswith(".")
-            ]
+            files += [p for p in _videos(path) if not p.resolve().is_relative_to(inside)]
         elif path.exists():
+            check_is_file(path)
             files.append(path)
         else:
             raise BadInput(f"{path}: no such file or folder")
     files = list({path.resolve(): path for path in files}.values())
     if not files:
         raise BadInput(
-            f"{', '.join(map(str, paths))}: no video in it (looked for {' '.join(sorted(VIDEOS))})"
+            f"{', '.join(map(str, paths))}: no video in it (looked for {' '.join(VIDEOS)})"
         )
     if audio is not None:
         if len(files) != 1:
             raise BadInput(
                 f"{audio}: one sound track, but {len(files)} videos; prepare them one by one"
             )
-        if not Path(audio).is_file():
+        if not Path(audio).exists():
             raise BadInput(f"{audio}: no such sound file")
+        check_is_file(Path(audio))
     sources = [_source(path, layout, None if audio is None else Path(audio)) for path in files]
+    sources = [replace(source, stream=audio_stream) for source in sources]
     return _with_unique_names(sources, out)
 
 
+def _videos(folder: Path) -> list[Path]:
+    """List the videos in a folder and below, sorted. Links are followed, each folder once."""
+    found, known = [], set()
+    for place, folders, names in os.walk(folder, followlinks=True):
+        known.add(os.path.realpath(place))
+        folders[:] = [
+            name for name in folders if os.path.realpath(os.path.join(place, name)) not in known
+        ]
+        found += [Path(place) / name for name in names if not name.startswith(".")]
+    return sorted(p for p in found if p.suffix.lower() in VIDEOS and p.is_file())
+
+
 def _with_unique_names(sources: list[Source], out: Path) -> list[Source]:
-    """Where two files would get the same name, in this run or with an earlier one, a digest of the
-    path tells them apart.
-    """
+    """Add a digest of the path where two files, of this run or an earlier one, share a name."""
     taken: dict[str, Path] = {}
     for part in _notes(out):
         taken[part["name"]] = Path(part["path"])
@@ -220,14 +239,13 @@ def _check_out(out: Path, size: int) -> None:
     """Refuse a folder that holds another corpus than one that `prepare` began with this size."""
     if out.exists() and not out.is_dir():
         raise BadInput(f"{out}: is a file; give a folder for the corpus")
+    check_folder(out)
     if not (out / "corpus.json").is_file():
         return
     meta = Corpus(out).meta
     if meta["made_by"] != "prepare" or meta["recipe"].get("size") != size:
-        raise BadInput(
-            f"{out}: holds a corpus made by {meta['made_by']} {meta['recipe'].get('size', '')}; "
-            "give another folder"
-        )
+        found = f"{meta['made_by']} {meta['recipe'].get('size', '')}"
+        raise BadInput(f"{out}: holds a corpus made by {found}; give another folder")
 
 
 # --------------------------------------------------------------------------------------------------
@@ -235,7 +253,7 @@ def _check_out(out: Path, size: int) -> None:
 
 
 def _each(todo: list[Source], out: Path, recipe: Recipe, workers: int):
-    """(source, '' or the reason why it was skipped) of every source, as they get done."""
+    """Yield (source, '' or the reason why it was skipped) of every source, as they get done."""
     if workers == 1 or len(todo) < 2:
         for source in todo:
             yield source, _one(source, out, recipe)
@@ -251,14 +269,15 @@ def _each(todo: list[Source], out: Path, recipe: Recipe, workers: int):
 
 
 def _one(source: Source, out: Path, recipe: Recipe) -> str:
-    """Prepare one source and note that it is done; '' or the reason why it cannot be used."""
+    """Prepare one source and note that it is done. Returns '' or why it cannot be used."""
     try:
         made = make_clips(source, out, recipe)
     except BadInput as error:
         return str(error)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise
+        if error.errno in FULL:
+            why = f"no room for the clips ({error.strerror}); free some"
+            raise BadInput(f"{out}: {why}, then run the same command again") from error
         return (
             f"{source.path}: cannot be read ({error.strerror}); check the file and its permissions"
         )
@@ -273,10 +292,10 @@ def _one(source: Source, out: Path, recipe: Recipe) -> str:
 
 
 def _print_of(source: Source, synced: bool) -> str:
-    """Changes when the source, its sound, its words or its place in the corpus change."""
-    digest = hashlib.sha1(
-        repr((source.speaker, source.name, source.offset, source.cropped, synced)).encode()
-    )
+    """Return what changes when the source, its sound, words or place in the corpus change."""
+    told = (source.speaker, source.name, source.offset, source.cropped, synced)
+    told += () if source.stream is None else (source.stream,)
+    digest = hashlib.sha1(repr(told).encode())
     for path in (source.path, source.sound, source.words):
         stat = path.stat() if path else None
         digest.update(
@@ -343,6 +362,11 @@ def _gather(out: Path, split: str, size: int, skipped: dict[Path, str]) -> Corpu
         for part in parts
         if part["remark"]
     ]
+    told += [
+        {"file": part["path"], "used": "yes", "reason": note}
+        for part in parts
+        for note in part.get("notes", ())
+    ]
     write_csv(out / "skipped.csv", told, ("file", "used", "reason"))
     if not rows:
         return None
@@ -358,8 +382,9 @@ def _gather(out: Path, split: str, size: int, skipped: dict[Path, str]) -> Corpu
 
 
 def split_of(speaker: str) -> str:
-    """'train', 'validation' or 'test' in 80/10/10 by the speaker's name alone, so that it stays
-    whatever else is added.
+    """Return 'train', 'validation' or 'test', in 80/10/10, by the speaker's name alone.
+
+    So it stays the same whatever else is added.
     """
     share = int(hashlib.sha1(speaker.encode()).hexdigest()[:8], 16) / 16**8
     return "train" if share < 0.8 else "validation" if share < 0.9 else "test"

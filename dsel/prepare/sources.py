@@ -41,6 +41,7 @@ class Source:
     words: Path | None = None  # GRID's .align or LRS' .txt
     offset: int | None = None  # frames by which the sound is late, if the layout knows
     cropped: bool = False  # the picture already is a face crop
+    stream: int | None = None  # number of the sound track, from 1 on; None: the fitting one
 
 
 # --------------------------------------------------------------------------------------------------
@@ -112,9 +113,7 @@ def _guess(path: Path) -> str | None:
 
 
 def _beside(path: Path, suffixes: tuple, folders: tuple, depth: int) -> Path | None:
-    """The file of the same name with another suffix: in the same folder, or in a parallel tree
-    under another name.
-    """
+    """Find the file of the same name with another suffix, in the same folder or a parallel one."""
     path = path.resolve()
     root = path.parents[depth - 1] if len(path.parents) >= depth else path.parent
     homes = [
@@ -126,7 +125,7 @@ def _beside(path: Path, suffixes: tuple, folders: tuple, depth: int) -> Path | N
 
 
 def _voxceleb2_offset(text: Path) -> int | None:
-    """Frames by which the sound is late, from the line 'Offset : k'.
+    """Read by how many frames the sound is late from the line 'Offset : k'.
 
     There k says that picture frame f + k belongs to the sound of frame f, so the sound is late by
     -k. (Authors' code.)

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from films import SIZE, Film, crash, dark, fixed, grey, measure, shoot, waveform
+from films import SIZE, Film, crash, dark, fixed, grey, measure, moving, shoot, waveform
 
 import dsel
 from dsel import corpus as corpora
@@ -306,7 +306,7 @@ def test_a_long_track_is_cut_into_equal_pieces_that_follow_on(tmp_path):
 
 def test_the_offset_of_a_recording_is_what_its_clips_vote_for(tmp_path):
     votes = iter([(3, 0.5), (1, 0.9), (3, 0.6)])
-    path = shoot(tmp_path / "long.mp4", Film("mp4", seconds=21.0, video="mpeg4"))
+    path = shoot(tmp_path / "long.mp4", Film("mp4", seconds=21.0, video="mpeg4"), moving)
     corpus = made(path, tmp_path / "out", model=lambda frames, sound: next(votes))
     assert [track.offset for track in corpus.tracks] == [3, 3, 3]
     assert [track.factors["confidence"] for track in corpus.tracks] == [0.5, 0.9, 0.6]
