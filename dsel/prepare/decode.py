@@ -291,11 +291,11 @@ def _fitted(block: np.ndarray, channels: int) -> np.ndarray:
     return np.ascontiguousarray(np.clip(np.nan_to_num(block), -4, 4), "<f4")
 
 
-def _unsaid_delay(container, index: int | None) -> float:
+def _unsaid_delay(container, stream: int | None) -> float:
     """Return seconds by which a sound comes late without the container saying so."""
-    if index is None or container.format.name not in SILENT_ON_DELAY:
+    if stream is None or container.format.name not in SILENT_ON_DELAY:
         return 0.0
-    context = container.streams[index].codec_context
+    context = container.streams[stream].codec_context
     return DELAY.get(context.name, 0) / context.sample_rate
 
 
