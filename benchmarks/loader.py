@@ -31,7 +31,7 @@ from dsel.corpus.pack import shard
 from dsel.timing import samples_for
 from dsel.train import TrainConfig
 from dsel.train.batches import Batches
-from dsel.train.loaders import Ahead, make_batches
+from dsel.train.loaders import PrefetchedBatches, make_batches
 
 SIZE = 48
 SIMULATED = (100_000, 1_090_000)  # tracks; the second is VoxCeleb2
@@ -170,7 +170,7 @@ def main() -> None:
         first = None
         for name, source in cases.items():
             wall, cpu, found = timed(source, arguments.batches)
-            if isinstance(source, Ahead):
+            if isinstance(source, PrefetchedBatches):
                 source.close()
             first = first or (cpu, found)
             for ours, theirs in zip(found, first[1], strict=True):

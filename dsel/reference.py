@@ -1,13 +1,16 @@
-"""The same formulas once more, in plain loops: float64 NumPy, no torch, nothing shared with `dsel.losses`. The oracle.
+"""The formulas of `dsel.losses` in plain loops: the oracle that tests compare it with.
 
-Slow on purpose. Every function is its formula read from left to right, and every gradient was derived by hand:
+It uses float64 NumPy, no torch, and nothing of `dsel.losses`. It is slow on purpose: every function
+is its formula, read from left to right. Every gradient was derived by hand:
 
-    l = 1/d, d = ||x - y||      dl/dx = -(x - y) / d^3   where d > eps, else 0
-    l = w cos(x, y) + b         dl/dx = w (y/||y|| - cos(x, y) x/||x||) / ||x||,   dl/dw = cos(x, y),   dl/db = 1
-    L_matching                  dL/dl_{k,j} = (p_{k,j} - [j = k]) / K
-    L_confusion                 dL/dl_{k,j} = (q_{k,j} - 1/K) / K
+    l = 1/d, d = ||x - y||    dl/dx = -(x - y) / d^3   where d > eps, else 0
+    l = w cos(x, y) + b       dl/dx = w (y/||y|| - cos(x, y) x/||x||) / ||x||
+                              dl/dw = cos(x, y),   dl/db = 1
+    L_matching                dL/dl_{k,j} = (p_{k,j} - [j = k]) / K
+    L_confusion               dL/dl_{k,j} = (q_{k,j} - 1/K) / K
 
-Letters as in `dsel.losses`. A similarity here is a pair of functions on two vectors: value and gradient.
+Letters are those of `dsel.losses`. A similarity is a pair of functions of two vectors: value and
+gradient.
 """
 
 from __future__ import annotations
@@ -23,24 +26,41 @@ Vector = Sequence[float] | np.ndarray  # (D,)
 
 
 class Similarity(NamedTuple):
-    """l(x, y) for two vectors x, y (D,): `value` gives a float, `gradient` gives (dl/dx, dl/dy)."""
+    """A similarity l(x, y) of two vectors x, y (D,).
+
+    Args:
+        value: (x, y) -> l(x, y).
+        gradient: (x, y) -> (dl/dx, dl/dy), each (D,).
+    """
 
     value: Callable[[np.ndarray, np.ndarray], float]
     gradient: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
 def norm(x: Vector) -> float:
-    """||x||_2 = sqrt(sum_d x_d^2)"""
+    """Compute ||x||_2 = sqrt(sum_d x_d^2).
+
+    >>> norm([3.0, 4.0])
+    5.0
+    """
     return sqrt(sum(float(x[d]) ** 2 for d in range(len(x))))
 
 
 def dot(x: Vector, y: Vector) -> float:
-    """sum_d x_d y_d"""
+    """Compute x.y = sum_d x_d y_d.
+
+    >>> dot([1.0, 2.0], [3.0, 4.0])
+    11.0
+    """
     return sum(float(x[d]) * float(y[d]) for d in range(len(x)))
 
 
 def inverse_distance(eps: float = 1e-2) -> Similarity:
-    """l(x, y) = 1 / max(||x - y||, eps)"""
+    """Return the similarity l(x, y) = 1 / max(||x - y||, eps).
+
+    >>> inverse_distance().value(np.array([3.0, 4.0]), np.array([0.0, 0.0]))
+    0.2
+    """
 
     def value(x: np.ndarray, y: np.ndarray) -> float:
         return 1 / max(norm(x - y), eps)
@@ -55,12 +75,16 @@ def inverse_distance(eps: float = 1e-2) -> Similarity:
 
 
 def cosine(x: Vector, y: Vector) -> float:
-    """cos(x, y) = x.y / (||x|| ||y||)"""
+    """Compute cos(x, y) = x.y / (||x|| ||y||).
+
+    >>> cosine([3.0, 4.0], [4.0, 3.0])
+    0.96
+    """
     return dot(x, y) / (norm(x) * norm(y))
 
 
 def scaled_cosine(w: float = 10.0, b: float = -5.0) -> Similarity:
-    """l(x, y) = w cos(x, y) + b"""
+    """Return the similarity l(x, y) = w cos(x, y) + b."""
 
     def value(x: np.ndarray, y: np.ndarray) -> float:
         return w * cosine(x, y) + b
@@ -73,21 +97,34 @@ def scaled_cosine(w: float = 10.0, b: float = -5.0) -> Similarity:
 
 
 def softmax_row(logits: Vector) -> list[float]:
-    """p_j = exp l_j / sum_j' exp l_j', with the largest logit taken off first (the quotient does not change)."""
+    """Compute p_j = exp l_j / sum_j' exp l_j' for a row of logits l (K,).
+
+    The largest logit is subtracted first, which does not change the quotient.
+
+    >>> softmax_row([5.0, 5.0])
+    [0.5, 0.5]
+    """
     top = max(logits)
     weights = [exp(x - top) for x in logits]
     return [weight / sum(weights) for weight in weights]
 
 
 def log_softmax_row(logits: Vector) -> list[float]:
-    """log p_j = l_j - log sum_j' exp l_j'"""
+    """Compute log p_j = l_j - log sum_j' exp l_j' for a row of logits l (K,)."""
     top = max(logits)
     total = log(sum(exp(x - top) for x in logits))
     return [x - top - total for x in logits]
 
 
 def content_logits(face: ArrayLike, audio: ArrayLike, similarity: Similarity) -> np.ndarray:
-    """l(v_{i,t}, a_{i,tau}): (B, N, D), (B, N, D) -> (B, N, N)"""
+    """Compute l(v_{i,t}, a_{i,tau}) for all windows of each track.
+
+    Args:
+        face, audio: v and a, each (B, N, D).
+        similarity: l.
+    Returns:
+        (B, N, N); row t, column tau.
+    """
     face, audio = np.asarray(face, np.float64), np.asarray(audio, np.float64)
     B, N, _ = face.shape
     logits = np.zeros((B, N, N))
@@ -99,7 +136,16 @@ def content_logits(face: ArrayLike, audio: ArrayLike, similarity: Similarity) ->
 
 
 def windows_of_the_mean(N: int, pick: int, leave_out: int | None = None) -> list[int]:
-    """The tau whose windows the mean voice of a track takes: all, or those with |tau - pick| > leave_out"""
+    """List the windows tau over which the mean audio of a track is taken.
+
+    Args:
+        N: number of windows.
+        pick: the window whose face is taken.
+        leave_out: take only tau with |tau - pick| > leave_out; None: take all.
+
+    >>> windows_of_the_mean(5, pick=1, leave_out=1)
+    [3, 4]
+    """
     return [tau for tau in range(N) if leave_out is None or abs(tau - pick) > leave_out]
 
 
@@ -110,7 +156,16 @@ def identity_logits(
     pick: Vector,
     leave_out: int | None = None,
 ) -> np.ndarray:
-    """l(v_{i,r_i}, abar_j), abar_j the mean over `windows_of_the_mean` of track j: (B, N, D), (B, N, D), r (B,) -> (B, B)"""
+    """Compute l(v_{i,r_i}, abar_j) for all pairs of tracks.
+
+    Args:
+        face, audio: v and a, each (B, N, D).
+        similarity: l.
+        pick: r (B,), which face window of each track is taken.
+        leave_out: abar_j is the mean over `windows_of_the_mean` of track j.
+    Returns:
+        (B, B); row i, column j.
+    """
     face, audio = np.asarray(face, np.float64), np.asarray(audio, np.float64)
     B, N, D = audio.shape
     logits = np.zeros((B, B))
@@ -124,7 +179,11 @@ def identity_logits(
 
 
 def matching_loss(logits: ArrayLike) -> float:
-    """- mean_k log p(k | k), over all K x K matrices in logits (..., K, K)"""
+    """Compute - mean_k log p(k | k), over all K x K matrices in logits (..., K, K).
+
+    >>> round(matching_loss(np.zeros((5, 5))), 4), round(log(5), 4)
+    (1.6094, 1.6094)
+    """
     matrices = np.asarray(logits, np.float64).reshape(-1, *np.shape(logits)[-2:])
     total = 0.0
     for matrix in matrices:
@@ -134,7 +193,11 @@ def matching_loss(logits: ArrayLike) -> float:
 
 
 def confusion_loss(logits: ArrayLike) -> float:
-    """- mean_k 1/K sum_j log q(j | k), over all K x K matrices in logits (..., K, K)"""
+    """Compute - mean_k 1/K sum_j log q(j | k), over all K x K matrices in logits (..., K, K).
+
+    >>> round(confusion_loss(np.zeros((5, 5))), 4), round(log(5), 4)
+    (1.6094, 1.6094)
+    """
     matrices = np.asarray(logits, np.float64).reshape(-1, *np.shape(logits)[-2:])
     total = 0.0
     for matrix in matrices:
@@ -146,7 +209,7 @@ def confusion_loss(logits: ArrayLike) -> float:
 
 
 def matching_gradient(logits: ArrayLike) -> np.ndarray:
-    """dL_matching / dlogits, of the shape of logits (..., K, K)"""
+    """Compute dL_matching / dlogits, in the shape of the logits (..., K, K)."""
     matrices = np.asarray(logits, np.float64).reshape(-1, *np.shape(logits)[-2:])
     gradient = np.zeros_like(matrices)
     for m, matrix in enumerate(matrices):
@@ -159,7 +222,12 @@ def matching_gradient(logits: ArrayLike) -> np.ndarray:
 
 
 def confusion_gradient(logits: ArrayLike) -> np.ndarray:
-    """dL_confusion / dlogits, of the shape of logits (..., K, K)"""
+    """Compute dL_confusion / dlogits, in the shape of the logits (..., K, K).
+
+    >>> confusion_gradient(np.zeros((2, 2)))  # equal logits are its minimum
+    array([[0., 0.],
+           [0., 0.]])
+    """
     matrices = np.asarray(logits, np.float64).reshape(-1, *np.shape(logits)[-2:])
     gradient = np.zeros_like(matrices)
     for m, matrix in enumerate(matrices):
@@ -174,7 +242,14 @@ def confusion_gradient(logits: ArrayLike) -> np.ndarray:
 def content_gradient(
     face: ArrayLike, audio: ArrayLike, similarity: Similarity, upstream: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Chain rule through content_logits: upstream dL/dlogits (B, N, N) -> dL/dface, dL/daudio, each (B, N, D)"""
+    """Apply the chain rule through `content_logits`.
+
+    Args:
+        face, audio, similarity: as in `content_logits`.
+        upstream: dL/dlogits (B, N, N).
+    Returns:
+        dL/dface and dL/daudio, each (B, N, D).
+    """
     face, audio = np.asarray(face, np.float64), np.asarray(audio, np.float64)
     B, N, _ = face.shape
     d_face, d_audio = np.zeros_like(face), np.zeros_like(audio)
@@ -195,7 +270,14 @@ def identity_gradient(
     upstream: np.ndarray,
     leave_out: int | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Chain rule through identity_logits: upstream dL/dlogits (B, B) -> dL/dface, dL/daudio, each (B, N, D)"""
+    """Apply the chain rule through `identity_logits`.
+
+    Args:
+        face, audio, similarity, pick, leave_out: as in `identity_logits`.
+        upstream: dL/dlogits (B, B).
+    Returns:
+        dL/dface and dL/daudio, each (B, N, D).
+    """
     face, audio = np.asarray(face, np.float64), np.asarray(audio, np.float64)
     B, N, _ = audio.shape
     d_face, d_audio = np.zeros_like(face), np.zeros_like(audio)
@@ -221,7 +303,16 @@ def disentangled_loss(
     lam: float = 1.0,
     leave_out: int | None = None,
 ) -> tuple[float, dict[str, float]]:
-    """L = alpha_c L_content + alpha_s L_identity + lam (L_{c->s} + L_{s->c}): total and parts by name."""
+    """Compute L = alpha_c L_content + alpha_s L_identity + lam (L_{c->s} + L_{s->c}).
+
+    Args:
+        face, audio: {"content": (B, N, D), "identity": (B, N, D)}.
+        pick, leave_out: as in `identity_logits`.
+        content_similarity, identity_similarity: l of the two tasks.
+        alpha_c, alpha_s, lam: the three weights.
+    Returns:
+        The total, and its four parts by name.
+    """
     v_c, v_s, a_c, a_s = face["content"], face["identity"], audio["content"], audio["identity"]
     parts = {
         "content": matching_loss(content_logits(v_c, a_c, content_similarity)),
@@ -235,13 +326,21 @@ def disentangled_loss(
     return alpha_c * parts["content"] + alpha_s * parts["identity"] + lam * confusion, parts
 
 
-# --- Beyond the notes -------------------------------------------------------------------------------------------------------
+# --- Beyond the notes ---------------------------------------------------------------------------
 
 
 def within_loss(
     a_c: ArrayLike, a_s: ArrayLike, content_similarity: Similarity, identity_similarity: Similarity
 ) -> float:
-    """Confusion of l_s(first half of a^c_i, second half of a^c_j) over j, plus of l_c(a^s_{i,t}, a^s_{i,tau}) over tau != t"""
+    """Add up two confusion losses within the audio stream.
+
+    The first is over l_s(mean of the first half of a^c_i, mean of the second half of a^c_j) for all
+    tracks j. The second is over l_c(a^s_{i,t}, a^s_{i,tau}) for all tau != t.
+
+    Args:
+        a_c, a_s: audio embeddings of the content and the identity head, each (B, N, D).
+        content_similarity, identity_similarity: l_c and l_s.
+    """
     a_c, a_s = np.asarray(a_c, np.float64), np.asarray(a_s, np.float64)
     B, N, D = a_c.shape
     halves = np.zeros((B, 2, D))
@@ -262,7 +361,10 @@ def within_loss(
 def within_gradient(
     a_c: ArrayLike, a_s: ArrayLike, content_similarity: Similarity, identity_similarity: Similarity
 ) -> tuple[np.ndarray, np.ndarray]:
-    """dL_within / da^c and / da^s, each (B, N, D)"""
+    """Compute dL_within / da^c and dL_within / da^s, each (B, N, D).
+
+    The arguments are those of `within_loss`.
+    """
     a_c, a_s = np.asarray(a_c, np.float64), np.asarray(a_s, np.float64)
     B, N, _ = a_c.shape
     d_c, d_s = np.zeros(a_c.shape), np.zeros(a_s.shape)
@@ -290,7 +392,10 @@ def within_gradient(
 
 
 def intra_loss(x: ArrayLike, y: ArrayLike, similarity: Similarity) -> float:
-    """- mean_k log [ exp l(x_k, y_k) / (exp l(x_k, y_k) + sum_{j != k} exp l(x_k, x_j)) ], over all x, y (..., K, D)"""
+    """Match x_k with y_k among y_k and the other x_j, over all x, y (..., K, D).
+
+    - mean_k log [ exp l(x_k, y_k) / (exp l(x_k, y_k) + sum_{j != k} exp l(x_k, x_j)) ]
+    """
     shape = (-1, *np.shape(x)[-2:])
     x, y = np.asarray(x, np.float64).reshape(shape), np.asarray(y, np.float64).reshape(shape)
     total = 0.0

@@ -1,6 +1,7 @@
-"""One of several processes, started by tests/test_distributed.py: python ranks.py CORPUS OUT (torchrun's variables are set).
+"""Run as one of several processes: python ranks.py CORPUS OUT.
 
-Writes OUT/<rank>.pt: loss and gradients of one step in float64; and trains two steps into OUT/run.
+tests/train/test_distributed.py starts it with torchrun's variables. It writes loss and gradients of
+one step in float64 to OUT/<rank>.pt, and trains two steps in OUT/run.
 """
 
 import sys
@@ -27,7 +28,10 @@ SETTINGS = {
 
 
 def step(ranks: Ranks, world: int = 2):
-    """Loss, gradients and running statistics of one step on this process' share of world B tracks and world E further ones."""
+    """Compute loss, gradients and running statistics of one step.
+
+    The step has world B tracks and world E further ones; this process computes its share.
+    """
     generator = torch.Generator().manual_seed(0)
     faces = torch.rand(world * B, T, 48, 48, 3, generator=generator, dtype=torch.float64)
     further = torch.rand(world * E, 5, 48, 48, 3, generator=generator, dtype=torch.float64)

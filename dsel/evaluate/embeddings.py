@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -46,7 +47,7 @@ class Embeddings:
         """One vector a track, the mean of its windows: (tracks, D)."""
         return np.stack([self.of(k, stream, head).mean(axis=0) for k in range(len(self.tracks))])
 
-    def only(self, keep) -> Embeddings:
+    def only(self, keep: Callable[[Track], bool]) -> Embeddings:
         """The tracks for which `keep(track)` holds, in the same order."""
         kept = [k for k, track in enumerate(self.tracks) if keep(track)]
         rows = np.isin(self.track, kept)
@@ -71,7 +72,7 @@ def free_speech(track: Track) -> bool:
 def embed_tracks(
     model: TwoStream,
     cache: Cache,
-    tracks: list[Track],
+    tracks: Sequence[Track],
     *,
     streams: tuple[str, ...] = STREAMS,
     progress: bool = True,
@@ -94,7 +95,7 @@ def embed_tracks(
         )
     was_training = model.training
     model.eval()
-    found = {stream: {head: [] for head in HEADS} for stream in streams}
+    found: dict[str, dict[str, list]] = {s: {head: [] for head in HEADS} for s in streams}
     bar = tqdm(total=len(tracks), desc="embedding", disable=not progress, unit="track", leave=False)
     with torch.inference_mode(), bar:
         for alike in _alike(tracks):
@@ -127,8 +128,8 @@ def _finite(e: np.ndarray, tracks: list[Track], stream: str) -> list[np.ndarray]
 def _alike(tracks: list[Track]) -> Iterator[list[Track]]:
     """The tracks in order, in runs of the same length, at most TOGETHER of them."""
     for _, run in itertools.groupby(tracks, key=lambda track: track.usable):
-        run = list(run)
-        yield from (run[k : k + TOGETHER] for k in range(0, len(run), TOGETHER))
+        same = list(run)
+        yield from (same[k : k + TOGETHER] for k in range(0, len(same), TOGETHER))
 
 
 def _input(stream: str, cache: Cache, tracks: list[Track]) -> torch.Tensor:
@@ -158,7 +159,14 @@ def embed_split(
     return embed_tracks(model, cache, tracks, streams=streams, progress=progress)
 
 
-def embed(run, data, out, *, split: str = "test", progress: bool = True) -> Path:
+def embed(
+    run: str | Path,
+    data: str | Path,
+    out: str | Path,
+    *,
+    split: str = "test",
+    progress: bool = True,
+) -> Path:
     """Write the embeddings of a split as .npz: <stream>_<head> float32 (W, D), and what is known of
     each window.
 
@@ -167,9 +175,10 @@ def embed(run, data, out, *, split: str = "test", progress: bool = True) -> Path
     """
     model, corpus, out = load_model(run), open_corpus(data), Path(out)
     e = embed_split(model, corpus, split, progress=progress)
-    vectors = {f"{stream}_{head}": e.vectors[stream][head] for stream in STREAMS for head in HEADS}
+    pairs = [(stream, head) for stream in STREAMS for head in HEADS]
+    vectors: dict[str, Any] = {f"{s}_{head}": e.vectors[s][head] for s, head in pairs}
     with atomic(out) as part, part.open("wb") as file:
-        np.savez_compressed(file, **vectors, **window_labels(corpus, e))
+        np.savez_compressed(file, **(vectors | window_labels(corpus, e)))
     return out
 
 

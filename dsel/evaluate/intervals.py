@@ -10,10 +10,12 @@ Two questions, two methods, one class `Interval` for the answer:
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 LEVEL = 0.95
 DRAWS = 200  # of the bootstrap
@@ -85,7 +87,9 @@ class Interval:
         return f"{self.value:{'+' if sign else ''}.{digits}f} ± {half}"
 
 
-def interval(values, level: float = LEVEL, *, step: float = 0.0, parts: int = 1) -> Interval:
+def interval(
+    values: Iterable[float], level: float = LEVEL, *, step: float = 0.0, parts: int = 1
+) -> Interval:
     """Mean and Student's t interval of a few values, not narrower than the grid of the values
     allows.
 
@@ -138,7 +142,7 @@ def t_quantile(level: float, df: int) -> float:
     return float(stdtrit(df, (1 + level) / 2))
 
 
-def grid_step(values, digits: int = 4) -> float:
+def grid_step(values: Iterable[float], digits: int = 4) -> float:
     """Smallest distance between two different values: the step of the grid they lie on. 0 if all
     are equal.
 
@@ -154,7 +158,7 @@ def grid_step(values, digits: int = 4) -> float:
     return float(gaps.min()) if len(gaps) else 0.0
 
 
-def holm(p_values, level: float = 1 - LEVEL) -> np.ndarray:
+def holm(p_values: ArrayLike, level: float = 1 - LEVEL) -> np.ndarray:
     """Which of many differences stay shown if the chance of *any* false one is to be at most
     `level`: (K,) bool.
 
@@ -208,7 +212,9 @@ def bootstrap(
     return Interval(float(statistic(np.ones(count, int))), float(low), float(high), count)
 
 
-def speaker_bootstrap(statistic: Callable[[np.ndarray], float], a, b, **options) -> Interval:
+def speaker_bootstrap(
+    statistic: Callable[[np.ndarray], float], a: ArrayLike, b: ArrayLike, **options: Any
+) -> Interval:
     """How far a metric of trials would move with other speakers of the same kind.
 
     The trials of one speaker stand and fall together, so speakers are resampled and not trials. A

@@ -12,8 +12,8 @@ measured is a `Metric` without a value that gives the reason. Intervals are over
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -35,6 +35,7 @@ from dsel.evaluate.verification import (
     trial_speakers,
     verification_scores,
 )
+from dsel.losses import Similarity
 from dsel.model import HEADS, TwoStream
 
 __all__ = [
@@ -62,7 +63,7 @@ def judge(
     corpus: Corpus,
     split: str = "test",
     *,
-    similarity: Callable | None = None,
+    similarity: Similarity | None = None,
     faces: bool = True,
     intervals: bool = True,
     probes: bool = False,
@@ -102,7 +103,7 @@ def judge(
 
 
 def task_metrics(
-    e: Embeddings, similarity: Callable | None = None, *, intervals: bool = True
+    e: Embeddings, similarity: Similarity | None = None, *, intervals: bool = True
 ) -> list[Metric]:
     """Content and identity task by both heads, and the offset of the sound; on free speech, where
     there is any.
@@ -114,14 +115,14 @@ def task_metrics(
     return [metric for task in tasks for metric in task(e, similarity, intervals)]
 
 
-def _content_task(e: Embeddings, similarity, intervals: bool) -> list[Metric]:
+def _content_task(e: Embeddings, similarity: Similarity | None, intervals: bool) -> list[Metric]:
     found = []
     for head in HEADS:
         hits, tracks = content_hits(e, head, similarity=similarity)
         N = hits["choices"]
         chances = {"top1": 1 / N, "within_one": (3 * N - 2) / N**2}
         for name in ("top1", "within_one") if head == "content" else ("top1",):
-            entry = {"head": head, "choices": N, "chance": 100 * chances[name]}
+            entry: dict[str, Any] = {"head": head, "choices": N, "chance": 100 * chances[name]}
             if N < 2:
                 found.append(
                     Metric(f"content_{name}", None, reason="no track has two windows", **entry)
@@ -133,11 +134,11 @@ def _content_task(e: Embeddings, similarity, intervals: bool) -> list[Metric]:
     return found
 
 
-def _identity_task(e: Embeddings, similarity, intervals: bool) -> list[Metric]:
+def _identity_task(e: Embeddings, similarity: Similarity | None, intervals: bool) -> list[Metric]:
     found = []
     for head in HEADS[::-1]:
         hits, asked, B, names = identity_hits(e, head, similarity=similarity)
-        entry = {"head": head, "choices": B, "chance": 100 / B}
+        entry: dict[str, Any] = {"head": head, "choices": B, "chance": 100 / B}
         if B < 2:
             found.append(
                 Metric("identity_top1", None, reason="one speaker: nothing to choose from", **entry)
@@ -147,9 +148,10 @@ def _identity_task(e: Embeddings, similarity, intervals: bool) -> list[Metric]:
     return found
 
 
-def _offset_task(e: Embeddings, similarity, intervals: bool) -> list[Metric]:
+def _offset_task(e: Embeddings, similarity: Similarity | None, intervals: bool) -> list[Metric]:
     errors, tracks, reach = sync_hits(e, similarity=similarity)
-    entry = {"head": "content", "choices": 2 * reach + 1, "chance": 100 * 3 / (2 * reach + 1)}
+    entry: dict[str, Any] = {"head": "content", "choices": 2 * reach + 1}
+    entry["chance"] = 100 * 3 / (2 * reach + 1)
     if not len(tracks):
         entry |= {"choices": None, "chance": None}
         return [
@@ -170,7 +172,7 @@ def _offset_task(e: Embeddings, similarity, intervals: bool) -> list[Metric]:
 def _share(
     name: str,
     hits: np.ndarray,
-    speakers,
+    speakers: Sequence[str],
     intervals: bool,
     entry: dict,
     asked: np.ndarray | None = None,
@@ -189,7 +191,7 @@ def _share(
     return Metric(name, 100 * float(hits.sum() / asked.sum()), **entry, **ends)
 
 
-def _speakers(e: Embeddings, tracks) -> list[str]:
+def _speakers(e: Embeddings, tracks: Iterable[int]) -> list[str]:
     return [e.tracks[k].speaker for k in tracks]
 
 
@@ -201,12 +203,11 @@ def trial_lists(corpus: Corpus, split: str, tracks: Sequence[Track]) -> dict[Tri
 
     Each list is taken whole, with impostors of the same sex only, and by family of vocabularies.
     """
-    prefix, found = "" if split == "test" else f"{split}_", {}
-    lists = {kind: corpus.trials(prefix + kind) for kind in TRIALS}
-    lists = {kind: trials for kind, trials in lists.items() if trials is not None} or {
-        "all_pairs": all_pairs(tracks)
-    }
-    for kind, trials in lists.items():
+    prefix = "" if split == "test" else f"{split}_"
+    found: dict[TrialList, Trials] = {}
+    written = {kind: corpus.trials(prefix + kind) for kind in TRIALS}
+    lists = {kind: trials for kind, trials in written.items() if trials is not None}
+    for kind, trials in (lists or {"all_pairs": all_pairs(tracks)}).items():
         found[TrialList(kind)] = trials
         found[TrialList(kind, same_sex=True)] = trials.only(trials.same_sex)
         groups = sorted(set(trials.group) - {"", kind})
@@ -227,7 +228,7 @@ def trial_metrics(
     reasons = {which: why_not(trials, e.tracks) for which, trials in lists.items()}
     for which, trials in lists.items():
         for head in ("identity",) if which.group else HEADS[::-1]:
-            entry = {"head": head, **which._asdict(), "chance": 50.0}
+            entry: dict[str, Any] = {"head": head, **which._asdict(), "chance": 50.0}
             if reasons[which]:
                 found.append(Metric("eer", None, reason=reasons[which], **entry))
                 continue
@@ -269,19 +270,19 @@ def eer_metric(
     return _judged("eer", equal_error_rate, scores, trials, e, intervals, 100, entry)
 
 
-def _cost(scores, target, weight=None) -> float:
+def _cost(scores: np.ndarray, target: np.ndarray, weight: np.ndarray | None = None) -> float:
     return min_dcf(scores, target, weight=weight)
 
 
 def _judged(
     name: str,
-    measure: Callable,
-    scores,
+    measure: Callable[..., float],
+    scores: np.ndarray,
     trials: Trials,
     e: Embeddings,
     intervals: bool,
-    scale,
-    entry,
+    scale: float,
+    entry: dict[str, Any],
 ) -> Metric:
     """A metric of scored trials with its interval over speakers."""
     order = np.argsort(scores, kind="stable")  # once, not at every draw
@@ -313,7 +314,7 @@ def _word_dependence(
             "",
         )
         for head in HEADS[::-1]:
-            entry = {"head": head, "same_sex": same_sex, "chance": 0.0}
+            entry: dict[str, Any] = {"head": head, "same_sex": same_sex, "chance": 0.0}
             if reason:
                 found.append(Metric("word_dependence", None, reason=reason, **entry))
                 continue
@@ -326,13 +327,25 @@ def _word_dependence(
     return found
 
 
-def _difference(hard, easy, sides, intervals: bool, entry: dict) -> Metric:
-    def measure(weight=None) -> float:
+def _difference(
+    hard: tuple[np.ndarray, np.ndarray],
+    easy: tuple[np.ndarray, np.ndarray],
+    sides: Sequence[np.ndarray],
+    intervals: bool,
+    entry: dict[str, Any],
+) -> Metric:
+    """EER of `hard` minus EER of `easy`, each (scores, targets); sides: speakers of both tracks."""
+
+    def measure(weight: np.ndarray | None = None) -> float:
         first = len(hard[0])
         parts = (None, None) if weight is None else (weight[:first], weight[first:])
-        return equal_error_rate(*hard, parts[0]) - equal_error_rate(*easy, parts[1])
+        (scores, target), (others, target_of_others) = hard, easy
+        return equal_error_rate(scores, target, parts[0]) - equal_error_rate(
+            others, target_of_others, parts[1]
+        )
 
-    ends = _ends(lambda: speaker_bootstrap(measure, *sides), 100) if intervals else {}
+    a, b = sides
+    ends = _ends(lambda: speaker_bootstrap(measure, a, b), 100) if intervals else {}
     return Metric("word_dependence", 100 * measure(), **entry, **ends)
 
 
@@ -357,7 +370,7 @@ def _along_directions(
     for which, trials in lists.items():
         if which.group:
             continue
-        entry = {"head": "identity", **which._asdict(), "chance": 50.0}
+        entry: dict[str, Any] = {"head": "identity", **which._asdict(), "chance": 50.0}
         reason = why_not(trials, e.tracks)
         if reason:
             found.append(Metric("seen_eer", None, reason=reason, **entry))

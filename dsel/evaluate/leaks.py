@@ -89,7 +89,7 @@ def _speaker_leak(
     found, reason = [], why_not(trials, e.tracks)
     for name, x in voices.items():
         why = reason or (x if isinstance(x, str) else "")
-        if why:
+        if why or isinstance(x, str):
             found.append(Metric("eer", None, reason=why, of=name, **entry))
             continue
         scores = cosine_scores(x, [track.id for track in e.tracks], trials)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from dsel.evaluate.embeddings import STREAMS, Embeddings
-from dsel.losses import scaled_cosine, top1
+from dsel.losses import Similarity, scaled_cosine, top1
 
 __all__ = ["CHOICES", "content_accuracy", "content_hits", "identity_accuracy", "identity_hits"]
 
@@ -16,7 +17,7 @@ CHOICES = (
 
 
 def content_accuracy(
-    e: Embeddings, head: str = "content", N: int = CHOICES, similarity=None
+    e: Embeddings, head: str = "content", N: int = CHOICES, similarity: Similarity | None = None
 ) -> dict:
     """Content task: share of video windows whose nearest audio window, of N of the same track, is
     their own.
@@ -52,7 +53,7 @@ def content_accuracy(
 
 
 def content_hits(
-    e: Embeddings, head: str = "content", N: int = CHOICES, similarity=None
+    e: Embeddings, head: str = "content", N: int = CHOICES, similarity: Similarity | None = None
 ) -> tuple[dict, np.ndarray]:
     """Share of right answers in each track, as in `content_accuracy`.
 
@@ -64,7 +65,7 @@ def content_hits(
     N = int(min(N, lengths.max()))
     tracks = np.flatnonzero(lengths >= N)
     face, audio = (
-        torch.from_numpy(np.stack([e.of(k, stream, head)[:N] for k in tracks]))
+        torch.from_numpy(np.stack([e.of(int(k), stream, head)[:N] for k in tracks]))
         for stream in STREAMS
     )
     logits = (similarity or _cosine)(face, audio)  # (K, N, N)
@@ -81,7 +82,7 @@ def identity_accuracy(
     B: int = CHOICES,
     draws: int = 200,
     seed: int = 0,
-    similarity=None,
+    similarity: Similarity | None = None,
 ) -> dict:
     """Identity task: share of face windows that find the mean audio of their own track among B
     tracks of B speakers.
@@ -108,7 +109,7 @@ def identity_hits(
     B: int = CHOICES,
     draws: int = 200,
     seed: int = 0,
-    similarity=None,
+    similarity: Similarity | None = None,
 ) -> tuple[np.ndarray, np.ndarray, int, list[str]]:
     """How often each speaker was found and asked for, as in `identity_accuracy`.
 
@@ -133,5 +134,5 @@ def identity_hits(
     return hits, asked, B, names
 
 
-def _cosine(x, y):
+def _cosine(x: Tensor, y: Tensor) -> Tensor:
     return scaled_cosine(x, y, 1.0, 0.0)

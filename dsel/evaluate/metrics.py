@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 from dsel.corpus.store import TRIALS
 from dsel.evaluate.verification import P_TARGET
@@ -69,7 +70,7 @@ class Metric:
     of: str = ""
     reason: str = ""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.metric not in METRICS:
             raise ValueError(f"metric {self.metric!r}: must be one of {', '.join(METRICS)}")
         if self.value is None and not self.reason:
@@ -93,7 +94,7 @@ class Metric:
         parts += [f"{self.group} vocabularies"] if self.group else []
         return ", ".join(parts) + (f" ({self.of})" if self.of else "")
 
-    def __getitem__(self, key: str):
+    def __getitem__(self, key: str) -> Any:
         """`metric["value"]`, as if it were the dictionary that it is on disk; 'figure' is the
         label.
 
@@ -190,7 +191,7 @@ def _from_sentence(row: dict) -> Metric:
     n = round(100 / chance)
     offsets = round(300 / chance)
     near = next((k for k in range(2, 1000) if abs(100 * (3 * k - 2) / k**2 - chance) < 1e-6), None)
-    known = {
+    known: dict[str, tuple[str, dict[str, Any]]] = {
         "the match or its 40 ms neighbour": (
             "content_within_one",
             {"head": "content", "choices": near},
@@ -207,7 +208,7 @@ def _from_sentence(row: dict) -> Metric:
         for trials in (*TRIALS, "all_pairs"):
             name = "all pairs" if trials == "all_pairs" else f"{trials} trials"
             for sex in (False, True):
-                entry = {"head": head, "trials": trials, "same_sex": sex}
+                entry: dict[str, Any] = {"head": head, "trials": trials, "same_sex": sex}
                 end = f"{head} head, {name}" + (", same sex" if sex else "")
                 known[f"EER, {end}"] = ("eer", entry)
                 known[f"minDCF, {end}"] = ("min_dcf", entry | {"p_target": P_TARGET})

@@ -34,7 +34,7 @@ def speaker_names(corpus: Corpus, tracks: Iterable[Track] | None = None) -> dict
         corpus: the corpus that the tracks are from.
         tracks: the tracks whose speakers are named; None: all.
     """
-    places = {}
+    places: dict[str, int] = {}
     for split in LETTERED:
         for speaker in corpus.speakers(split):
             places.setdefault(speaker, len(places))
@@ -53,7 +53,8 @@ def track_names(corpus: Corpus, tracks: Iterable[Track]) -> dict[str, str]:
     The number counts the tracks of a speaker within its split, in the order of tracks.csv, from 1.
     """
     tracks = list(tracks)
-    speakers, numbers, counted = speaker_names(corpus, tracks), {}, {}
+    speakers, numbers = speaker_names(corpus, tracks), {}
+    counted: dict[str, int] = {}
     used = {track.split for track in tracks}
     for split in (split for split in LETTERED if split in used):
         for track in corpus.split(split):

@@ -20,7 +20,9 @@ Every score stands on a scale whose ends are measured too:
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -150,7 +152,7 @@ def judge_codes(
     return {"rows": rows, "disentanglement": summary, "random network": untrained}
 
 
-def disentanglement(rows: list[dict], heads: tuple[str, str] = HEADS) -> dict:
+def disentanglement(rows: list[dict], heads: tuple[str, ...] = HEADS) -> dict:
     """One number for a pair of heads, in [-1, 1]: each head's own factor minus the wrong one, on
     the scale chance..ceiling.
 
@@ -173,7 +175,9 @@ def disentanglement(rows: list[dict], heads: tuple[str, str] = HEADS) -> dict:
     Returns {"D", stream: {"<head>, <factor>": share}}; D is None without both factors. (Source:
     ours.)
     """
-    best = {}  # of both probes: {(stream, factor): {code: score}}
+    best: dict[
+        tuple[str, str], dict[str, float]
+    ] = {}  # of both probes: {(stream, factor): {code: score}}
     for row in rows:
         found = best.setdefault((row["stream"], row["factor"]), {})
         for code in ("chance", *CODES, *RANDOM):
@@ -266,9 +270,10 @@ def known_factors(corpus: Corpus, e: Embeddings) -> list[Factor]:
         "noise": ["room_snr"],
     }
     for name, keys in numbers.items():
-        values = [[track.factors.get(key) for key in keys] for track in e.tracks]
-        if keys and all(isinstance(value, float) for row in values for value in row):
-            values = np.log2(values) if name == "pitch" else np.array(values)
+        table = [[track.factors.get(key) for key in keys] for track in e.tracks]
+        if keys and all(isinstance(value, float) for row in table for value in row):
+            values = np.array(table, float)
+            values = np.log2(values) if name == "pitch" else values
             found.append(Factor(name, "number", "track", values, people, speaker, "speakers"))
     return [
         factor
@@ -282,7 +287,7 @@ def halves_of_speakers(tracks: list[Track]) -> np.ndarray:
     of each.
     """
     sex = {track.speaker: str(track.factors.get("sex", "")) for track in tracks}
-    half = {}
+    half: dict[str, int] = {}
     for value in sorted(set(sex.values())):
         half |= {
             name: k % 2 for k, name in enumerate(sorted(name for name in sex if sex[name] == value))
@@ -294,7 +299,8 @@ def halves_of_words(tracks: list[Track]) -> np.ndarray:
     """0 or 1 a track: each speaker's vocabularies in turn, a track of free speech or of unknown
     words being its own.
     """
-    seen, half = {}, []
+    seen: dict[tuple[str, str], dict[str, int]] = {}
+    half = []
     for track in tracks:
         vocabulary = str(track.factors.get("vocabulary", ""))
         family = vocabulary.rstrip("0123456789")
@@ -317,7 +323,7 @@ def random_network(model: TwoStream, seed: int = 0) -> TwoStream:
 def embed_codes(
     model: TwoStream,
     cache: Cache,
-    tracks: list[Track],
+    tracks: Sequence[Track],
     *,
     windows: int = WINDOWS,
     per_track: int = PER_TRACK,
@@ -343,7 +349,8 @@ def embed_codes(
     ]
     count = int(np.clip(windows // len(tracks), 1, per_track))
     places = [evenly(track.usable - WINDOW_FRAMES + 1, count) for track in tracks]
-    found, means = ({stream: {code: [] for code in CODES} for stream in STREAMS} for _ in range(2))
+    found: dict[str, dict[str, list]] = {s: {code: [] for code in CODES} for s in STREAMS}
+    per_track_means: dict[str, dict[str, list]] = {s: {code: [] for code in CODES} for s in STREAMS}
     was_training = model.training
     model.eval()
     with torch.inference_mode():
@@ -355,13 +362,16 @@ def embed_codes(
             for stream, codes in zip(STREAMS, _codes(model, *cache.read(track), t), strict=True):
                 for code, values in codes.items():
                     values = values.float().cpu().numpy()  # face (n, D), audio (N, D)
-                    means[stream][code].append(values.mean(axis=0))
+                    per_track_means[stream][code].append(values.mean(axis=0))
                     found[stream][code].append(values if stream == "face" else values[t])
     model.train(was_training)
     vectors = {
         stream: {code: np.concatenate(found[stream][code]) for code in CODES} for stream in STREAMS
     }
-    means = {stream: {code: np.stack(means[stream][code]) for code in CODES} for stream in STREAMS}
+    means = {
+        stream: {code: np.stack(per_track_means[stream][code]) for code in CODES}
+        for stream in STREAMS
+    }
     owner = np.repeat(np.arange(len(tracks)), [len(t) for t in places])
     return Embeddings(tracks, owner, np.concatenate(places), vectors), means
 
@@ -513,7 +523,7 @@ def _regress(
     return fitted.predict(new.astype(np.float32)).reshape(len(new), -1)
 
 
-def _small(kind, seed: int, x: np.ndarray, y: np.ndarray):
+def _small(kind: Any, seed: int, x: np.ndarray, y: np.ndarray) -> Any:
     """A small MLP, trained for a fixed number of steps: what it has not found by then is not near
     the surface.
     """
@@ -543,14 +553,12 @@ def _standardised(
     return (x[train] - mean) * scale, (x[test] - mean) * scale
 
 
-def _share(scores: dict, code: str) -> float:
+def _share(scores: dict[str, float], code: str) -> float:
     """Where a code stands between chance and ceiling: 0 to 1."""
     chance, ceiling = scores["chance"], max(scores[name] for name in CODES if name in scores)
-    return (
-        float(np.clip((scores[code] - chance) / (ceiling - chance), 0, 1))
-        if ceiling > chance
-        else 0.0
-    )
+    if ceiling <= chance:
+        return 0.0
+    return float(np.clip((scores[code] - chance) / (ceiling - chance), 0, 1))
 
 
 def _short(value: float) -> str:

@@ -8,7 +8,8 @@ other's factor).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 from dsel.corpus.tracks import Corpus
 from dsel.corpus.tracks import open as open_corpus
@@ -16,7 +17,7 @@ from dsel.evaluate.judge import judge
 from dsel.evaluate.leaks import leak_metrics
 from dsel.evaluate.matching import _cosine
 from dsel.evaluate.metrics import Metric, table, to_rows
-from dsel.losses import inverse_distance
+from dsel.losses import Similarity, inverse_distance
 from dsel.model import TwoStream
 from dsel.train.released import load_model, load_similarity, run_folder
 from dsel.utils.files import write_json
@@ -24,13 +25,15 @@ from dsel.utils.files import write_json
 __all__ = ["evaluate", "evaluate_model", "probe", "run_similarity", "table"]
 
 
-def evaluate(run, data, *, split: str = "test", progress: bool = True) -> list[Metric]:
+def evaluate(
+    run: str | Path, data: str | Path, *, split: str = "test", progress: bool = True
+) -> list[Metric]:
     """Measure trained networks on a split of a corpus and keep the metrics as RUN/evaluation.json;
     see `dsel evaluate`.
 
     Args:
         run: a run folder, a file of weights or a released name, see `dsel.train.released`.
-        data: corpus, or its path.
+        data: a corpus, as `dsel.corpus.open` takes it.
         split: which speakers.
         progress: show bars.
     Returns:
@@ -51,7 +54,7 @@ def evaluate_model(
     corpus: Corpus,
     *,
     split: str = "test",
-    similarity: Callable | None = None,
+    similarity: Similarity | None = None,
     progress: bool = True,
 ) -> list[Metric]:
     """The same for networks in memory. similarity: that of the training, see `dsel.losses`; None:
@@ -60,7 +63,9 @@ def evaluate_model(
     return judge(model, corpus, split, similarity=similarity, progress=progress)
 
 
-def probe(run, data, *, split: str = "test", progress: bool = True) -> dict:
+def probe(
+    run: str | Path, data: str | Path, *, split: str = "test", progress: bool = True
+) -> dict[str, Any]:
     """Read every known factor off the heads of a trained run and keep the result as
     RUN/leakage.json.
 
@@ -79,12 +84,12 @@ def probe(run, data, *, split: str = "test", progress: bool = True) -> dict:
     return found
 
 
-def run_similarity(run) -> Callable:
+def run_similarity(run: str | Path) -> Similarity:
     """The similarity a run was trained with, up to scale: what ranks its candidates."""
     return _cosine if load_similarity(run) == "cosine" else inverse_distance
 
 
-def _keep(run, name: str, values: dict) -> None:
+def _keep(run: str | Path, name: str, values: dict[str, Any]) -> None:
     """Write RUN/name as JSON; nothing where `run` is a file or released networks, which have no
     folder of their own.
     """

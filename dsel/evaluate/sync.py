@@ -5,18 +5,24 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from dsel.evaluate.embeddings import Embeddings
 from dsel.evaluate.matching import _cosine
+from dsel.losses import Similarity
+
+if TYPE_CHECKING:
+    from dsel.model import TwoStream
 
 REACH = 15  # frames by which the sound is tried early and late
 
 
 def sync_offset(
-    face: np.ndarray, audio: np.ndarray, reach: int = 15, similarity=None
+    face: np.ndarray, audio: np.ndarray, reach: int = 15, similarity: Similarity | None = None
 ) -> tuple[int, float, np.ndarray]:
     """By how many frames the sound is late: the shift k that makes face window t most like audio
     window t + k, on average.
@@ -48,8 +54,11 @@ def sync_offset(
 
 
 def sync_accuracy(
-    e: Embeddings, head: str = "content", reach: int = REACH, similarity=None
-) -> dict:
+    e: Embeddings,
+    head: str = "content",
+    reach: int = REACH,
+    similarity: Similarity | None = None,
+) -> dict | None:
     """How well `sync_offset` does on tracks that are in step: share found exactly and within one
     frame, and the mean error.
 
@@ -72,7 +81,10 @@ def sync_accuracy(
 
 
 def sync_hits(
-    e: Embeddings, head: str = "content", reach: int = REACH, similarity=None
+    e: Embeddings,
+    head: str = "content",
+    reach: int = REACH,
+    similarity: Similarity | None = None,
 ) -> tuple[np.ndarray, np.ndarray, int]:
     """Error of `sync_offset` on each track in step, as in `sync_accuracy`.
 
@@ -83,7 +95,7 @@ def sync_hits(
     lengths = np.bincount(e.track)
     reach = int(min(reach, (lengths.max() - 8) // 2))
     tracks = np.flatnonzero(lengths >= 2 * reach + 8) if reach >= 1 else np.zeros(0, int)
-    pairs = ((e.of(k, "face", head), e.of(k, "audio", head)) for k in tracks)
+    pairs = ((e.of(int(k), "face", head), e.of(int(k), "audio", head)) for k in tracks)
     errors = np.abs([sync_offset(face, audio, reach, similarity)[0] for face, audio in pairs])
     return errors, tracks, reach
 
@@ -91,20 +103,20 @@ def sync_hits(
 Sync = Callable[[np.ndarray, np.ndarray], tuple[int, float]]
 
 
-def sync_of(model) -> Sync | None:
+def sync_of(model: Sync | TwoStream | str | Path | None) -> Sync | None:
     """A function of frames and waveform that says (frames by which the sound is late, confidence).
 
     model: None; such a function; networks (`dsel.load`); the path of a trained run; or the name of
     released networks.
     """
-    from torch.nn import Module
+    from dsel.model import TwoStream
 
-    if model is None or (callable(model) and not isinstance(model, Module)):
+    if model is None or (callable(model) and not isinstance(model, TwoStream)):
         return model
     return InStep(networks_of(model))  # says now what is wrong with it
 
 
-def networks_of(model):
+def networks_of(model: TwoStream | str | Path) -> TwoStream:
     """Load networks on the CPU: a `TwoStream` as it is, or what `dsel.train.released.load_model`
     takes.
     """
@@ -126,7 +138,7 @@ class InStep:
     allows.
     """
 
-    model: object  # a dsel.model.TwoStream
+    model: TwoStream
 
     def __call__(self, frames: np.ndarray, waveform: np.ndarray) -> tuple[int, float]:
         import torch

@@ -6,7 +6,12 @@ person.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
+
+if TYPE_CHECKING:
+    from dsel.evaluate.embeddings import Embeddings
 
 __all__ = [
     "cosines",
@@ -55,8 +60,8 @@ def nearest(query: np.ndarray, vectors: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 
 def nearest_speakers(
-    query: np.ndarray, e, *, stream: str = "audio", head: str = "identity"
-) -> list[tuple]:
+    query: np.ndarray, e: Embeddings, *, stream: str = "audio", head: str = "identity"
+) -> list[tuple[str, float, int]]:
     """Sort speakers by the cosine of their mean track with a query, nearest first.
 
     Args:
@@ -81,7 +86,12 @@ def nearest_speakers(
 
 
 def nearest_sounds(
-    query: np.ndarray, e, count: int = 5, *, stream: str = "audio", head: str = "content"
+    query: np.ndarray,
+    e: Embeddings,
+    count: int = 5,
+    *,
+    stream: str = "audio",
+    head: str = "content",
 ) -> list[tuple[int, float]]:
     """Find the windows nearest to a query, at most one in each track.
 

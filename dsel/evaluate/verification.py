@@ -7,15 +7,20 @@ any system, a network as well as a mean of MFCCs.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from dsel.corpus.store import Track
 from dsel.corpus.tracks import Trials
 from dsel.evaluate.intervals import Interval, speaker_bootstrap
 from dsel.evaluate.vectors import unit
 from dsel.utils.errors import BadInput
+
+if TYPE_CHECKING:
+    from dsel.evaluate.embeddings import Embeddings
 
 MAX_PAIRS = 200_000  # pairs of tracks judged where the corpus brings no trial list
 P_TARGET = 0.05  # how often the same speaker is expected, in the detection cost
@@ -33,7 +38,7 @@ class DetCurve(NamedTuple):
     false_alarm: np.ndarray  # share of impostor trials accepted, falling
 
 
-def det_curve(scores, target, weight=None) -> DetCurve:
+def det_curve(scores: ArrayLike, target: ArrayLike, weight: ArrayLike | None = None) -> DetCurve:
     """Detection error trade-off: miss against false alarm rate as the threshold moves.
 
         P_miss(theta) = P(score <= theta | target)      P_fa(theta) = P(score > theta | impostor)
@@ -69,12 +74,17 @@ def det_curve(scores, target, weight=None) -> DetCurve:
     return DetCurve(np.append(-np.inf, scores[order][last]), miss, false_alarm)
 
 
-def error_rates(scores, target, weight=None) -> tuple[np.ndarray, np.ndarray]:
+def error_rates(
+    scores: ArrayLike, target: ArrayLike, weight: ArrayLike | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Miss and false alarm rate of `det_curve`, without the thresholds."""
-    return det_curve(scores, target, weight)[1:]
+    curve = det_curve(scores, target, weight)
+    return curve.miss, curve.false_alarm
 
 
-def equal_error_rate(scores, target, weight=None) -> float:
+def equal_error_rate(
+    scores: ArrayLike, target: ArrayLike, weight: ArrayLike | None = None
+) -> float:
     """The error rate in [0, 1] at the threshold where misses and false alarms are equally frequent.
 
         EER = P_miss(theta*) = P_fa(theta*)
@@ -98,13 +108,13 @@ def equal_error_rate(scores, target, weight=None) -> float:
 
 
 def min_dcf(
-    scores,
-    target,
+    scores: ArrayLike,
+    target: ArrayLike,
     p_target: float = P_TARGET,
     c_miss: float = 1.0,
     c_fa: float = 1.0,
     *,
-    weight=None,
+    weight: ArrayLike | None = None,
 ) -> float:
     """Detection cost at the best threshold, divided by that of the better of always and never
     accepting.
@@ -123,7 +133,9 @@ def min_dcf(
     return float(cost.min() / min(c_miss * p_target, c_fa * (1 - p_target)))
 
 
-def eer_interval(scores, target, a, b, **options) -> Interval:
+def eer_interval(
+    scores: ArrayLike, target: ArrayLike, a: ArrayLike, b: ArrayLike, **options: Any
+) -> Interval:
     """`equal_error_rate` with its interval over speakers; a, b (K,) the speakers of each trial,
     options as above.
     """
@@ -134,10 +146,11 @@ def eer_interval(scores, target, a, b, **options) -> Interval:
     )
 
 
-def trial_speakers(trials: Trials, tracks: list[Track]) -> tuple[np.ndarray, np.ndarray]:
+def trial_speakers(trials: Trials, tracks: Iterable[Track]) -> tuple[np.ndarray, np.ndarray]:
     """The speakers of both tracks of each trial: two arrays of names (K,)."""
     speaker = {track.id: track.speaker for track in tracks}
-    return tuple(np.array([speaker[name] for name in side]) for side in (trials.a, trials.b))
+    a, b = (np.array([speaker[name] for name in side]) for side in (trials.a, trials.b))
+    return a, b
 
 
 def cosine_scores(vectors: np.ndarray, ids: list[str], trials: Trials) -> np.ndarray:
@@ -163,7 +176,7 @@ def cosine_scores(vectors: np.ndarray, ids: list[str], trials: Trials) -> np.nda
 
 
 def verification_scores(
-    e, trials: Trials, head: str = "identity", stream: str = "audio"
+    e: Embeddings, trials: Trials, head: str = "identity", stream: str = "audio"
 ) -> np.ndarray:
     """Cosine between the tracks' mean embeddings, one a trial:
     `dsel.evaluate.embeddings.Embeddings`, K trials -> (K,). (Source: notes.)
@@ -191,7 +204,7 @@ def crop_scores(crops: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     ] or [np.zeros(0, mean.dtype)])  # fmt: skip
 
 
-def all_pairs(tracks: list[Track], limit: int = MAX_PAIRS, seed: int = 0) -> Trials:
+def all_pairs(tracks: Sequence[Track], limit: int = MAX_PAIRS, seed: int = 0) -> Trials:
     """Every pair of two different tracks as a trial, for corpora without a trial list; at most
     `limit`, drawn at random.
 
@@ -215,7 +228,9 @@ def all_pairs(tracks: list[Track], limit: int = MAX_PAIRS, seed: int = 0) -> Tri
     )
 
 
-def confusable(scores, target, a, b, count: int = 5) -> tuple[np.ndarray, np.ndarray]:
+def confusable(
+    scores: ArrayLike, target: ArrayLike, a: Sequence[str], b: Sequence[str], count: int = 5
+) -> tuple[np.ndarray, np.ndarray]:
     """The worst errors: numbers of the impostor trials with the highest scores and of the target
     trials with the lowest.
 
@@ -224,8 +239,8 @@ def confusable(scores, target, a, b, count: int = 5) -> tuple[np.ndarray, np.nda
     """
     scores, target = np.asarray(scores), np.asarray(target, bool)
 
-    def first_of_each_pair(trials):
-        seen = {}
+    def first_of_each_pair(trials: np.ndarray) -> np.ndarray:
+        seen: dict[frozenset, int] = {}
         for k in trials:
             seen.setdefault(frozenset((a[k], b[k])), int(k))
         return np.array(list(seen.values())[:count], int)

@@ -113,7 +113,7 @@ def identity_against_content(corpus: Corpus, e: Embeddings, *, seed: int = 0, ne
 
 
 def purity_text(shares: dict[str, float]) -> str:
-    """Write shares in percent: 'identity 57 %, content 22 %, chance 12 %'; or why there are none."""
+    """Write shares as 'identity 57 %, content 22 %, chance 12 %', or why there are none."""
     if any(math.isnan(value) for value in shares.values()):
         return "not defined, since there is one track only"
     return ", ".join(f"{name} {100 * value:.0f} %" for name, value in shares.items())

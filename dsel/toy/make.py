@@ -446,7 +446,8 @@ def _in_processes(out: Path, recipe: Recipe, names: list[str], workers: int) -> 
     """Make speakers, divided among processes; yields each name when that speaker is done.
 
     Raises:
-        BadInput: or RuntimeError, with the first speaker that could not be made. What is done stays.
+        BadInput: or RuntimeError, with the first speaker that could not be made. Finished speakers
+            stay.
     """
     if not names:
         return

@@ -85,7 +85,7 @@ def _plan_voices(recipe: Recipe) -> dict[str, list[Plan]]:
     if len(splits) > len(names):
         raise BadInput(
             f"{recipe.voices}: holds {len(names)} speakers, too few for {recipe.speakers} "
-            f"training, {recipe.validation} validation and {recipe.test} test speakers; ask for fewer"
+            f"training, {recipe.validation} validation and {recipe.test} test ones; ask for fewer"
         )
     chosen = stream(recipe.seed, "deal").permutation(len(names))[: len(splits)]
     counts = {"train": recipe.tracks, "validation": recipe.test_tracks, "test": recipe.test_tracks}

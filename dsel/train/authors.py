@@ -1,17 +1,21 @@
 """Read a checkpoint of the authors' own code into our `paper` networks.
 
-The authors' repository joonson/syncnet_trainer (VoxSRC 2020 baseline: content and identity loss, no disentanglement loss)
-publishes weights trained on VoxCeleb2. This file reads checkpoints of that code (its FBank model). Four things differ, and
-each is folded into weights that we have too, so that both networks give the same embeddings:
+The authors' repository joonson/syncnet_trainer (VoxSRC 2020 baseline: content and identity loss, no
+disentanglement loss) publishes weights trained on VoxCeleb2. This file reads checkpoints of that
+code (its FBank model). Four things differ. Three of them are folded into our weights, so that both
+networks give the same embeddings:
 
-    their convolutions have a bias           BatchNorm follows each, so the bias is subtracted from its running mean
-    the first face layer is a conv3d         (out, 3, 5, h, w) becomes (out, 5 x 3, h, w) over 5 frames stacked as channels
-    pictures are BGR, 0..255                 our input is (x / 255 - 0.45) / 0.25 in RGB; that layer has no padding, so the
-                                             scale goes into its weights and the shift into the running mean behind it
-    sound is on the scale of int16           the front end 'authors' (`dsel.audio.authors_mel`)
+    their convolutions have a bias     BatchNorm follows each of them, so the bias is subtracted
+                                       from its running mean
+    the first face layer is a conv3d   (out, 3, 5, h, w) becomes (out, 5 x 3, h, w) over 5 frames
+                                       stacked as channels
+    pictures are BGR, 0..255           our input is (x / 255 - 0.45) / 0.25 in RGB. That layer has
+                                       no padding, so the scale is folded into its weights and the
+                                       shift into the running mean that follows
+    sound is on the scale of int16     the front end 'authors' (`dsel.audio.authors_mel`)
 
-With `temporal_stride 2` their networks compute every second window. Ours compute every window; every second one is theirs.
-(Source: the authors' code, read at commit a2f9c9f.)
+With `temporal_stride 2` their networks compute every second window, and ours compute all windows.
+Every second one of ours is theirs. (Source: the authors' code, read at commit a2f9c9f.)
 """
 
 from __future__ import annotations
@@ -34,14 +38,7 @@ from dsel.utils.errors import BadInput
 from dsel.utils.files import replace_text
 
 WHERE = "https://github.com/joonson/syncnet_trainer"  # its README links the published weights
-CONVS = (
-    0,
-    4,
-    8,
-    11,
-    14,
-    18,
-)  # numbers of the convolutions in both of their trunks; BatchNorm is the next number
+CONVS = (0, 4, 8, 11, 14, 18)  # convolutions in both of their trunks; BatchNorm follows each
 TRUNKS = {"face_trunk": "netcnnlip", "audio_trunk": "netcnnaud"}  # ours: theirs
 HEADS = {  # our head: theirs
     ("face_heads", "content"): "netfclip",
@@ -50,18 +47,16 @@ HEADS = {  # our head: theirs
     ("audio_heads", "identity"): "netfcspk",
 }
 SCALES = {"content_similarity": ("wC", "bC"), "identity_similarity": ("wI", "bI")}
-MEAN, SPREAD, WHITE = (
-    0.45,
-    0.25,
-    255.0,
-)  # of a picture in [0, 1] before our first layer; the largest value of a pixel
+MEAN, SPREAD = 0.45, 0.25  # our first layer takes (x - MEAN) / SPREAD of a picture in [0, 1]
+WHITE = 255.0  # the largest value of a pixel
+MODEL = "only checkpoints of SyncNetModelFBank can be read"
 
 
-def import_authors(path, out) -> Path:
+def import_authors(path: str | Path, out: str | Path) -> Path:
     """Write a run folder with the networks of a checkpoint of the authors' code.
 
     Args:
-        path: the checkpoint, as their `saveParameters` writes it. Only tensors are read from it (`weights_only`).
+        path: the checkpoint, as their `saveParameters` writes it. Only tensors are read from it.
         out: the run folder to make. `load_model`, `dsel embed` and `dsel verify` take it.
     Returns:
         The run folder.
@@ -101,81 +96,98 @@ def read_authors(path: Path) -> dict[str, Tensor]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, ValueError, KeyError, OSError, pickle.UnpicklingError) as error:
-        raise BadInput(
-            f"{path}: not a checkpoint that can be read ({type(error).__name__}); download it again"
-        ) from error
-    if not isinstance(state, dict) or not all(
-        isinstance(value, Tensor) for value in state.values()
-    ):
+        why = f"not a checkpoint that can be read ({type(error).__name__})"
+        raise BadInput(f"{path}: {why}; download it again") from error
+    if not isinstance(state, dict) or not all(isinstance(x, Tensor) for x in state.values()):
         raise BadInput(f"{path}: holds no weights by name; it must be a file written by {WHERE}")
     return {name.removeprefix("module."): value for name, value in state.items()}
 
 
 def paper_config(theirs: dict[str, Tensor], path: Path) -> ModelConfig:
-    """Derive the networks' shape: `ModelConfig.paper` with their front end and their number of outputs."""
+    """Make `ModelConfig.paper` with their front end and the number of outputs of their heads."""
     last = _get(theirs, "__S__.netfcaud.3.weight", path)  # (D, 512, 1)
     return ModelConfig.paper(front_end="authors", D=len(last))
 
 
 def convert(theirs: dict[str, Tensor], model: TwoStream, path: Path) -> dict[str, Tensor]:
-    """Translate their weights to the names and layout of `model`: a state dict of it.
+    """Translate their weights to the names and shapes of ours.
 
+    Args:
+        theirs: what `read_authors` returned.
+        model: networks of the shape of `paper_config`.
+        path: where it was read, for the message.
+    Returns:
+        A state dict of `model`.
     Raises:
-        BadInput: a weight is missing or has another shape, e.g. in a checkpoint of their MFCC model.
+        BadInput: a weight is missing or has another shape, as in a checkpoint of their MFCC model.
     """
     ours = model.state_dict()
-    found = dict(ours)
+    new = dict(ours)
     for trunk, name in TRUNKS.items():
         layers = getattr(model, trunk).layers
         convs = [k for k, layer in enumerate(layers) if isinstance(layer, nn.Conv2d)]
-        for mine, number in zip(convs, CONVS, strict=True):
-            first = trunk == "face_trunk" and number == 0
-            prefix, their = f"{trunk}.layers.{mine}", f"__S__.{name}.{number}"
-            weight, bias = (
-                _get(theirs, f"{their}.weight", path),
-                _get(theirs, f"{their}.bias", path),
-            )
-            weight, bias = (
-                stacked_frames(weight, bias, path) if first else (_flat(weight, their, path), bias)
-            )
-            found[f"{prefix}.weight"] = weight
-            found |= _batch_norm(
-                theirs, f"__S__.{name}.{number + 1}", f"{trunk}.layers.{mine + 1}", bias, path
-            )
+        for number, their_number in zip(convs, CONVS, strict=True):
+            new |= _trunk_layer(theirs, f"{trunk}.layers", number, name, their_number, path)
     for (stream, head), name in HEADS.items():
-        prefix = f"{stream}.{head}"
-        found[f"{prefix}.0.weight"] = _get(theirs, f"__S__.{name}.0.weight", path)
-        found |= _batch_norm(
-            theirs,
-            f"__S__.{name}.1",
-            f"{prefix}.1",
-            _get(theirs, f"__S__.{name}.0.bias", path),
-            path,
-        )
-        found |= {
-            f"{prefix}.3.{kind}": _get(theirs, f"__S__.{name}.3.{kind}", path)
-            for kind in ("weight", "bias")
-        }
-    wrong = [name for name in ours if found[name].shape != ours[name].shape]
+        new |= _head(theirs, f"{stream}.{head}", f"__S__.{name}", path)
+    wrong = [name for name in ours if new[name].shape != ours[name].shape]
     if wrong:
-        sizes = f"{tuple(found[wrong[0]].shape)}, not {tuple(ours[wrong[0]].shape)}"
-        raise BadInput(
-            f"{path}: {wrong[0]} would be {sizes}; only checkpoints of SyncNetModelFBank can be read"
-        )
-    return {name: found[name].to(value.dtype).contiguous() for name, value in ours.items()}
+        sizes = f"{tuple(new[wrong[0]].shape)}, not {tuple(ours[wrong[0]].shape)}"
+        raise BadInput(f"{path}: {wrong[0]} would be {sizes}; {MODEL}")
+    return {name: new[name].to(value.dtype).contiguous() for name, value in ours.items()}
+
+
+def _trunk_layer(
+    theirs: dict[str, Tensor],
+    layers: str,
+    number: int,
+    their_trunk: str,
+    their_number: int,
+    path: Path,
+) -> dict[str, Tensor]:
+    """Translate a convolution of a trunk and the BatchNorm that follows it.
+
+    Args:
+        theirs, path: as in `convert`.
+        layers, number: name of our list of layers, and place of the convolution in it.
+        their_trunk, their_number: name of their trunk, and place of the convolution in it.
+    """
+    their = f"__S__.{their_trunk}.{their_number}"
+    weight, bias = (_get(theirs, f"{their}.{part}", path) for part in ("weight", "bias"))
+    if layers.startswith("face_trunk") and their_number == 0:
+        weight, bias = stacked_frames(weight, bias, path)
+    else:
+        weight = _flat(weight, their, path)
+    following = f"__S__.{their_trunk}.{their_number + 1}"
+    norm = _batch_norm(theirs, following, f"{layers}.{number + 1}", bias, path)
+    return {f"{layers}.{number}.weight": weight, **norm}
+
+
+def _head(theirs: dict[str, Tensor], ours: str, their: str, path: Path) -> dict[str, Tensor]:
+    """Translate a head: two linear layers with a BatchNorm between them."""
+    bias = _get(theirs, f"{their}.0.bias", path)
+    new = {f"{ours}.0.weight": _get(theirs, f"{their}.0.weight", path)}
+    new |= _batch_norm(theirs, f"{their}.1", f"{ours}.1", bias, path)
+    last = {f"{ours}.3.{part}": f"{their}.3.{part}" for part in ("weight", "bias")}
+    return new | {name: _get(theirs, their_name, path) for name, their_name in last.items()}
 
 
 def stacked_frames(weight: Tensor, b: Tensor, path: Path) -> tuple[Tensor, Tensor]:
     """Fold pixel scale, channel order and time into the first face layer.
 
-    weight (out, 3 BGR, 5, h, w) and bias b (out,), over pixels x in 0..255 ->
-    weight (out, 5 x 3 RGB, h, w) and b (out,), over our z =
-    (x / 255 - 0.45) / 0.25, so that x = 255 (0.25 z + 0.45).
+    Our input is z = (x / 255 - 0.45) / 0.25 of a pixel x in 0..255, so x = 255 (0.25 z + 0.45).
+
+    Args:
+        weight, b: of their layer over x, (out, 3 BGR, 5, h, w) and (out,).
+        path: of the checkpoint, for the message.
+    Returns:
+        weight and b of our layer over z, (out, 5 x 3 RGB, h, w) and (out,).
+    Raises:
+        BadInput: the layer does not take 5 colour frames.
     """
     if weight.ndim != 5 or weight.shape[1:3] != (3, WINDOW_FRAMES):
-        raise BadInput(
-            f"{path}: the first face layer is {tuple(weight.shape)}, not (96, 3, 5, 7, 7); is it SyncNetModelFBank?"
-        )
+        sizes = f"{tuple(weight.shape)}, not (96, 3, 5, 7, 7)"
+        raise BadInput(f"{path}: the first face layer is {sizes}; {MODEL}")
     stacked = weight.flip(1).transpose(1, 2).flatten(1, 2).double()  # (out, 5 x 3, h, w)
     shift = WHITE * MEAN * stacked.sum(dim=(1, 2, 3))
     return (WHITE * SPREAD * stacked).to(weight.dtype), (b.double() + shift).to(b.dtype)
@@ -187,44 +199,45 @@ def scales(theirs: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
     Raises:
         BadInput: a scale that is not positive, under which a match would be the least similar.
     """
-    found = {}
+    ours = {}
     for name, (w, b) in SCALES.items():
         scale = _get(theirs, f"__L__.{w}", path).item()
         if not 0 < scale < math.inf:
             raise BadInput(f"{path}: the scale {w} is {scale:g}; it must be positive")
-        found[f"{name}.log_w"] = torch.tensor(math.log(scale))
-        found[f"{name}.b"] = _get(theirs, f"__L__.{b}", path).reshape(())
-    return found
+        ours[f"{name}.log_w"] = torch.tensor(math.log(scale))
+        ours[f"{name}.b"] = _get(theirs, f"__L__.{b}", path).reshape(())
+    return ours
 
 
 def _batch_norm(theirs: dict, their: str, ours: str, b: Tensor, path: Path) -> dict[str, Tensor]:
-    """A BatchNorm that follows a convolution with this bias; ours has none, so the running mean takes it."""
-    found = {
-        kind: _get(theirs, f"{their}.{kind}", path)
-        for kind in ("weight", "bias", "running_mean", "running_var")
-    }
-    found["running_mean"] = (found["running_mean"].double() - b.double()).to(b.dtype)
-    found["num_batches_tracked"] = theirs.get(f"{their}.num_batches_tracked", torch.tensor(0))
-    return {f"{ours}.{kind}": value for kind, value in found.items()}
+    """Translate a BatchNorm that follows a layer with bias b (out,).
+
+    Our layer has no bias, so the bias is subtracted from the running mean.
+    """
+    kinds = ("weight", "bias", "running_mean", "running_var")
+    norm = {kind: _get(theirs, f"{their}.{kind}", path) for kind in kinds}
+    norm["running_mean"] = (norm["running_mean"].double() - b.double()).to(b.dtype)
+    norm["num_batches_tracked"] = theirs.get(f"{their}.num_batches_tracked", torch.tensor(0))
+    return {f"{ours}.{kind}": value for kind, value in norm.items()}
 
 
 def _flat(weight: Tensor, name: str, path: Path) -> Tensor:
-    """A conv2d weight as it is; a conv3d weight that sees one frame, (out, in, 1, h, w), without that axis."""
+    """Return a conv2d weight; of a conv3d weight over one frame, without the axis of time.
+
+    Shapes: (out, in, h, w) stays, (out, in, 1, h, w) -> (out, in, h, w). Another one is BadInput.
+    """
     if weight.ndim == 5 and weight.shape[2] == 1:
         return weight[:, :, 0]
     if weight.ndim != 4:
-        raise BadInput(
-            f"{path}: {name}.weight is {tuple(weight.shape)}; only checkpoints of SyncNetModelFBank can be read"
-        )
+        raise BadInput(f"{path}: {name}.weight is {tuple(weight.shape)}; {MODEL}")
     return weight
 
 
 def _get(theirs: dict[str, Tensor], name: str, path: Path) -> Tensor:
+    """Return a weight by name. Raises BadInput if it is missing or not finite."""
     value = theirs.get(name)
     if value is None:
-        raise BadInput(
-            f"{path}: no {name}; only checkpoints of SyncNetModelFBank from {WHERE} can be read"
-        )
+        raise BadInput(f"{path}: no {name}; {MODEL}; they come from {WHERE}")
     if not torch.isfinite(value).all():
         raise BadInput(f"{path}: {name} holds NaN or infinite numbers; download the file again")
     return value

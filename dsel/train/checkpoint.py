@@ -83,6 +83,7 @@ def same_config(saved: dict, new: dict, out: Path, worlds: tuple[int, int] = (1,
     """Check that a run can be resumed with a configuration.
 
     Fields of `RUN_TIME` may differ. A field that did not exist when the run began has its default.
+    A field that no longer exists must have been off.
     With another number of processes, B and extra may be what they were per process, or over all
     processes together.
 
@@ -96,10 +97,12 @@ def same_config(saved: dict, new: dict, out: Path, worlds: tuple[int, int] = (1,
     before, now = _flat({**saved, "train": asdict(TrainConfig()) | saved["train"]}), _flat(new)
     differ = [key for key in now if before.get(key) != now[key]]
     differ = [key for key in differ if key.split(".")[1] not in RUN_TIME]
+    differ += [key for key in before if key.startswith("train.") and before[key] and key not in now]
     if worlds[0] != worlds[1]:
         differ = _shared_out(before, now, differ, out, worlds)
     if differ:
-        changes = (f"{key} was {_short(before.get(key))}, now {_short(now[key])}" for key in differ)
+        short = {key: (_short(before.get(key)), _short(now.get(key, "unknown"))) for key in differ}
+        changes = (f"{key} was {old}, now {new}" for key, (old, new) in short.items())
         raise BadInput(f"{out}: the checkpoint has another configuration: {'; '.join(changes)}")
 
 

@@ -50,8 +50,6 @@ class TrainConfig:
         within, reversal, intra, leave_out: terms beyond the notes, see `dsel.losses.ExtendedLoss`.
             Without them (0 and None) the loss is that of the notes.
         augment: strength of fresh microphones and light in every batch, see `dsel.train.augment`.
-        distinct_speakers: no two tracks of one speaker in a batch. The method does not know who
-            speaks; `--set distinct_speakers=true` shows what that costs.
         seed: decides weights, batches and augmentation.
         log_every, save_every: steps between rows of metrics.csv, and between checkpoints.
         device: 'auto', 'cpu', 'cuda', ...
@@ -93,7 +91,6 @@ class TrainConfig:
     intra: float = 0.0
     leave_out: int | None = None
     augment: float = 0.5
-    distinct_speakers: bool = False
     seed: int = 0
     log_every: int = _at_run_time(10)
     save_every: int = _at_run_time(100)

@@ -1,11 +1,11 @@
-"""What the machine offers: which device computes, in which precision, whether to compile, and how memory is kept."""
+"""Choose what the machine offers: device, precision, memory layout, and torch.compile or not."""
 
 from __future__ import annotations
 
 import ctypes
 import sys
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
 
 import torch
@@ -21,7 +21,11 @@ M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3  # of glibc's mallopt
 
 
 def choose_device(name: str = "auto") -> torch.device:
-    """'auto': a CUDA GPU, else Apple's, else the CPU; any other name is torch's."""
+    """Choose a device: for 'auto' a CUDA GPU, else Apple's, else the CPU; else torch's by name.
+
+    >>> choose_device("cpu")
+    device(type='cpu')
+    """
     if name != "auto":
         return torch.device(name)
     if torch.cuda.is_available():
@@ -83,10 +87,14 @@ def batch_norm_error(device: torch.device, norm: Callable[..., Tensor] = F.batch
     return max(float((a - b).abs().max() / b.abs().max()) for a, b in pairs)
 
 
-def choose_precision(name: str, device: torch.device):
-    """A function that makes the autocast context. 'auto' is bfloat16 where hardware multiplies it faster.
+def choose_precision(name: str, device: torch.device) -> Callable[[], AbstractContextManager]:
+    """Return a function that makes the context in which the networks compute.
 
-    bfloat16 has the range of float32, so no loss is scaled and there is no scaler to keep.
+    bfloat16 has the range of float32, so no loss has to be scaled.
+
+    Args:
+        name: 'float32', 'bfloat16', or 'auto': bfloat16 where the hardware multiplies it faster.
+        device: where the networks compute.
     """
     if name == "auto":
         fast = device.type == "cuda" and torch.cuda.is_bf16_supported()
@@ -97,16 +105,26 @@ def choose_precision(name: str, device: torch.device):
 
 
 def choose_compile(name: str, device: torch.device) -> bool:
-    """'on', 'off', or 'auto': on a CUDA GPU, where the minute it takes is soon repaid."""
+    """Say whether to compile the networks.
+
+    Args:
+        name: 'on', 'off', or 'auto': on a CUDA GPU, where the faster steps soon make up for the
+            minute that compiling takes.
+        device: where the networks compute.
+
+    >>> choose_compile("auto", torch.device("cpu"))
+    False
+    """
     return name == "on" or (name == "auto" and device.type == "cuda")
 
 
 @lru_cache
 def keep_memory() -> bool:
-    """Let this process keep the memory it frees, since every step asks for the same sizes again; True if it was arranged.
+    """Let this process keep the memory it frees; return whether that was possible.
 
-    By default glibc gives large blocks back to the system at once, and gets them again page by page: about a seventh of a
-    laptop step on the CPU, more in a virtual machine. The step's peak memory is the same. (Source: ours.)
+    Every step asks for the same sizes again. By default glibc returns large blocks to the system at
+    once and gets them again page by page. That takes about a seventh of a laptop step on the CPU,
+    more in a virtual machine. The peak memory of a step is the same. (Source: ours.)
     """
     if not sys.platform.startswith("linux"):
         return False
@@ -119,7 +137,6 @@ def keep_memory() -> bool:
 
 
 def _cpu_has_bf16() -> bool:
-    probe = getattr(
-        torch.cpu, "_is_amx_tile_supported", None
-    )  # the one CPU unit that is much faster in bfloat16
+    """Say whether the CPU has AMX, the one unit that is much faster in bfloat16."""
+    probe = getattr(torch.cpu, "_is_amx_tile_supported", None)
     return bool(probe and probe())

@@ -1,19 +1,24 @@
-"""Several processes, one training: `torchrun --nproc-per-node 8 -m dsel train ...`, on one machine or on many.
+"""Train with several processes: `torchrun --nproc-per-node 8 -m dsel train ...`.
 
-Every process holds the same weights and reads its own tracks; DistributedDataParallel averages their gradients. What one
-process with the whole batch would compute, they compute together:
+They may run on one machine or on many. Every process holds the same weights and reads its own
+tracks. DistributedDataParallel averages their gradients. Together they compute what one process
+with the whole batch would compute:
 
-    content task       within a track, so within a process; the average over processes is the average over tracks
-    identity task      over the tracks of all processes: `gather` brings their pooled vectors, gradient included
-    BatchNorm          over the windows of all processes: `synchronise`
+    content task     within a track, so within a process; the average over processes is the
+                     average over tracks
+    identity task    over the tracks of all processes; `gather` collects one vector per track, with
+                     its gradient
+    BatchNorm        over the windows of all processes, see `synchronise`
 
-Without torchrun all of this is one process that talks to nobody. (Source: ours, on torch.distributed.)
+Without torchrun there is one process, and nothing is sent. (Source: ours, on torch.distributed.)
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
@@ -21,10 +26,24 @@ from torch import Tensor, nn
 
 from dsel.train.device import choose_device
 
+Result = TypeVar("Result")
+Network = TypeVar("Network", bound=nn.Module)
+
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process among `world`: number `rank`, and number `local` on its machine."""
+    """The place of this process among all processes of a training.
+
+    Args:
+        rank: number of this process.
+        world: number of processes.
+        local: number of this process on its machine.
+
+    >>> Ranks().first, Ranks().many
+    (True, False)
+    >>> Ranks(rank=1, world=2).first, Ranks(rank=1, world=2).many
+    (False, True)
+    """
 
     rank: int = 0
     world: int = 1
@@ -32,16 +51,24 @@ class Ranks:
 
     @property
     def first(self) -> bool:
-        """Whether this process writes what all would write alike."""
+        """Say whether this is the one process that writes files and messages."""
         return self.rank == 0
 
     @property
     def many(self) -> bool:
+        """Say whether there are other processes."""
         return self.world > 1
 
 
 def join(device: str = "auto") -> tuple[Ranks, torch.device]:
-    """Join the processes that torchrun started, if it did. The device: with several, the GPU of the local rank, or the CPU."""
+    """Join the processes that torchrun started, if it started any.
+
+    Args:
+        device: as `choose_device` takes it. With several processes, 'auto' and 'cuda' mean the GPU
+            of the local rank, and 'auto' means the CPU where there is no GPU.
+    Returns:
+        The place of this process, and the device it computes on.
+    """
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1 and not dist.is_initialized():
         return Ranks(), choose_device(device)
@@ -56,25 +83,32 @@ def join(device: str = "auto") -> tuple[Ranks, torch.device]:
 
 
 def leave() -> None:
-    """Say goodbye to the other processes, if there are any."""
+    """Leave the other processes, if there are any."""
     if dist.is_initialized():
         dist.destroy_process_group()
 
 
-def in_turn(ranks: Ranks, job):
-    """job(), first by one process of each machine, then by the others: what it leaves on disk is made once."""
+def in_turn(ranks: Ranks, job: Callable[[], Result]) -> Result:
+    """Call job() in one process of each machine, then in the others.
+
+    So what the job leaves on disk is made once.
+    """
     if not ranks.many:
         return job()
-    done = job() if ranks.local == 0 else None
+    if ranks.local == 0:
+        result = job()
+        dist.barrier()
+        return result
     dist.barrier()
-    return done if ranks.local == 0 else job()
+    return job()
 
 
 def gather(x: Tensor) -> Tensor:
-    """The rows of all processes, in order of rank: (K, D) -> (world K, D). The gradient flows back to where a row came from.
+    """Collect the rows of all processes in order of rank: (K, D) -> (world K, D).
 
-    Each process then computes the same loss of all rows, so the gradient that comes back is `world` times that of one
-    loss; the average over processes takes this factor out again.
+    The gradient of a row returns to the process that sent it. Each process computes the same loss
+    of all rows, so that gradient is `world` times the gradient of one loss. The average over
+    processes removes this factor.
     """
     from torch.distributed.nn.functional import all_gather
 
@@ -82,7 +116,7 @@ def gather(x: Tensor) -> Tensor:
 
 
 def mean_over(ranks: Ranks, x: Tensor) -> Tensor:
-    """The mean over processes; x itself where there is but one."""
+    """Return the mean of x over all processes; x itself if there is only one."""
     if not ranks.many:
         return x
     x = x.clone()
@@ -90,29 +124,37 @@ def mean_over(ranks: Ranks, x: Tensor) -> Tensor:
     return x / ranks.world
 
 
-def synchronise(module: nn.Module, device: torch.device) -> nn.Module:
-    """Every BatchNorm of a module over the windows of all processes. Weights keep their names.
+def synchronise(module: Network, device: torch.device) -> Network:
+    """Make every BatchNorm of a module compute over the windows of all processes, in place.
 
-    On a GPU this is torch's SyncBatchNorm, which runs nowhere else; on a CPU `SyncedNorm`.
+    The weights keep their names. On a GPU it becomes torch's SyncBatchNorm, which runs on GPUs
+    only; on a CPU it becomes `SyncedNorm1d` or `SyncedNorm2d`.
     """
     if device.type == "cuda":
         return nn.SyncBatchNorm.convert_sync_batchnorm(module)
     for part in module.modules():
-        if isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d):
-            part.__class__ = {nn.BatchNorm1d: SyncedNorm1d, nn.BatchNorm2d: SyncedNorm2d}[
-                type(part)
-            ]
+        if isinstance(part, nn.BatchNorm1d):
+            part.__class__ = SyncedNorm1d
+        elif isinstance(part, nn.BatchNorm2d):
+            part.__class__ = SyncedNorm2d
     return module
 
 
-class _Synced:
-    """BatchNorm whose mean and variance in training are those of all processes' rows, with their gradient."""
+class _Synced(nn.modules.batchnorm._BatchNorm):
+    """BatchNorm with the mean and the variance of all processes' rows in training.
+
+    Both have a gradient. Running statistics are kept as `nn.BatchNorm1d` keeps them by default.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return super().forward(x)
         from torch.distributed.nn.functional import all_reduce
 
+        assert self.running_mean is not None  # networks here track their statistics
+        assert self.running_var is not None
+        assert self.num_batches_tracked is not None
+        assert self.momentum is not None
         over = [axis for axis in range(x.ndim) if axis != 1]
         shape = [1, -1] + [1] * (x.ndim - 2)
         wide = x.float() if x.dtype == torch.bfloat16 else x
@@ -140,7 +182,7 @@ class SyncedNorm2d(_Synced, nn.BatchNorm2d):
 
 
 def parallel(module: nn.Module, ranks: Ranks, device: torch.device) -> nn.Module:
-    """The module in torch's DistributedDataParallel, where there are several processes."""
+    """Wrap a module in torch's DistributedDataParallel if there are several processes."""
     if not ranks.many:
         return module
     ids = [device.index] if device.type == "cuda" else None

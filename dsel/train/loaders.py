@@ -1,11 +1,13 @@
-"""Batches of clips for the trainer, at three sizes of corpus behind one interface.
+"""Read the clips of batches, for three sizes of corpus behind one interface.
 
-    cache    the clips decoded once into two memory-mapped files: the toy corpus, GRID
-    decode   each clip decoded when its turn comes, from a random frame on, in worker processes: VoxCeleb2
-    shards   the same from WebDataset shards, on a disk or behind a URL: what no single disk holds ('dsel shard' makes them)
+    cache    decode all clips once into two memory-mapped files: toy corpora, GRID
+    decode   decode a part of a clip whenever a batch needs it, in worker processes: VoxCeleb2
+    shards   the same from WebDataset shards, on a disk or behind a URL: corpora larger than a disk
+             ('dsel shard' makes them)
 
-A batch is a pure function of (configuration, step number), and the same whichever of the three it comes from: same tracks, same
-windows, same bytes. So a run may be killed, resumed, and resumed with another loader. (Source: ours.)
+A batch is a pure function of (configuration, step number). It has the same tracks, windows and
+bytes with each of the three. So a run can be killed and resumed, also with another loader.
+(Source: ours.)
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import shutil
 import threading
 from collections.abc import Iterator
 from itertools import count
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
@@ -23,161 +26,203 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from dsel.corpus.cache import Cache, resize, to_int16
 from dsel.corpus.store import Track, Tracks
 from dsel.corpus.tracks import Corpus
-from dsel.train.batches import Batch, Batches, _say
+from dsel.train.batches import Batch, Batches, Source, report_broken
 from dsel.utils.errors import BadInput
 from dsel.utils.processes import before_fork, in_worker
+
+if TYPE_CHECKING:
+    from dsel.train.config import TrainConfig
 
 LOADERS = ("auto", "cache", "decode", "shards")
 PLACES = {"decode": "files", "shards": "shards"}
 AUTO_CACHE = 64 << 30  # bytes of cache that 'auto' may make
-MOST_WORKERS = 16  # that -1 starts
+MOST_WORKERS = 16  # worker processes that workers=-1 starts at most
+
+Value = TypeVar("Value")
 
 
 class Decoder:
-    """Reads clips from where they lie, in files or in shards, and decodes what is wanted of them; called like `Cache`."""
+    """Decode the wanted part of a clip from where it lies, in a file or in a shard.
 
-    def __init__(self, corpus: Corpus, size: int):
+    It is called like `Cache`, and gives the same bits as a `Cache` of that size.
+
+    Args:
+        corpus: whose clips are read.
+        size: height and width of a face in pixels.
+    """
+
+    def __init__(self, corpus: Corpus, size: int) -> None:
         self.corpus, self.size = corpus, size
 
     def read(
         self, track: Track, first: int, count: int, seen: slice = slice(None)
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Frames [first, first + count) of a track, uint8 (count, size, size, 3), and their int16 (640 count,) samples.
+        """Read frames [first, first + count) of a track, and the sound of all of them.
 
-        seen: which of these frames are wanted. Bit for bit what a `Cache` of that size holds. Raises BadInput.
+        Args:
+            track: of the corpus.
+            first, count: number of the first frame, and how many.
+            seen: which of these frames are wanted.
+        Returns:
+            Frames uint8 (count, size, size, 3) and samples int16 (640 count,).
+        Raises:
+            BadInput: the clip cannot be read.
         """
         frames, waveform = self.corpus.part(track, first, count, seen)
         return resize(frames, self.size), to_int16(waveform)
 
 
-class Ahead:
-    """`Batches` made by worker processes, some steps before they are asked for. Called like `Batches`."""
+class PrefetchedBatches:
+    """Have worker processes make batches some steps before they are asked for.
 
-    def __init__(self, batches: Batches, workers: int):
+    It is called like `Batches`.
+
+    Args:
+        batches: makes a batch; each worker gets a copy.
+        workers: how many processes, at least 1.
+    """
+
+    def __init__(self, batches: Batches, workers: int) -> None:
         self.batches, self.workers = batches, workers
         self.broken: dict[str, str] = {}
-        self._coming, self._next, self._last = None, -1, None
+        self._coming: Iterator[Any] = iter(())  # what the workers make
+        self._next = -1  # the step that comes next; -1: there are no workers
+        self._last: tuple[int, Batch] | None = None
 
     @property
-    def steps_an_epoch(self) -> int:
-        return self.batches.steps_an_epoch
+    def steps_per_epoch(self) -> int:
+        """Number of steps in which each track is drawn at most once."""
+        return self.batches.steps_per_epoch
 
     def at(self, step: int) -> Batch:
-        """The batch of a step; at once if the one before was asked for last, else when new workers have made it."""
+        """Return the batch of a step.
+
+        It comes at once if the step before was asked for last; else new workers are started.
+        """
         if self._last is not None and self._last[0] == step:
             return self._last[1]
         if step != self._next:
             self.close()
-            loader = DataLoader(
-                _Steps(self.batches),
-                sampler=_From(step),
-                batch_size=None,
-                num_workers=self.workers,
-                prefetch_factor=2,
-                collate_fn=_as_it_is,
-                worker_init_fn=in_worker,
-            )
-            before_fork()
-            # A process forked by a thread of an executor, as the trainer's is, fails at its end: it would wait for itself.
-            starter = threading.Thread(target=lambda: setattr(self, "_coming", iter(loader)))
-            starter.start()
-            starter.join()
-            self._next = step
+            self._start(step)
         made, broken = next(self._coming)
         if isinstance(made, BadInput):
             self.close()
             raise made
-        _say(broken[name] for name in broken.keys() - self.broken.keys())
+        report_broken(broken[name] for name in broken.keys() - self.broken.keys())
         self.broken |= broken
-        self._next = step + 1
-        self._last = step, Batch([self.batches.track(k) for k in made[0]], *made[1:])
-        return self._last[1]
+        batch = Batch([self.batches.track(k) for k in made[0]], *made[1:])
+        self._next, self._last = step + 1, (step, batch)
+        return batch
 
     def close(self) -> None:
         """End the workers; `at` starts new ones."""
-        self._coming, self._next, self._last = None, -1, None
+        self._coming, self._next, self._last = iter(()), -1, None
+
+    def _start(self, step: int) -> None:
+        """Start workers that make the batches from a step on."""
+        loader: DataLoader = DataLoader(
+            _BatchesByStep(self.batches),
+            sampler=_StepsFrom(step),
+            batch_size=None,
+            num_workers=self.workers,
+            prefetch_factor=2,
+            collate_fn=_unchanged,
+            worker_init_fn=in_worker,
+        )
+        before_fork()
+        # The trainer's thread belongs to an executor. A process forked by such a thread fails at
+        # its end, because it would wait for itself. So another thread forks.
+        starter = threading.Thread(target=lambda: setattr(self, "_coming", iter(loader)))
+        starter.start()
+        starter.join()
 
 
-class _Steps(Dataset):
-    """What a worker process holds: the batches by step, as plain arrays; tracks travel as their numbers."""
+class _BatchesByStep(Dataset):
+    """What a worker process holds. Batches travel as plain arrays, and tracks as their numbers."""
 
-    def __init__(self, batches: Batches):
+    def __init__(self, batches: Batches) -> None:
         self.batches = batches
 
-    def __getitem__(self, step: int):
+    def __getitem__(self, step: int) -> tuple[Any, dict[str, str]]:
         try:
             numbers, *arrays = self.batches.arrays(step)
-        except BadInput as error:  # as it is; the DataLoader would wrap it in a page of traceback
+        except BadInput as error:  # returned, because a DataLoader would add a page of traceback
             return error, {}
         return (numbers, *map(torch.from_numpy, arrays)), self.batches.broken
 
 
-class _From(Sampler):
-    """The steps from one on, without end."""
+class _StepsFrom(Sampler):
+    """The steps from a first one on, without end."""
 
-    def __init__(self, first: int):
+    def __init__(self, first: int) -> None:
         self.first = first
 
     def __iter__(self) -> Iterator[int]:
         return count(self.first)
 
 
-def _as_it_is(batch):
-    return batch
+def _unchanged(made: Value) -> Value:
+    """Return what a worker made; a DataLoader would stack it by default."""
+    return made
 
 
 def make_batches(
-    corpus: Corpus, config, size: int, *, rank: int = 0, world: int = 1, progress: bool = True
-):
-    """The batches of a corpus' split 'train', faces at `size` x `size` pixels: `Batches`, or `Ahead` of worker processes.
+    corpus: Corpus,
+    config: TrainConfig,
+    size: int,
+    *,
+    rank: int = 0,
+    world: int = 1,
+    progress: bool = True,
+) -> Batches | PrefetchedBatches:
+    """Make the batches of the split 'train' of a corpus.
 
-    config.loader: 'cache' decodes all clips once and maps them into memory; 'decode' reads clips, 'shards' the same from
-    shards, in config.workers processes (-1: one a core; 0: in this one); 'auto' takes the cache where one is there or would
-    stay under AUTO_CACHE bytes and half the free disk, else what the corpus lies in.
-
-    config.redraw: a toy corpus' faces are drawn anew, in a new scene each time, by whichever of these reads the sound.
-
+    Args:
+        corpus: what to train on.
+        config: `loader` says how clips are read, see the module. 'auto' takes the cache if there is
+            one already, or if it would stay under AUTO_CACHE bytes and under half of the free disk;
+            else it decodes from where the clips lie. `workers` is the number of processes for
+            'decode' and 'shards' (-1: one per core; 0: this process reads). `redraw` renders the
+            faces of a toy corpus with new light and pose for every batch, with every loader. B, N,
+            extra and seed: see `Batches`.
+        size: height and width of a face in pixels.
+        rank, world: number of this process, and number of processes.
+        progress: show a bar while a cache is made.
     Raises:
-        BadInput: no training tracks, fewer than a step takes, shards wanted of a corpus that has none, or real faces to redraw.
+        BadInput: no training tracks; fewer than a step takes; 'shards' of a corpus without shards;
+            `redraw` of real faces.
     """
     tracks = corpus.split("train")
     if not tracks:
-        raise BadInput(
-            f"{corpus.path}: no tracks in the split 'train'; prepare the corpus with --split train"
-        )
-    kind = _chosen(corpus, tracks, config.loader, size)
-    source = (
-        corpus.cache(size, tracks=tracks, progress=progress)
-        if kind == "cache"
-        else Decoder(corpus, size)
-    )
+        remedy = "prepare the corpus with --split train"
+        raise BadInput(f"{corpus.path}: no tracks in the split 'train'; {remedy}")
+    loader = _chosen(corpus, tracks, config.loader, size)
+    source: Source = Decoder(corpus, size)
+    if loader == "cache":
+        source = corpus.cache(size, tracks=tracks, progress=progress)
     if config.redraw:
         from dsel.toy.live import LiveFaces, Redrawn
 
         source = Redrawn(source, LiveFaces(corpus, size), config.seed)
     batches = Batches(source, tracks, config, rank, world)
-    if kind == "cache":
+    if loader == "cache":
         return batches
     workers = min(os.cpu_count() or 1, MOST_WORKERS) if config.workers < 0 else config.workers
-    return Ahead(batches, workers) if workers else batches
+    return PrefetchedBatches(batches, workers) if workers else batches
 
 
 def _chosen(corpus: Corpus, tracks: Tracks, loader: str, size: int) -> str:
+    """Choose 'cache', 'decode' or 'shards'. Raises BadInput if the wish does not fit the corpus."""
     held = "decode" if corpus.shards is None else "shards"
     if loader not in ("auto", "cache", held):
-        remedy = (
-            "run 'dsel shard' first" if loader == "shards" else f"use loader={held} or loader=auto"
-        )
-        raise BadInput(
-            f"{corpus.path}: loader {loader!r} does not fit a corpus whose clips lie in {PLACES[held]}; {remedy}"
-        )
+        lies = f"{corpus.path}: loader {loader!r} does not fit a corpus whose clips lie in "
+        shard_it, change = "run 'dsel shard' first", f"use loader={held} or loader=auto"
+        raise BadInput(f"{lies}{PLACES[held]}; {shard_it if loader == 'shards' else change}")
     if loader != "auto":
         return loader
     need = Cache.bytes_for(int(tracks.usable.sum()), size)
     if need > AUTO_CACHE:
         return held
-    fits = (
-        need < shutil.disk_usage(corpus.path).free / 2
-        or (Cache.place(corpus, size, tracks) / "index.json").is_file()
-    )
-    return "cache" if fits else held
+    is_there = (Cache.place(corpus, size, tracks) / "index.json").is_file()
+    fits = need < shutil.disk_usage(corpus.path).free / 2
+    return "cache" if fits or is_there else held

@@ -1,12 +1,13 @@
 """The trainer: one loop, short enough for a slide, in `Trainer.fit`.
 
-A step is a pure function of (configuration, step number): which tracks, which windows and which augmentation are drawn from
-the seed and the step. So a run can be killed at any moment and resumed from its last checkpoint as if nothing had happened.
-Nothing in a step waits for the device: figures add up there and come back with every logged row.
+A step is a pure function of (configuration, step number): tracks, windows and augmentation are
+drawn from the seed and the step. So a run can be killed at any moment, and `resume` continues it
+from its last checkpoint with the same result. No step waits for the device. Metrics are added up
+there and read once per logged row.
 
     RUN/config.json     model and training configuration
     RUN/metrics.csv     one row every `log_every` steps: means over the steps since the row before
-    RUN/checkpoint.pt   everything that `--resume` needs, see `dsel.train.checkpoint`
+    RUN/checkpoint.pt   what `--resume` needs, see `dsel.train.checkpoint`
     RUN/tensorboard/    the rows again, if TensorBoard is installed
 """
 
@@ -17,9 +18,11 @@ import math
 import platform
 import time
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, fields, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -33,7 +36,7 @@ from dsel.train.checkpoint import newest_checkpoint, same_config, write_checkpoi
 from dsel.train.config import TrainConfig
 from dsel.train.device import choose_compile, choose_layout, choose_precision, keep_memory, trusted
 from dsel.train.distributed import in_turn, join, leave, mean_over, parallel, synchronise
-from dsel.train.loaders import make_batches
+from dsel.train.loaders import PrefetchedBatches, make_batches
 from dsel.train.metrics import (
     MetricSums,
     append_row,
@@ -42,7 +45,7 @@ from dsel.train.metrics import (
     tensorboard_writer,
     write_rows,
 )
-from dsel.train.objective import Objective, make_loss
+from dsel.train.objective import LossInputs, Objective, make_loss
 from dsel.train.optimiser import compile_, make_optimiser
 from dsel.train.released import load_loss, load_similarity, read_source, remedy_for
 from dsel.train.weights import check_networks
@@ -51,19 +54,27 @@ from dsel.utils.files import replace_text, sweep
 from dsel.utils.version import VERSION
 
 AHEAD = 2  # batches read while a step is computed
-CONE, SPREAD = 0.99, 1e-3  # beyond these the embeddings count as collapsed
+CONE, SPREAD = 0.99, 1e-3  # above this cone, or below this spread, embeddings have collapsed
+
+Row = dict[str, float]  # of metrics.csv
+Callback = Callable[["Trainer", Row], Any]
 
 
 class Trainer:
-    """Trains a `TwoStream` on a corpus, in a run folder.
+    """Train a `TwoStream` on a corpus, in a run folder.
+
+    Started by torchrun, it is one of several, see `dsel.train.distributed`. Only the first writes.
 
     Args:
-        corpus: its 'train' split is used.
+        corpus: its split 'train' is used.
+        model: the shape of the networks.
+        config: everything else that shapes the training.
         out: the run folder.
         resume: go on from RUN/checkpoint.pt.
+        progress: show a bar.
     Raises:
-        BadInput: no training tracks, a folder that already holds a run, nothing to resume, or another configuration in it.
-    Started by torchrun, it is one of several (see `dsel.train.distributed`); the first of them writes.
+        BadInput: no training tracks; a folder that already holds a run; nothing to resume, or a run
+            with another configuration.
     """
 
     def __init__(
@@ -71,18 +82,19 @@ class Trainer:
         corpus: Corpus,
         model: ModelConfig,
         config: TrainConfig,
-        out,
+        out: str | Path,
         *,
         resume: bool = False,
         progress: bool = True,
-    ):
+    ) -> None:
         self.ranks, device = join(config.device)
         self.device = trusted(device)
         self.out, self.config, self.progress = Path(out), config, progress and self.ranks.first
         self._claim(model, resume)
         self.batches = in_turn(self.ranks, lambda: self._batches(corpus, model.face_size))
         torch.manual_seed(config.seed)
-        self.model = TwoStream(model).to(self.device, memory_format=choose_layout(self.device))
+        layout: dict[str, Any] = {"memory_format": choose_layout(self.device)}
+        self.model = TwoStream(model).to(self.device, **layout)
         self.loss = make_loss(asdict(config), model.D).to(self.device)
         if self.ranks.many:
             self.model = synchronise(self.model, self.device)
@@ -96,20 +108,27 @@ class Trainer:
         )
         self.objective = parallel(objective, self.ranks, self.device)
         self.optimiser, self.scheduler = make_optimiser(
-            self.model, self.loss, config, self.batches.steps_an_epoch
+            self.model, self.loss, config, self.batches.steps_per_epoch
         )
         self.step, self.running, self.recent, self.best = 0, MetricSums(), MetricSums(), math.inf
-        self._board, self._warned = None, False
+        self._board: Any = None  # writes for TensorBoard; False: TensorBoard is not used
+        self._warned = False
         if resume:
             self._load()
         elif config.start_from:
             self._begin_with(config.start_from)
 
-    def fit(self, callback=None, until: int | None = None) -> list[dict]:
-        """Train to the end, or to step `until`. Returns the logged rows of this call.
+    def fit(self, callback: Callback | None = None, until: int | None = None) -> list[Row]:
+        """Train to the end, or to step `until`.
 
-        callback(trainer, row) is called at every logged row; if it returns False, training stops after a checkpoint.
-        Ctrl-C does the same: what was done is kept, and `resume=True` goes on.
+        Ctrl-C stops after a checkpoint, and `resume=True` goes on from there.
+
+        Args:
+            callback: is called with (trainer, row) at every logged row. If it returns False,
+                training stops after a checkpoint.
+            until: the step to stop at; None: the last one.
+        Returns:
+            The logged rows of this call.
         """
         stop, rows = min(until or self.config.steps, self.config.steps), []
         bar = tqdm(
@@ -147,7 +166,12 @@ class Trainer:
         return rows
 
     def train_step(self, batch: Batch) -> dict[str, Tensor]:
-        """Take one step on one batch. Returns the loss' parts, accuracies and state of the embeddings, on the device."""
+        """Take one step on a batch.
+
+        Returns:
+            The loss and its parts, the norm of the gradient, and the metrics of `batch_metrics`:
+            scalars on the device.
+        """
         self.model.train()
         total, parts, compared = self.objective(batch, self.step)
         self.optimiser.zero_grad(set_to_none=True)
@@ -159,25 +183,26 @@ class Trainer:
         metrics = {"loss": total, **parts, "gradient": norm, **batch_metrics(self.loss, *compared)}
         return {name: value.detach() for name, value in metrics.items()}
 
-    def embed(self, batch: Batch) -> tuple[dict, dict, Tensor, tuple | None]:
-        """Embed a batch as the present step does: what the loss takes. See `Objective.augment` and `Objective.embed`."""
-        objective = getattr(
-            self.objective, "module", self.objective
-        )  # inside DistributedDataParallel
-        return objective.embed(objective.augment(batch, self.step))
+    def embed(self, batch: Batch) -> LossInputs:
+        """Augment and embed a batch as the present step does, see `Objective.embed`."""
+        # DistributedDataParallel holds the objective as its `module`.
+        inside: Any = getattr(self.objective, "module", self.objective)
+        return inside.embed(inside.augment(batch, self.step))
 
     def save(self) -> None:
-        """Write a checkpoint, unless the weights are no numbers; at every moment the old one or the new one is there.
+        """Write a checkpoint, atomically.
 
-        'Best' is the lowest alpha_c L_content + alpha_s L_identity, averaged over the training steps since the last
-        checkpoint: the method has no labels to validate by, and the confusion terms grow while lam does. (Ours.)
+        The best checkpoint is the one with the lowest alpha_c L_content + alpha_s L_identity,
+        averaged over the training steps since the checkpoint before it. The method has no labels to
+        validate with, and the confusion terms grow while lam rises. (Ours.)
+
+        Raises:
+            BadInput: the loss became NaN or infinite; nothing is written.
         """
         self._stop_if_not_finite(self.running.read())
         since = self.recent.merged(self.running).read()
-        matching = sum(
-            getattr(self.config, f"alpha_{k}") * since.get(name, 0)
-            for k, name in (("c", "content"), ("s", "identity"))
-        )
+        weights = {"content": self.config.alpha_c, "identity": self.config.alpha_s}
+        matching = sum(weight * since.get(name, 0) for name, weight in weights.items())
         best = bool(since) and matching < self.best
         self.best = min(self.best, matching) if since else self.best
         self.recent = MetricSums()
@@ -190,7 +215,7 @@ class Trainer:
             "optimiser": self.optimiser.state_dict(),
             "scheduler": self.scheduler.state_dict(),
             "position": {
-                "epoch": self.step // self.batches.steps_an_epoch,
+                "epoch": self.step // self.batches.steps_per_epoch,
                 "step": self.step,
                 "processes": self.ranks.world,
             },
@@ -207,6 +232,7 @@ class Trainer:
         write_checkpoint(self.out, state, keep=self.config.keep, best=best)
 
     def _load(self) -> None:
+        """Take over the newest checkpoint, and drop the rows that were logged after it."""
         state, path = newest_checkpoint(self.out)
         try:
             for name in ("model", "loss", "optimiser", "scheduler"):
@@ -226,41 +252,37 @@ class Trainer:
         if rows and self.ranks.first:  # what was logged after the checkpoint will be logged again
             write_rows(self.out / "metrics.csv", [row for row in rows if row["step"] <= self.step])
 
-    def _begin_with(self, run) -> None:
-        """Take networks and scales of another run, a file or a released name; optimiser and schedule begin anew."""
-        state, path = read_source(run)
+    def _begin_with(self, source: str) -> None:
+        """Take over networks and scales of a source, see `load_model`.
+
+        The optimiser and its schedule begin anew.
+        """
+        state, path = read_source(source)
         if check_networks(state, path, remedy_for(path)) != self.model.config:
-            raise BadInput(
-                f"{run}: its networks have another shape than these; start from a run of the same kind"
-            )
+            why = "its networks have another shape than these"
+            raise BadInput(f"{source}: {why}; start from a run with the same networks")
         self.model.load_state_dict(state["model"])
-        if "loss" in state and load_similarity(run) == self.config.similarity:
-            own = self.loss.state_dict()
-            self.loss.load_state_dict(
-                own | {name: x for name, x in load_loss(run).state_dict().items() if name in own}
-            )
+        if "loss" in state and load_similarity(source) == self.config.similarity:
+            own, theirs = self.loss.state_dict(), load_loss(source).state_dict()
+            shared = {name: value for name, value in theirs.items() if name in own}
+            self.loss.load_state_dict(own | shared)
 
     def _claim(self, model: ModelConfig, resume: bool) -> None:
-        """Make the run folder ours, or say why it cannot be."""
+        """Make the run folder, or raise BadInput if it cannot be used."""
         held = (self.out / "checkpoint.pt").is_file()
         if held and not resume:
-            raise BadInput(
-                f"{self.out}: already holds a run; use --resume to go on with it, or another folder"
-            )
+            remedy = "use --resume to go on with it, or another folder"
+            raise BadInput(f"{self.out}: already holds a run; {remedy}")
         if resume and not held:
-            raise BadInput(
-                f"{self.out}: nothing to resume (no checkpoint.pt); train without --resume first"
-            )
+            remedy = "train without --resume first"
+            raise BadInput(f"{self.out}: nothing to resume (no checkpoint.pt); {remedy}")
         wanted = {"model": model.to_dict(), "train": asdict(self.config)}
         if resume:
             state, path = newest_checkpoint(self.out)
-            before = state.get("position", {}).get("processes", 1)
-            shape = check_networks(
-                state, path, remedy_for(path)
-            ).to_dict()  # an older one in today's words
-            same_config(
-                {**state["config"], "model": shape}, wanted, self.out, (before, self.ranks.world)
-            )
+            networks = check_networks(state, path, remedy_for(path))
+            saved = {**state["config"], "model": networks.to_dict()}  # older fields in new names
+            processes = state.get("position", {}).get("processes", 1), self.ranks.world
+            same_config(saved, wanted, self.out, processes)
         if not self.ranks.first:
             return
         self.out.mkdir(parents=True, exist_ok=True)
@@ -269,83 +291,102 @@ class Trainer:
         if not resume:
             (self.out / "metrics.csv").unlink(missing_ok=True)
 
-    def _batches(self, corpus: Corpus, size: int) -> Batches:
+    def _batches(self, corpus: Corpus, size: int) -> Batches | PrefetchedBatches:
         ranks = self.ranks
         return make_batches(
             corpus, self.config, size, rank=ranks.rank, world=ranks.world, progress=self.progress
         )
 
     def _read(self, step: int) -> Batch:
-        """The batch of a step, in memory that a GPU can fetch by itself."""
+        """Read the batch of a step; for a GPU, into pinned memory that it can fetch by itself."""
         batch = self.batches.at(step)
         if self.device.type != "cuda":
             return batch
-        tensors = {field.name: getattr(batch, field.name) for field in fields(batch)}
-        return replace(
-            batch, **{name: x.pin_memory() for name, x in tensors.items() if isinstance(x, Tensor)}
-        )
+        values: dict[str, Any] = {f.name: getattr(batch, f.name) for f in fields(batch)}
+        pinned: dict[str, Any] = {
+            name: x.pin_memory() for name, x in values.items() if isinstance(x, Tensor)
+        }
+        return replace(batch, **pinned)
 
-    def _log(self) -> dict:
-        """The means since the last row, as a row. The one place of the loop that waits for the device."""
+    def _log(self) -> Row:
+        """Log the means since the last row. Only this part of the loop waits for the device."""
         self.running = self.running.shared(self.ranks)
-        found = self.running.read()
-        self._stop_if_not_finite(found)
-        row = {"step": self.step, "time": round(time.time(), 2), **found}
+        means = self.running.read()
+        self._stop_if_not_finite(means)
+        row = {"step": self.step, "time": round(time.time(), 2), **means}
         row |= {"lr": self.optimiser.param_groups[0]["lr"], **self.loss.scales()}
         self.recent, self.running = self.recent.merged(self.running), MetricSums()
-        if (row["cone"] > CONE or row["spread"] < SPREAD) and not self._warned and self.ranks.first:
-            self._warned = True
-            tqdm.write(
-                f"step {self.step}: the embeddings collapse (mean pairwise cosine {row['cone'] ** 2:.3f}, spread "
-                f"{row['spread']:.2g}); lower lam, or raise lam_warmup"
-            )
         if self.ranks.first:
+            self._warn_of_collapse(row)
             append_row(self.out / "metrics.csv", row)
             self._show(row)
         return row
 
-    def _stop_if_not_finite(self, found: dict) -> None:
+    def _warn_of_collapse(self, row: Row) -> None:
+        """Say once per run if the embeddings have collapsed."""
+        if self._warned or not (row["cone"] > CONE or row["spread"] < SPREAD):
+            return
+        self._warned = True
+        measured = f"mean pairwise cosine {row['cone'] ** 2:.3f}, spread {row['spread']:.2g}"
+        remedy = "lower lam, or raise lam_warmup"
+        tqdm.write(f"step {self.step}: the embeddings collapse ({measured}); {remedy}")
+
+    def _stop_if_not_finite(self, means: Row) -> None:
+        """Raise BadInput if the loss of a step was not finite, and write which tracks it had."""
         bad = self.running.first_bad()
         if bad < 0:
             return
         tracks = [track.id for track in self.batches.at(bad).tracks]
         name = f"bad_batch{self.ranks.rank or ''}.json"
         replace_text(self.out / name, json.dumps({"step": bad + 1, "tracks": tracks}) + "\n")
-        raise BadInput(
-            f"{self.out}: loss is {found['loss']} at step {bad + 1}; its tracks are in {name}; lower lr?"
-        )
+        where = f"{self.out}: loss is {means['loss']} at step {bad + 1}"
+        raise BadInput(f"{where}; {name} lists its tracks; try a lower lr")
 
-    def _told_to_stop(self, callback, row: dict) -> bool:
-        """What the callback of the first process says, to all of them."""
+    def _told_to_stop(self, callback: Callback | None, row: Row) -> bool:
+        """Ask the callback of the first process, and pass its answer to all processes."""
         told = callback is not None and self.ranks.first and callback(self, row) is False
-        return (
-            mean_over(self.ranks, torch.tensor(float(told), device=self.device)).item() > 0
-            if self.ranks.many
-            else told
-        )
+        if not self.ranks.many:
+            return told
+        return mean_over(self.ranks, torch.tensor(float(told), device=self.device)).item() > 0
 
-    def _show(self, row: dict) -> None:
-        """The row again, for TensorBoard."""
+    def _show(self, row: Row) -> None:
+        """Write a row for TensorBoard, if it is installed and wanted."""
         if self._board is None:
-            self._board = (
-                tensorboard_writer(self.out / "tensorboard") if self.config.tensorboard else False
-            )
-        for name, value in row.items() if self._board else ():
-            self._board.add_scalar(name, value, row["step"])
+            wanted = self.config.tensorboard
+            self._board = tensorboard_writer(self.out / "tensorboard") if wanted else False
+        if self._board:
+            for name, value in row.items():
+                self._board.add_scalar(name, value, row["step"])
 
 
 def train(
-    data, out, *, config: str = "laptop", networks: dict | None = None, resume: bool = False, progress: bool = True,
-    callback=None, **changes,
-) -> Trainer:  # fmt: skip
-    """Train on the corpus `data` in the run folder `out`. See `dsel train --help`.
+    data: str | Path,
+    out: str | Path,
+    *,
+    config: str = "laptop",
+    networks: dict[str, Any] | None = None,
+    resume: bool = False,
+    progress: bool = True,
+    callback: Callback | None = None,
+    **changes: Any,
+) -> Trainer:
+    """Train networks on a corpus. The command is `dsel train`.
 
-    networks: fields of `ModelConfig` that are to differ from `config`; changes: of `TrainConfig`. Raises BadInput as `Trainer`.
+    Args:
+        data: a corpus, as `dsel.corpus.open` takes it.
+        out: the run folder.
+        config: 'laptop' or 'paper'.
+        networks: fields of `ModelConfig` that differ from `config`.
+        resume, progress: as in `Trainer`.
+        callback: as in `Trainer.fit`.
+        changes: fields of `TrainConfig` that differ from `config`.
+    Returns:
+        The trainer, at the end of the training.
+    Raises:
+        BadInput: as `Trainer`.
     """
-    settings, model = (
-        TrainConfig.named(config, **changes),
-        ModelConfig.named(config, **networks or {}),
-    )
+    settings = TrainConfig.named(config, **changes)
+    model = ModelConfig.named(config, **networks or {})
     trainer = Trainer(open_corpus(data), model, settings, out, resume=resume, progress=progress)
     trainer.fit(callback)
     leave()

@@ -1,10 +1,11 @@
-"""Read and write files of weights (.pt): the one way in and the one way out.
+"""Read and write files of weights (.pt). All other modules read and write them through this one.
 
-Such a file is an archive as `torch.save` writes it: tensors as they lie in memory, and a pickle that says how they form a
-dictionary. It may come from a stranger or from a broken download, so each part is checked before it is used:
+Such a file is an archive as `torch.save` writes it: tensors as they lie in memory, and a pickle
+that says how they form a dictionary. It may come from a stranger or from a broken download. So each
+part is checked before it is used:
 
-    archive   its entries are stored plainly, fit in the file and agree with their checksums
-    pickle    it names tensors and plain values only, so that no code runs and no memory is taken on its word
+    archive   its entries are not compressed, fit in the file and agree with their checksums
+    pickle    it names tensors and plain values only, so that it cannot run code or claim memory
     config    it describes networks that fit together
     weights   they have the names and shapes of those networks, and every number is finite
 """
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import pickletools
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -35,25 +37,25 @@ ALLOWED = PLAIN | {f"torch {kind}Storage" for kind in STORAGES}  # what a pickle
 
 
 class _Unfit(Exception):
-    """Why a file is not one of weights."""
+    """Say why a file cannot be used as weights."""
 
 
-def write_weights(path, state: dict) -> None:
-    """Write a dictionary of tensors and plain values, atomically and durably (see `dsel.utils.files.atomic`).
+def write_weights(path: str | Path, state: dict) -> None:
+    """Write a dictionary of tensors and plain values, atomically and durably.
 
-    The same state gives the same bytes, whatever the file is called: torch puts the name of the file into the archive, unless
-    it is given an open file.
+    The same state gives the same bytes, whatever the name of the file. (torch writes the name into
+    the archive, unless it is given an open file.)
     """
     with atomic(path, durable=True) as part, part.open("wb") as file:
         torch.save(state, file)
 
 
-def read_weights(path, remedy: str = "copy or download it again") -> dict:
+def read_weights(path: str | Path, remedy: str = "copy or download it again") -> dict:
     """Read a file of weights: a dictionary with 'model', 'config' and more.
 
     Args:
         path: the file.
-        remedy: what the message advises if the file is not usable.
+        remedy: what the message advises if the file cannot be used.
     Raises:
         BadInput: no such file, not a file of weights, or damaged.
     """
@@ -64,7 +66,14 @@ def read_weights(path, remedy: str = "copy or download it again") -> dict:
 
 
 def try_read(path: Path, needed: tuple[str, ...] = ("model", "config")) -> tuple[dict | None, str]:
-    """Read a file of weights and return (state, ""); or (None, why) if it cannot be used or lacks an entry of `needed`."""
+    """Read a file of weights, without raising an error.
+
+    Args:
+        path: the file.
+        needed: the entries that it must have.
+    Returns:
+        (what was read, ""), or (None, why it cannot be used).
+    """
     try:
         _check_archive(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
@@ -80,10 +89,13 @@ def try_read(path: Path, needed: tuple[str, ...] = ("model", "config")) -> tuple
     return (None, f"not a dsel checkpoint (no {missing[0]!r} in it)") if missing else (state, "")
 
 
-def networks_in(state: dict, path, remedy: str = "copy or download it again") -> TwoStream:
-    """Build the networks that a file of weights holds, in evaluation mode, on the CPU and in float32.
+def networks_in(
+    state: dict, path: str | Path, remedy: str = "copy or download it again"
+) -> TwoStream:
+    """Build the networks that a file of weights holds.
 
-    Arguments and errors are those of `check_networks`. No random number is drawn.
+    They are in evaluation mode, on the CPU and in float32. No random number is drawn. Arguments and
+    errors are those of `check_networks`.
     """
     config = check_networks(state, path, remedy)
     with torch.random.fork_rng(devices=[]):  # the first weights are random, and replaced at once
@@ -92,14 +104,20 @@ def networks_in(state: dict, path, remedy: str = "copy or download it again") ->
     return model.eval()
 
 
-def check_networks(state: dict, path, remedy: str = "copy or download it again") -> ModelConfig:
-    """Check the weights in a file against its configuration, which is returned.
+def check_networks(
+    state: dict, path: str | Path, remedy: str = "copy or download it again"
+) -> ModelConfig:
+    """Check the weights in a file against the configuration in it.
 
     Args:
         state: what `read_weights` returned.
-        path: where it was read, for the messages. remedy: what they advise.
+        path: where it was read, for the message.
+        remedy: what the message advises.
+    Returns:
+        The configuration of the networks.
     Raises:
-        BadInput: the configuration makes no networks; a weight is missing, unknown, of another shape, or not finite.
+        BadInput: the configuration makes no networks; or a weight is missing, unknown, of another
+            shape, or not finite.
     """
     try:
         config = _config(state)
@@ -110,7 +128,7 @@ def check_networks(state: dict, path, remedy: str = "copy or download it again")
 
 
 def _check_archive(path: Path) -> None:
-    """Raise _Unfit unless a file is a whole archive of tensors that takes no more memory than it has bytes."""
+    """Raise _Unfit unless a file is a whole archive of tensors, none larger than the file."""
     if not path.exists():
         raise _Unfit("no such file")
     if not path.is_file():
@@ -129,16 +147,17 @@ def _check_archive(path: Path) -> None:
                 raise _Unfit("not a dsel checkpoint (its entries are larger than the file)")
             if archive.testzip() is not None:
                 raise _Unfit("damaged (a checksum differs)")
-            pickles = [
-                entry.filename for entry in entries if entry.filename.lower().endswith(".pkl")
-            ]
-            _check_names(archive.read(name) for name in pickles)
+            names = [entry.filename for entry in entries]
+            _check_pickles(archive.read(name) for name in names if name.lower().endswith(".pkl"))
     except zipfile.BadZipFile as error:
         raise _Unfit("incomplete or damaged") from error
 
 
-def _check_names(pickles) -> None:
-    """Raise _Unfit if a pickle names anything but tensors: `torch.Tensor` itself would take whatever memory it is told to."""
+def _check_pickles(pickles: Iterable[bytes]) -> None:
+    """Raise _Unfit if a pickle names anything but tensors and plain values.
+
+    Even `torch.Tensor` is refused: it would take as much memory as the pickle says.
+    """
     for text in pickles:
         for code, argument, _ in pickletools.genops(text):
             if code.name in ("GLOBAL", "STACK_GLOBAL", "INST") and argument not in ALLOWED:
@@ -158,7 +177,7 @@ def _config(state: dict) -> ModelConfig:
 
 
 def _check_tensors(weights: dict, config: ModelConfig, path: Path) -> None:
-    """Raise _Unfit unless these are the weights of such networks. Takes no memory: networks are built without numbers."""
+    """Raise _Unfit unless these are the weights of such networks, built without memory."""
     if not isinstance(weights, dict) or not all(
         isinstance(value, Tensor) for value in weights.values()
     ):
@@ -175,15 +194,11 @@ def _check_tensors(weights: dict, config: ModelConfig, path: Path) -> None:
             raise _Unfit(f"it {word} weight {min(map(str, names))}{more}")
     for name, value in weights.items():
         if value.shape != expected[name].shape:
-            raise _Unfit(
-                f"{name} is {tuple(value.shape)}, but its configuration says {tuple(expected[name].shape)}"
-            )
+            shape = tuple(expected[name].shape)
+            raise _Unfit(f"{name} is {tuple(value.shape)}, but its configuration says {shape}")
         if value.is_floating_point() != expected[name].is_floating_point() or value.is_complex():
             raise _Unfit(f"{name} is of type {str(value.dtype).removeprefix('torch.')}")
-    if (
-        sum(value.numel() * value.element_size() for value in weights.values())
-        > path.stat().st_size
-    ):
+    if sum(x.numel() * x.element_size() for x in weights.values()) > path.stat().st_size:
         raise _Unfit("its weights are larger than the file")
     for name, value in weights.items():
         if not torch.isfinite(value).all():
@@ -191,7 +206,7 @@ def _check_tensors(weights: dict, config: ModelConfig, path: Path) -> None:
 
 
 def _empty_networks(config: ModelConfig) -> TwoStream:
-    """Build networks without memory. Raises _Unfit unless each stream makes one vector of one window."""
+    """Build networks without memory. Raises _Unfit unless a window gives one vector per stream."""
     try:
         face = {output_size(config.face, axis, config.face_size) for axis in (0, 1)}
         audio = {output_size(config.audio, 0, N_MELS), output_size(config.audio, 1, WINDOW_MELS)}

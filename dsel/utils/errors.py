@@ -4,5 +4,5 @@
 class BadInput(ValueError):
     """Input that dsel cannot use. The message is one line that names the file and the remedy.
 
-    The command line prints it and exits with status 2; in a notebook it reads as an ordinary exception.
+    The command line prints it and exits with status 2. In a notebook it is an ordinary exception.
     """

@@ -11,7 +11,7 @@ NO_BREAK = "\u00a0"
 def table(head: Sequence, rows: Sequence[Sequence], *, align: str = "") -> str:
     """A Markdown table.
 
-    A value and its interval ('3.1 ± 1.2') are not broken over two lines; a bar inside a cell is escaped.
+    A value and its interval ('3.1 ± 1.2') stay on one line. A bar inside a cell is escaped.
 
     Args:
         head: one heading per column.

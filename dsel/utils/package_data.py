@@ -1,6 +1,7 @@
-"""Where the small corpus and the released networks lie: the folder `data` of a checkout, or inside an installed package.
+"""Find the small corpus and the released networks.
 
-A wheel carries the same files as the package `dsel._data` (pyproject.toml), so that a bare notebook on Colab finds them too.
+They lie in the folder `data` of a checkout. A wheel carries the same files as the package
+`dsel._data` (see pyproject.toml), so that a single notebook on Colab finds them too.
 """
 
 from __future__ import annotations

@@ -1,3 +1,3 @@
-"""The version of dsel, in the one place that every room may read. pyproject.toml says the same; a test compares."""
+"""The version of dsel, where every package can read it. A test compares it with pyproject.toml."""
 
 VERSION = "0.1.0"

@@ -13,8 +13,9 @@ from dsel.audio import FRONT_ENDS, OVERHANG, front_end, import_torchaudio, insta
 from dsel.timing import FPS, mels_for, samples_for
 from dsel.utils.errors import BadInput
 
-# torchaudio's wheel is built for CUDA and cannot load its compiled part beside every torch. What is compared is written in
-# Python, so the compiled part is replaced by a stub; in a process of its own, where nothing else sees the stub.
+# torchaudio's wheel is built for CUDA and cannot load its compiled part with every torch. What is
+# compared is written in Python. So a stub replaces the compiled part, in a process of its own,
+# where nothing else sees the stub.
 COMPARE = """
 import sys, types
 stub = types.ModuleType("torchaudio._extension")
@@ -26,10 +27,12 @@ import torch.nn.functional as F
 from dsel import audio
 waveform = 0.1 * torch.randn(3, 640 * 21, generator=torch.Generator().manual_seed(0))
 padded = F.pad(waveform[:, None], (176, 176), mode="reflect")[:, 0]
-mel = dict(n_fft=512, win_length=400, hop_length=160, n_mels=40, f_min=0.0, f_max=8000.0, center=False)
+frames = dict(n_fft=512, win_length=400, hop_length=160, center=False)
+mel = dict(**frames, n_mels=40, f_min=0.0, f_max=8000.0)
 theirs = torch.log(torchaudio.transforms.MelSpectrogram(16000, **mel)(padded) + 1e-6)
 cepstra = torchaudio.transforms.MFCC(16000, 20, melkwargs=mel, log_mels=True)(padded)
-print((theirs - audio.log_mel(waveform)).abs().max().item(), (cepstra - audio.mfcc(waveform)).abs().max().item())
+pairs = (theirs, audio.log_mel(waveform)), (cepstra, audio.mfcc(waveform))
+print(*((a - b).abs().max().item() for a, b in pairs))
 print(theirs.std().item(), tuple(theirs.shape))
 """
 
@@ -96,7 +99,7 @@ def test_torchaudio_is_never_needed():
     assert module is None or hasattr(module, "datasets")
 
 
-# --- Front ends --------------------------------------------------------------------------------------------------------------
+# --- Front ends -----------------------------------------------------------------------------------
 
 
 def noise(seed, tracks=2, frames=9, loudness=0.1):
@@ -106,7 +109,7 @@ def noise(seed, tracks=2, frames=9, loudness=0.1):
 
 
 def mel_bank(bands=40, fft=512, rate=16000):
-    """Triangles on the HTK mel scale, from their corners, one number after the other: (fft / 2 + 1, bands)."""
+    """Compute triangles on the HTK mel scale number by number: (fft / 2 + 1, bands)."""
     top = 2595 * np.log10(1 + rate / 2 / 700)
     corners = [700 * (10 ** (k * top / (bands + 1) / 2595) - 1) for k in range(bands + 2)]
     bank = np.zeros((fft // 2 + 1, bands))
@@ -121,9 +124,10 @@ def mel_bank(bands=40, fft=512, rate=16000):
 
 
 def authors_by_hand(sound):
-    """The authors' input of one track, float64 NumPy: int16-scaled samples (640 T + 240,) -> (40, 4 T).
+    """Compute the authors' input of a track: int16-scaled samples (640 T + 240,) -> (40, 4 T).
 
-    torchaudio.transforms.MelSpectrogram(16000, n_fft=512, win_length=400, hop_length=160, f_min=0, f_max=8000, n_mels=40),
+    float64 NumPy. Theirs is torchaudio.transforms.MelSpectrogram(16000, n_fft=512, win_length=400,
+    hop_length=160, f_min=0, f_max=8000, n_mels=40),
     + 1e-6, log, InstanceNorm1d(40), [1:-1].
     """
     hann = np.array([0.5 - 0.5 * np.cos(2 * np.pi * n / 400) for n in range(400)])
@@ -149,7 +153,7 @@ def test_the_authors_front_end_equals_numpy(frames):
 
 
 def test_an_authors_mel_frame_lies_80_samples_later():
-    """A click excites the frame in whose middle it lies: 160 k + 80 in ours, 160 k + 160 in theirs."""
+    """A click excites the frame whose centre it is: 160 k + 80 in ours, 160 k + 160 in theirs."""
     for k in (15, 18):
         for kind, middle in (("none", 80), ("authors", 160)):
             waveform = noise(4, 1, 10, loudness=1e-3)
@@ -175,7 +179,8 @@ def test_level_takes_loudness_away_and_keeps_the_spectrum(seed, gain):
     torch.testing.assert_close(
         level.mean((1, 2)), torch.zeros(2), atol=1e-5, rtol=0
     )  # one number a track
-    # The floor 1e-6 lies far below the power of this noise in the quietest case: 1e-6 against 0.1^2 * 0.1^2 * 150.
+    # The floor is far below the power of this noise even in the quietest case: 1e-6 against
+    # 0.1^2 * 0.1^2 * 150.
     torch.testing.assert_close(front_end(gain * waveform, "level"), level, atol=2e-2, rtol=0)
     fixed = front_end(waveform, "none")
     difference = fixed - level  # the same number in every band and frame of a track

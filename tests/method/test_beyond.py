@@ -1,4 +1,4 @@
-"""The terms beyond the notes: against loops, against the laws of their formulas, and what each may and may not train."""
+"""The terms beyond the notes: against loops, against laws, and which parameters each trains."""
 
 import math
 
@@ -171,7 +171,10 @@ def test_adversaries_learn_the_other_task_and_the_embeddings_unlearn_it():
 
 
 def test_halves_are_compared_over_all_processes_and_windows_within_one():
-    """With the other process' halves gathered, what is left of the term beside one's own windows is that of all tracks."""
+    """If the halves of the other process are gathered, the term over tracks is that of all tracks.
+
+    The term over windows is that of one's own tracks.
+    """
     a_c, a_s, alike = torch.tensor(draw(5, 4, 5, 6)), torch.tensor(draw(6, 4, 5, 6)), cosine(9.0)
     sent = iter([a_c[2:, :2].mean(dim=1), a_c[2:, 2:].mean(dim=1)])
     mine = within_loss(a_c[:2], a_s[:2], alike, alike, gather=lambda x: torch.cat([x, next(sent)]))
@@ -211,7 +214,7 @@ def test_training_configuration_reaches_the_loss():
     )  # a run made before these terms were there
 
 
-# --- The mean voice without the picked moment --------------------------------------------------------------------------------
+# --- The mean voice without the picked moment -----------------------------------------------------
 
 
 @pytest.mark.parametrize(("N", "leave_out"), [(2, 0), (10, 4), (16, 4), (9, 1)])
@@ -289,7 +292,10 @@ def test_hand_derived_gradient_of_the_leave_out_mean_is_its_finite_difference():
 
 
 def test_content_alone_solves_the_identity_task_only_with_the_full_mean():
-    """Vectors that say nothing but which moment of which track they are: no person in them, and yet the match is found."""
+    """Return vectors that only say which moment of which track they are.
+
+    They say nothing about the person, and yet the match is found.
+    """
     B, N = 16, 16
     moments = torch.tensor(draw(3, B, N, 64))
     pick = torch.tensor(np.random.default_rng(4).integers(0, N, B))

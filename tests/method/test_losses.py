@@ -1,4 +1,4 @@
-"""dsel.losses against dsel.reference (independent loops), and against the laws its formulas imply."""
+"""dsel.losses against dsel.reference (independent loops), and against laws of its formulas."""
 
 import math
 
@@ -88,7 +88,7 @@ def test_value_and_gradient_equal_the_loops(case, which):
 
 
 def test_gradients_of_the_reference_are_its_finite_differences():
-    """The hand-derived gradients are themselves checked, by central differences of the loops' values."""
+    """The gradients derived by hand are those of central differences of the loops' values."""
     (v, a), pick = embeddings(3, 3, 4, 3)
     for oracle in (reference.scaled_cosine(7.0, 1.0), reference.inverse_distance(0.05)):
 
@@ -155,7 +155,10 @@ def test_perfect_separation_tends_to_zero_and_one_choice_costs_nothing():
 
 
 def test_matching_is_asymmetric_in_rows_and_columns():
-    """Rows are the video anchors; a loss over columns is another formula. Values by hand: rows [0, log 3], [0, 0]."""
+    """Rows are the video anchors; a loss over columns is another formula.
+
+    Values by hand: rows [0, log 3], [0, 0].
+    """
     logits = torch.tensor([[0.0, math.log(3)], [0.0, 0.0]], dtype=torch.float64)
     assert matching_loss(logits).item() == pytest.approx((math.log(4) + math.log(2)) / 2)
     assert confusion_loss(logits).item() == pytest.approx(

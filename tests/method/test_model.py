@@ -1,4 +1,4 @@
-"""Shapes, sizes, and the claim that one pass over a track gives every window what it would get alone."""
+"""Shapes, sizes, and the claim that a pass over a track equals a pass over each window alone."""
 
 import dataclasses
 import subprocess
@@ -103,7 +103,10 @@ def test_face_windows_alone_equal_the_pass_over_the_track():
 
 
 def test_audio_windows_alone_equal_the_pass_over_the_track_on_the_same_mel_frames():
-    """The laptop trunk sees 20 mel frames and no padding in time, so a window's own 20 mel frames are all it needs."""
+    """The laptop trunk sees 20 mel frames and does not pad in time.
+
+    So the 20 mel frames of a window are all it needs.
+    """
     model = network()
     assert receptive_field(model.config.audio, 1) == (WINDOW_MELS, 4)
     mel = instance_norm(log_mel(sound(2, 12)))
@@ -117,7 +120,7 @@ def test_audio_windows_alone_equal_the_pass_over_the_track_on_the_same_mel_frame
 
 
 def test_what_leaks_into_a_window_of_sound():
-    """From the waveform on: without track norm, 120 samples of overhang either side; with it, the whole track."""
+    """A window needs 120 samples more on either side; with track norm, the whole track."""
     x = sound(1, 20)
     for norm, far_leak in ((False, False), (True, True)):
         model = network(track_norm=norm)
@@ -133,7 +136,7 @@ def test_what_leaks_into_a_window_of_sound():
 
 
 def test_paper_audio_windows_reach_beyond_their_own_0_2_seconds():
-    """The authors' trunk pads in time and sees 37 mel frames: a window is not alone, and the test says so."""
+    """The authors' trunk pads in time and sees 37 mel frames, so a window depends on others."""
     field, jump = receptive_field(ModelConfig.paper().audio, 1)
     assert (field, jump) == (37, 4)
     assert field > WINDOW_MELS
@@ -203,7 +206,10 @@ def test_a_sound_of_any_length_is_cut_to_whole_frames_and_says_so():
 
 
 def test_gradients_reach_the_input_after_inference_mode():
-    """A saliency map: a constant kept in a cache would have become an inference tensor at the first call."""
+    """A saliency map works after inference.
+
+    A constant in a cache would have become an inference tensor at the first call.
+    """
     model = network()
     frames = torch.rand(1, 6, 48, 48, 3)
     with torch.inference_mode():
@@ -269,10 +275,12 @@ def test_config_is_frozen_refuses_unknown_keys_and_survives_a_round_trip():
 
 @pytest.mark.heavy
 def test_the_package_runs_on_a_bare_machine():
-    """model, losses, reference, timing, audio, train and evaluate import torch, NumPy, tqdm and nothing else heavy."""
+    """The method, train and evaluate import torch, NumPy and tqdm, and nothing else heavy."""
     code = (
-        "import sys; import dsel.model, dsel.losses, dsel.reference, dsel.timing, dsel.audio, dsel.train, dsel.evaluate;"
-        "heavy = {'av', 'plotly', 'ipywidgets', 'umap', 'sklearn', 'cv2', 'espeakng_loader', 'torchaudio', 'scipy'};"
+        "import sys; import dsel.model, dsel.losses, dsel.reference, dsel.timing, dsel.audio;"
+        "import dsel.train, dsel.evaluate;"
+        "heavy = {'av', 'plotly', 'ipywidgets', 'umap', 'sklearn', 'cv2', 'espeakng_loader'};"
+        "heavy |= {'torchaudio', 'scipy', 'PIL'};"
         "print(sorted(heavy & set(sys.modules)))"
     )
     assert (
@@ -282,7 +290,7 @@ def test_the_package_runs_on_a_bare_machine():
 
 
 def plain_form(model, frames, waveform):
-    """The embeddings as one would write them down: convolutions everywhere, ReLU before the pool, (B, C, N) heads."""
+    """Compute embeddings plainly: convolutions everywhere, ReLU before the pool, (B, C, N)."""
 
     def trunk(layers, x):
         for layer in layers:

@@ -1,4 +1,7 @@
-"""The mutants of benchmarks/mutation.py follow the text of dsel/losses.py; running them all takes minutes."""
+"""The mutants of benchmarks/mutation.py fit the text of dsel/losses.py.
+
+Running them all takes minutes: `python benchmarks/mutation.py`.
+"""
 
 import ast
 

@@ -94,7 +94,7 @@ def test_train_evaluate_embed_by_hand(noise_corpus, tmp_path, capsys):
         "extra=2",
         "steps=2",
         "lam=0.5",
-        "distinct_speakers=true",
+        "tensorboard=false",
         "w_max=none",
         "precision=float32",
     ]

@@ -1,7 +1,7 @@
-"""A checkpoint of the authors' code becomes our networks: the same embeddings as an independent forward pass of theirs.
+"""A checkpoint of the authors' code becomes our networks, with the same embeddings.
 
-The oracle is written from the description of their network with torch.nn.functional alone and imports nothing of dsel. Its
-log-mel is written anew in NumPy, in float64.
+The oracle is written from the description of their network, with torch.nn.functional alone. It
+imports nothing of dsel. Its log-mel is written anew in NumPy, in float64.
 """
 
 import numpy as np
@@ -22,7 +22,7 @@ AUDIO = [  # in, out, kernel, stride, padding, then (pool, its stride)
     (256, 256, (3, 3), (1, 1), (1, 1), ((3, 3), (2, 2))),
     (256, 512, (4, 1), (1, 1), (0, 0), None),
 ]
-LIP = [  # the first layer sees 5 frames, the others one; pools (k, stride, padding) in the picture alone
+LIP = [  # the first layer sees 5 frames, the others one; pools: (k, stride, padding) in the picture
     (3, 96, (5, 7, 7), (1, 2, 2), (0, 0, 0), (3, 2, 0)),
     (96, 256, (1, 5, 5), (1, 2, 2), (0, 1, 1), (3, 2, 1)),
     (256, 256, (1, 3, 3), (1, 1, 1), (0, 1, 1), None),
@@ -33,7 +33,10 @@ LIP = [  # the first layer sees 5 frames, the others one; pools (k, stride, padd
 
 
 def numbers(layers):
-    """Where each convolution stands in their nn.Sequential: conv, BatchNorm, ReLU, and a pool where there is one."""
+    """Return the places of the convolutions in their nn.Sequential.
+
+    Each is followed by BatchNorm, ReLU, and in some cases a pool.
+    """
     at = 0
     for layer in layers:
         yield at, layer
@@ -41,7 +44,7 @@ def numbers(layers):
 
 
 def random_checkpoint(seed=0):
-    """State dict as their code saves it, with random weights that keep activations of the order of 1."""
+    """Make a state dict as their code saves it; random weights keep activations of order 1."""
     g = torch.Generator().manual_seed(seed)
 
     def draw(*shape):
@@ -137,7 +140,10 @@ def their_video(state, pixels, temporal_stride=1):
 
 
 def their_mel(sound):
-    """int16-scaled samples (S,) -> (40, frames - 2): power, HTK filters, log, normalised per band, ends dropped."""
+    """Compute power, HTK filters and log, normalise per band, and drop both ends.
+
+    int16-scaled samples (S,) -> (40, frames - 2).
+    """
     window = np.zeros(512)
     window[56:456] = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(400) / 400)
     padded = np.pad(sound.astype(np.float64), 256, mode="reflect")

@@ -182,6 +182,17 @@ def test_a_run_from_before_a_field_existed_has_its_default(tmp_path):
         )
 
 
+def test_a_run_with_a_field_that_no_longer_exists_goes_on_only_if_it_was_off(tmp_path):
+    train = dataclasses.asdict(TrainConfig())
+    for value in (False, True):
+        saved = {"model": {}, "train": {**train, "distinct_speakers": value}}
+        if not value:
+            same_config(saved, {"model": {}, "train": train}, tmp_path)
+            continue
+        with pytest.raises(BadInput, match=r"distinct_speakers was True, now unknown"):
+            same_config(saved, {"model": {}, "train": train}, tmp_path)
+
+
 def test_random_states_come_back(noise_corpus, tmp_path):
     trainer(noise_corpus, tmp_path / "run").fit(until=2)
     expected = torch.rand(4)
@@ -193,8 +204,10 @@ def test_random_states_come_back(noise_corpus, tmp_path):
 def test_killed_three_times_and_still_the_same_to_the_bit(noise_corpus, tmp_path):
     """The short form of benchmarks/kill.py, in a process of its own: it forks."""
     code = (
-        f"import sys; sys.path.insert(0, {str(ROOT / 'benchmarks')!r}); from kill import kill_and_resume;"
-        f"print(kill_and_resume({str(noise_corpus.path)!r}, {str(tmp_path)!r}, kills=3, steps=6, seed=3))"
+        f"import sys; sys.path.insert(0, {str(ROOT / 'benchmarks')!r});"
+        "from kill import kill_and_resume;"
+        f"places = {str(noise_corpus.path)!r}, {str(tmp_path)!r};"
+        "print(kill_and_resume(*places, kills=3, steps=6, seed=3))"
     )
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     done = subprocess.run(

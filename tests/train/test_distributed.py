@@ -76,7 +76,10 @@ def test_two_processes_give_the_loss_and_the_gradient_of_one_with_the_whole_batc
 
 
 def test_begun_by_two_processes_and_resumed_by_one(two, noise_corpus, tmp_path):
-    """The same tracks, windows and augmentation as one process with twice the batch, so the same training but for rounding."""
+    """Two processes train as one with twice the batch does, up to rounding.
+
+    Tracks, windows and augmentation are the same.
+    """
     doubled = TrainConfig.checked(**worker.SETTINGS, B=2 * worker.B, extra=2 * worker.E)
     whole = Trainer(noise_corpus, ModelConfig.laptop(), doubled, tmp_path / "whole", progress=False)
     rows = whole.fit()

@@ -1,4 +1,7 @@
-"""Batches from the cache, from clips decoded on the fly and from shards: the same; broken clips, several processes, servers."""
+"""Batches are the same from the cache, from clips and from shards.
+
+Also with broken clips, several processes, and servers.
+"""
 
 import http.server
 import json
@@ -23,7 +26,7 @@ from dsel.corpus.shards import write_shard
 from dsel.timing import samples_for
 from dsel.train import TrainConfig, loaders
 from dsel.train.batches import Batches
-from dsel.train.loaders import Ahead, Decoder, make_batches
+from dsel.train.loaders import PrefetchedBatches, Decoder, make_batches
 from dsel.utils.errors import BadInput
 
 ARRAYS = ("faces", "sound", "extra_faces", "pick")
@@ -41,7 +44,10 @@ def same(a, b):
 
 @pytest.fixture(scope="module")
 def mixed(tmp_path_factory):
-    """Clips of several lengths and offsets, larger than the network looks at, with key frames in between; one id has a dot."""
+    """Make clips of several lengths and offsets, with key frames in between; one id has a dot.
+
+    They are larger than the input of the network.
+    """
     folder, rows = tmp_path_factory.mktemp("mixed"), []
     for k in range(12):
         rng, frames = np.random.default_rng(k), 24 + 3 * k
@@ -82,7 +88,7 @@ def packed(mixed, tmp_path_factory):
 
 
 class Ranges(http.server.SimpleHTTPRequestHandler):
-    """A file server that answers range requests, unless told to be a simple one, or to fail so many times."""
+    """A file server that answers range requests, unless it is told not to, or to fail at first."""
 
     simple, failures, asked = False, 0, []
 
@@ -135,8 +141,8 @@ def test_every_loader_gives_the_same_bytes(mixed, packed, cached, request, place
         corpus = corpora.open(request.getfixturevalue("served"))
     loader = "shards" if place == "url" else place
     batches = make_batches(corpus, config(loader=loader, workers=workers), 24, progress=False)
-    assert isinstance(batches, Ahead) == (bool(workers) and place != "cache")
-    assert batches.steps_an_epoch == cached.steps_an_epoch
+    assert isinstance(batches, PrefetchedBatches) == (bool(workers) and place != "cache")
+    assert batches.steps_per_epoch == cached.steps_per_epoch
     for step in (
         0,
         1,
@@ -172,7 +178,10 @@ whole = {}
 
 
 def test_a_part_behind_a_key_frame_is_decoded_from_there(tmp_path, monkeypatch):
-    """300 frames hold a second key frame (x264 puts one after 250 at the latest): what lies before it need not be decoded."""
+    """Frames before the last key frame are not decoded.
+
+    300 frames hold a second key frame: x264 puts one after 250 frames at the latest.
+    """
     import av
 
     rng = np.random.default_rng(0)
@@ -194,7 +203,7 @@ def test_a_part_behind_a_key_frame_is_decoded_from_there(tmp_path, monkeypatch):
 
 
 def test_shards_are_standard_tars_with_everything_in_them(mixed, packed):
-    """The oracle is Python's tar reader and the naming rule of WebDataset: the key ends at the first dot of the name."""
+    """The oracle is Python's tar reader and WebDataset's rule that a key ends at the first dot."""
     found = {}
     names = sorted((packed.path / "shards").glob("*.tar"))
     assert len(names) > 2
@@ -328,7 +337,7 @@ def test_a_broken_clip_is_reported_once_and_replaced(mixed, tmp_path, capsys, wo
     victim = copy.path / copy.tracks[3].path
     victim.write_bytes(victim.read_bytes()[:500])
     batches = make_batches(copy, config(loader="decode", workers=workers), 24)
-    for step in range(2 * batches.steps_an_epoch):
+    for step in range(2 * batches.steps_per_epoch):
         batch, drawn = (
             batches.at(step),
             [healthy.track(k).id for k in healthy._draw(step, np.random.default_rng(0))],
@@ -365,25 +374,18 @@ def test_nothing_but_broken_clips_is_an_error(mixed, tmp_path):
         assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("distinct", [False, True])
-def test_parts_of_several_processes_make_the_batch_of_one(mixed, distinct):
+@pytest.mark.parametrize(("B", "extra"), [(2, 2), (1, 0)])
+def test_parts_of_several_processes_make_the_batch_of_one(mixed, B, extra):
     cache = mixed.cache(24, progress=False)
     tracks = mixed.split("train")
-    changes = {"B": 1, "extra": 0} if distinct else {"B": 2, "extra": 2}
-    changes |= {"distinct_speakers": distinct, "N": 6}
-    world = 3
-    parts = [Batches(cache, tracks, config(**changes), rank, world) for rank in range(world)]
-    one = Batches(
-        cache,
-        tracks,
-        config(**{**changes, "B": world * changes["B"], "extra": world * changes["extra"]}),
-    )
-    assert {p.steps_an_epoch for p in parts} == {one.steps_an_epoch}
+    world, share = 3, config(B=B, extra=extra, N=6)
+    parts = [Batches(cache, tracks, share, rank, world) for rank in range(world)]
+    one = Batches(cache, tracks, config(B=world * B, extra=world * extra, N=6))
+    assert {p.steps_per_epoch for p in parts} == {one.steps_per_epoch}
     for step in (0, 1, 5):
         got, want = [p.at(step) for p in parts], one.at(step)
-        B = changes["B"]
         ids = [[t.id for t in b.tracks] for b in got]
-        assert len({name for part in ids for name in part}) == world * (B + changes["extra"])
+        assert len({name for part in ids for name in part}) == world * (B + extra)
         assert [n for part in ids for n in part[:B]] + [n for part in ids for n in part[B:]] == [
             t.id for t in want.tracks
         ]
@@ -451,7 +453,10 @@ def test_a_run_may_change_its_loader_when_resumed(noise_corpus, tmp_path):
 
 
 def test_a_large_index_is_read_in_order_and_held_as_columns(tmp_path, monkeypatch):
-    """Rows of many chunks, letters of several bytes, factors of both kinds; ids found again; the oracle is csv's own reader."""
+    """The oracle is csv's own reader.
+
+    There are rows of many chunks, letters of several bytes and factors of both kinds.
+    """
     monkeypatch.setattr(corpora.reading, "ROWS", 7)
     rows = [
         {

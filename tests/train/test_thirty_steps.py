@@ -1,8 +1,8 @@
 """Thirty steps of training give what they gave on the day they were stored.
 
-thirty_steps.json was written before the path of a batch was reorganised: float32, one thread, every term of the loss switched
-on. A processor that computes as that one did must give the same bits; another one rounds differently, and the losses must
-agree closely.
+thirty_steps.json was written before the path of a batch was reorganised: float32, one thread, with
+every term of the loss. A processor that computes as that one must give the same bits. Another one
+rounds differently, and its losses must agree closely.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""tools/train_released.py: keeps the best by validation, stops when nothing gets better, goes on where it was."""
+"""tools/train_released.py keeps the best by validation, stops when it can, and can be resumed."""
 
 import pytest
 import torch

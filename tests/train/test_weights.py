@@ -1,4 +1,7 @@
-"""Files of weights: what is read is checked, what is not usable costs one line that names the file and the remedy."""
+"""Files of weights are checked when they are read.
+
+One that cannot be used gives one line that names the file and the remedy.
+"""
 
 import dataclasses
 import io
@@ -75,7 +78,7 @@ def one_line(caught) -> str:
     return text
 
 
-# --- Where weights come from ------------------------------------------------------------------------------------------
+# --- Where weights come from ----------------------------------------------------------------------
 
 
 def test_a_run_a_file_and_a_name_are_read_by_one_function(good, trained, tmp_path, monkeypatch):
@@ -160,7 +163,7 @@ def test_every_command_takes_a_released_name(noise_corpus, tmp_path, monkeypatch
     assert_same(sync_of("laptop").model, load_model(RELEASED / "laptop.pt", "cpu"))
 
 
-# --- What is refused --------------------------------------------------------------------------------------------------
+# --- What is refused ------------------------------------------------------------------------------
 
 
 def write_raw(path, entries: dict[str, bytes], packed=False) -> None:
@@ -369,7 +372,10 @@ import sys
 from pathlib import Path
 from dsel.train import load_model
 from dsel.utils.errors import BadInput
-peak = lambda: next(int(line.split()[1]) for line in Path("/proc/self/status").open() if line.startswith("VmPeak"))
+def peak():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmPeak"))
+
 load_model("laptop", "cpu")
 before = peak()
 try:
@@ -520,7 +526,7 @@ def test_random_damage_ends_in_a_line_or_in_networks(good, tmp_path):
     assert len(lines) > 75
 
 
-# --- What is written --------------------------------------------------------------------------------------------------
+# --- What is written ------------------------------------------------------------------------------
 
 
 def test_the_same_state_gives_the_same_bytes_under_every_name(tmp_path):

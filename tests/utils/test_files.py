@@ -1,4 +1,4 @@
-"""Files are written whole or not at all, whatever ends the process; what a kill leaves is swept."""
+"""A file is written completely or not at all, and what a killed process leaves is removed."""
 
 import ctypes
 import json

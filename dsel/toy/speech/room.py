@@ -99,7 +99,7 @@ def _response(room: Room, hz: np.ndarray) -> np.ndarray:
 
 
 def _echo(rng: np.random.Generator, room: Room) -> np.ndarray:
-    """Return reverberation (S,): noise that starts after 5 ms and falls by 60 dB in echo_seconds."""
+    """Return reverberation (S,): noise from 5 ms on that falls by 60 dB in echo_seconds."""
     length = int(room.echo_seconds * SAMPLE_RATE)
     tail = rng.standard_normal(length) * 10 ** (-3 * np.arange(length) / length)
     tail[: SAMPLE_RATE // 200] = 0
