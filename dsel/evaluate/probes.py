@@ -579,10 +579,11 @@ def _interval_over_speakers(
         sums.append((np.bincount(code, minlength=len(names)), totals))
 
     def value(n: np.ndarray) -> float:
-        again = [
-            row | {key: 100 * float(n @ total / max(1, n @ count)) for key, total in totals.items()}
-            for row, (count, totals) in zip(rows, sums, strict=True)
-        ]
+        again = []
+        for row, (count, totals) in zip(rows, sums, strict=True):
+            asked = max(1, int(n @ count))
+            scores = {key: 100 * float(n @ total / asked) for key, total in totals.items()}
+            again.append(row | scores)
         return disentanglement(again)["D"]
 
     _, low, high = bootstrap(value, len(names), draws=draws, seed=seed)

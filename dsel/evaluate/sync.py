@@ -6,7 +6,7 @@ import multiprocessing
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -109,11 +109,12 @@ def sync_of(model: Sync | TwoStream | str | Path | None) -> Sync | None:
     model: None; such a function; networks (`dsel.load`); the path of a trained run; or the name of
     released networks.
     """
-    from dsel.model import TwoStream
+    from torch.nn import Module
 
-    if model is None or (callable(model) and not isinstance(model, TwoStream)):
+    if model is None or (callable(model) and not isinstance(model, Module)):
         return model
-    return InStep(networks_of(model))  # says now what is wrong with it
+    networks: Any = model
+    return InStep(networks_of(networks))  # says now what is wrong with it
 
 
 def networks_of(model: TwoStream | str | Path) -> TwoStream:
