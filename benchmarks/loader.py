@@ -111,7 +111,7 @@ def open_here(folder: str) -> None:
     people = corpus.Corpus(folder)
     opened_after = time.process_time() - begin
     batches = Batches(type("Nothing", (), {"size": SIZE}), people.split("train"), TrainConfig())
-    batches._draw(0, np.random.default_rng(0))
+    batches._draw(0)
     print(
         json.dumps(
             {

@@ -56,6 +56,13 @@ def embed(
         float32 (D,) for one sound, (K, D) for a list of K.
     Raises:
         dsel.utils.errors.BadInput: a sound cannot be read, is silent, or is shorter than 0.2 s.
+
+    >>> import numpy as np
+    >>> noise = np.random.default_rng(0).normal(scale=0.1, size=16_000)  # one second
+    >>> embed(noise, "laptop").shape
+    (128,)
+    >>> embed([noise, noise[:8000]], "laptop", head="content").shape
+    (2, 128)
     """
     from dsel.apply.sound import embed
 

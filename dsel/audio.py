@@ -131,6 +131,9 @@ def front_end(waveform: Tensor, kind: str, bank: Tensor | None = None) -> Tensor
         bank: `filter_bank()`; None: it is computed here.
     Raises:
         BadInput: an unknown kind.
+
+    >>> front_end(torch.randn(2, 640 * 20), "level").shape  # 20 video frames
+    torch.Size([2, 40, 80])
     """
     check_front_end(kind)
     if kind == "authors":

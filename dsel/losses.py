@@ -141,6 +141,9 @@ def draw_pick(tracks: int, windows: int, generator: torch.Generator | None = Non
         generator: where the random numbers come from; None: torch's global generator.
     Returns:
         (B,), int64.
+
+    >>> draw_pick(3, 30, torch.Generator().manual_seed(0)).shape
+    torch.Size([3])
     """
     return torch.randint(windows, (tracks,), generator=generator)
 
@@ -151,6 +154,10 @@ def pool(face: Tensor, audio: Tensor, pick: Tensor) -> tuple[Tensor, Tensor]:
         vhat_i = v_{i,r_i},    abar_j = 1/N sum_tau a_{j,tau}
 
     face (B, N, D), audio (B, N, D), pick r (B,) window index -> (B, D), (B, D).
+
+    >>> face = audio = torch.arange(3.0).reshape(1, 3, 1)  # one track of three windows, D = 1
+    >>> pool(face, audio, pick=torch.tensor([2]))
+    (tensor([[2.]]), tensor([[1.]]))
     """
     rows = torch.arange(len(face), device=face.device)
     return face[rows, pick], audio.mean(dim=1)
@@ -364,6 +371,10 @@ def mean_voice(audio: Tensor, pick: Tensor, leave_out: int | None = None) -> Ten
         audio (B, N, D), pick (B,) -> (B, D).
     Raises:
         ValueError: N < 2 leave_out + 2, so that no window might be left.
+
+    >>> audio = torch.arange(4.0).reshape(1, 4, 1)  # one track of four windows, D = 1
+    >>> mean_voice(audio, torch.tensor([0])), mean_voice(audio, torch.tensor([0]), leave_out=1)
+    (tensor([[1.5000]]), tensor([[2.5000]]))
     """
     if leave_out is None:
         return audio.mean(dim=1)

@@ -339,7 +339,12 @@ def laid_out(x: Tensor) -> Tensor:
 
 
 def parameter_count(module: nn.Module) -> int:
-    """Count the numbers that are learnt."""
+    """Count the numbers that are learnt.
+
+    >>> model = TwoStream(ModelConfig.laptop())
+    >>> parameter_count(model.face_trunk) < 1_000_000
+    True
+    """
     return sum(parameter.numel() for parameter in module.parameters())
 
 
@@ -365,6 +370,9 @@ def output_size(layers: tuple[Conv, ...], axis: int, size: int) -> int:
     """Compute how many outputs a trunk gives for `size` inputs along axis 0 or 1.
 
     0 or less means that the inputs are too few.
+
+    >>> output_size(ModelConfig.laptop().audio, 1, 80)  # mel frames of 20 video frames: 16 windows
+    16
     """
     for layer in layers:
         size = (size + 2 * layer.pad[axis] - layer.kernel[axis]) // layer.stride[axis] + 1

@@ -30,10 +30,7 @@ import json
 import os
 import re
 import shutil
-import struct
 import sys
-import zlib
-from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
@@ -46,7 +43,7 @@ from dsel.utils.files import write_text  # noqa: E402
 from tools.stamp import NOTEBOOKS, as_text  # noqa: E402
 
 __all__ = [
-    *("CHROMIUM", "COLOURS", "HEIGHT", "PLOTLY", "WIDTH", "bundles", "chunks", "drawing", "drawn"),
+    *("CHROMIUM", "COLOURS", "HEIGHT", "PLOTLY", "WIDTH", "bundles", "drawing", "drawn"),
     *("few_colours", "fingerprint", "is_due", "main", "mark", "marked", "stamp", "still", "words"),
 ]
 
@@ -55,9 +52,7 @@ PNG = "image/png"
 WIDTH = 840  # px of a figure, which takes the width of its page: JupyterLab's on a laptop
 HEIGHT = 450  # px of a figure that says nothing: plotly's default
 COLOURS = 64  # a palette: a quarter of the bytes, and it looks the same
-SIGNATURE = b"\x89PNG\r\n\x1a\n"
-KEYWORD = b"figure"  # of the text chunk with the fingerprint
-KEPT_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")  # all that a picture needs
+KEYWORD = "figure"  # of the text with the fingerprint, inside the PNG
 ONE_FRAME = Fraction(1, 25)  # a picture has no duration, FFmpeg wants one
 CHROMIUM = os.environ.get("DSEL_CHROMIUM")
 CHROMIUM = CHROMIUM or shutil.which("chromium") or shutil.which("google-chrome")
@@ -76,33 +71,27 @@ def fingerprint(figure: dict) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def chunks(png: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the kind and the body of every chunk of a PNG."""
-    at = len(SIGNATURE)
-    while png.startswith(SIGNATURE) and at + 8 <= len(png):
-        length, kind = struct.unpack(">I4s", png[at : at + 8])
-        yield kind, png[at + 8 : at + 8 + length]
-        at += 12 + length
-
-
-def _chunk(kind: bytes, body: bytes) -> bytes:
-    """Encode a chunk of a PNG."""
-    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-
-
 def mark(png: bytes, text: str) -> bytes:
-    """Put a fingerprint into a PNG, and drop the chunks that a picture does not need."""
-    kept = [(kind, body) for kind, body in chunks(png) if kind in KEPT_CHUNKS]
-    kept.insert(1, (b"tEXt", KEYWORD + b"\0" + text.encode("ascii")))
-    return SIGNATURE + b"".join(_chunk(kind, body) for kind, body in kept)
+    """Put a fingerprint into a PNG as its only text; no pixel changes."""
+    from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
+
+    info, marked_png = PngInfo(), io.BytesIO()
+    info.add_text(KEYWORD, text)
+    with Image.open(io.BytesIO(png)) as picture:
+        picture.save(marked_png, "PNG", pnginfo=info, optimize=True)
+    return marked_png.getvalue()
 
 
 def marked(png: bytes) -> str | None:
     """Return the fingerprint inside a PNG; None if it is not one of ours."""
-    for kind, body in chunks(png):
-        if kind == b"tEXt" and body.startswith(KEYWORD + b"\0"):
-            return body[len(KEYWORD) + 1 :].decode("ascii")
-    return None
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(io.BytesIO(png), formats=["PNG"]) as picture:
+            return picture.text.get(KEYWORD)
+    except UnidentifiedImageError:
+        return None
 
 
 # --- Notebooks ------------------------------------------------------------------------------------

@@ -20,7 +20,12 @@ CHECK = ""  # key of the column of check sums; columns without a name are not re
 
 @dataclass(frozen=True)
 class Track:
-    """One face track: a row of tracks.csv. `factors` holds the other columns, numbers as float."""
+    """One face track: a row of tracks.csv. `factors` holds the other columns, numbers as float.
+
+    >>> track = Track("a1", "ada", "test", "clips/ada/a1.mp4", frames=50, offset=-2)
+    >>> track.usable
+    48
+    """
 
     id: str
     speaker: str

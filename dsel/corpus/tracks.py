@@ -200,6 +200,12 @@ def open(name_or_path: str | os.PathLike) -> Corpus:
     """Open a corpus by path, by URL of its shards, or by name, e.g. 'mini'.
 
     Names are those of the corpora that come with the package (`data/`).
+
+    >>> people = open("mini")
+    >>> track = people.split("test")[0]
+    >>> frames, waveform = people.clip(track)  # in step: 25 frames and 16000 samples per second
+    >>> frames.shape[1:], len(waveform) == 640 * len(frames)
+    ((96, 96, 3), True)
     """
     if is_url(name_or_path):
         return _open_url(str(name_or_path).rstrip("/"))

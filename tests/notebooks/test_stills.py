@@ -10,6 +10,8 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from tools import stamp, stills
 
@@ -20,8 +22,7 @@ PALETTE = 3  # the colour type of a PNG with a palette
 
 def size_and_kind(png):
     """Return width, height and colour type of a PNG."""
-    (_, head), *_ = stills.chunks(png)
-    width, height, _, kind = struct.unpack(">IIBB", head[:10])
+    width, height, _, kind = struct.unpack(">IIBB", png[16:26])  # of the first chunk, IHDR
     return width, height, kind
 
 
@@ -153,6 +154,20 @@ def test_a_mark_can_be_read_and_changes_no_pixel(picture):
     assert stills.marked(b"") is None
     assert stills.marked(stills.mark(stills.mark(png, "one"), "two")) == "two"
     assert np.array_equal(decode(stills.mark(png, "x")), picture)
+
+
+def test_a_mark_replaces_what_others_wrote_into_the_picture(picture):
+    """Only the chunks that a picture needs stay, and one text."""
+    written, info = io.BytesIO(), PngInfo()
+    info.add_text("Software", "a browser")
+    Image.fromarray(picture).save(written, "PNG", pnginfo=info, dpi=(72, 72))
+    png, names, at = stills.mark(written.getvalue(), "x"), [], 8
+    while at < len(png):
+        length, name = struct.unpack(">I4s", png[at : at + 8])
+        names.append(name)
+        at += 12 + length
+    assert set(names) == {b"IHDR", b"tEXt", b"IDAT", b"IEND"}
+    assert names.count(b"tEXt") == 1
 
 
 def test_a_palette_keeps_a_few_colours_as_they_are(picture):
