@@ -153,7 +153,11 @@ def pool(face: Tensor, audio: Tensor, pick: Tensor) -> tuple[Tensor, Tensor]:
 
         vhat_i = v_{i,r_i},    abar_j = 1/N sum_tau a_{j,tau}
 
-    face (B, N, D), audio (B, N, D), pick r (B,) window index -> (B, D), (B, D).
+    Args:
+        face, audio: (B, N, D).
+        pick: r (B,), which face window of each track is taken.
+    Returns:
+        face (B, N, D), audio (B, N, D), pick (B,) -> (B, D), (B, D).
 
     >>> face = audio = torch.arange(3.0).reshape(1, 3, 1)  # one track of three windows, D = 1
     >>> pool(face, audio, pick=torch.tensor([2]))
@@ -441,7 +445,11 @@ def intra_loss(x: Tensor, y: Tensor, similarity: Similarity) -> Tensor:
 
     (Source: the idea of Chung, Kang and Chung 2020, arXiv:2004.14326; this form is our reading.)
 
-    x (..., K, D), y (..., K, D), K >= 2 -> scalar.
+    Args:
+        x, y: (..., K, D) each, K >= 2.
+        similarity: l.
+    Returns:
+        x (..., K, D), y (..., K, D) -> scalar.
     """
     own = similarity(x, y).diagonal(dim1=-2, dim2=-1)[..., None]  # (..., K, 1)
     logits = torch.cat([own, others(similarity(x, x))], dim=-1)  # (..., K, K), the match first
@@ -453,6 +461,16 @@ def reverse(x: Tensor, lam: float) -> Tensor:
 
     What follows learns a task, and what precedes unlearns it.
     (Source: Ganin and Lempitsky 2015, arXiv:1409.7495, gradient reversal.)
+
+    Args:
+        x: of any shape.
+        lam: factor on the gradient.
+
+    >>> x = torch.tensor(3.0, requires_grad=True)
+    >>> y = reverse(x, lam=0.5)
+    >>> y.backward()
+    >>> y.item(), x.grad.item()
+    (3.0, -0.5)
     """
     return x.detach() + lam * (x.detach() - x)
 

@@ -351,6 +351,9 @@ def parameter_count(module: nn.Module) -> int:
 def receptive_field(layers: tuple[Conv, ...], axis: int) -> tuple[int, int]:
     """Compute what one output sees along axis 0 or 1.
 
+    Args:
+        layers: of a trunk.
+        axis: 0 or 1 of the pairs in `Conv`.
     Returns:
         How many inputs one output sees, and how many inputs lie between neighbouring outputs.
 
@@ -367,9 +370,14 @@ def receptive_field(layers: tuple[Conv, ...], axis: int) -> tuple[int, int]:
 
 
 def output_size(layers: tuple[Conv, ...], axis: int, size: int) -> int:
-    """Compute how many outputs a trunk gives for `size` inputs along axis 0 or 1.
+    """Compute how many outputs a trunk gives along axis 0 or 1.
 
-    0 or less means that the inputs are too few.
+    Args:
+        layers: of the trunk.
+        axis: 0 or 1 of the pairs in `Conv`.
+        size: number of inputs along the axis.
+    Returns:
+        The number of outputs; 0 or less means that the inputs are too few.
 
     >>> output_size(ModelConfig.laptop().audio, 1, 80)  # mel frames of 20 video frames: 16 windows
     16

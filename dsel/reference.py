@@ -47,7 +47,7 @@ def norm(x: Vector) -> float:
 
 
 def dot(x: Vector, y: Vector) -> float:
-    """Compute x.y = sum_d x_d y_d.
+    """Compute x.y = sum_d x_d y_d of two vectors x, y (D,).
 
     >>> dot([1.0, 2.0], [3.0, 4.0])
     11.0
@@ -75,7 +75,7 @@ def inverse_distance(eps: float = 1e-2) -> Similarity:
 
 
 def cosine(x: Vector, y: Vector) -> float:
-    """Compute cos(x, y) = x.y / (||x|| ||y||).
+    """Compute cos(x, y) = x.y / (||x|| ||y||) of two vectors x, y (D,).
 
     >>> cosine([3.0, 4.0], [4.0, 3.0])
     0.96
@@ -84,7 +84,14 @@ def cosine(x: Vector, y: Vector) -> float:
 
 
 def scaled_cosine(w: float = 10.0, b: float = -5.0) -> Similarity:
-    """Return the similarity l(x, y) = w cos(x, y) + b."""
+    """Return the similarity l(x, y) = w cos(x, y) + b.
+
+    Args:
+        w, b: scale and offset.
+
+    >>> scaled_cosine(w=10.0, b=-5.0).value(np.array([1.0, 0.0]), np.array([2.0, 0.0]))
+    5.0
+    """
 
     def value(x: np.ndarray, y: np.ndarray) -> float:
         return w * cosine(x, y) + b
@@ -394,7 +401,11 @@ def within_gradient(
 def intra_loss(x: ArrayLike, y: ArrayLike, similarity: Similarity) -> float:
     """Match x_k with y_k among y_k and the other x_j, over all x, y (..., K, D).
 
-    - mean_k log [ exp l(x_k, y_k) / (exp l(x_k, y_k) + sum_{j != k} exp l(x_k, x_j)) ]
+        - mean_k log [ exp l(x_k, y_k) / (exp l(x_k, y_k) + sum_{j != k} exp l(x_k, x_j)) ]
+
+    Args:
+        x, y: (..., K, D) each.
+        similarity: l.
     """
     shape = (-1, *np.shape(x)[-2:])
     x, y = np.asarray(x, np.float64).reshape(shape), np.asarray(y, np.float64).reshape(shape)

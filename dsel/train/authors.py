@@ -104,7 +104,12 @@ def read_authors(path: Path) -> dict[str, Tensor]:
 
 
 def paper_config(theirs: dict[str, Tensor], path: Path) -> ModelConfig:
-    """Make `ModelConfig.paper` with their front end and the number of outputs of their heads."""
+    """Make `ModelConfig.paper` with their front end and the number of outputs of their heads.
+
+    Args:
+        theirs: what `read_authors` returned.
+        path: where it was read, for the message.
+    """
     last = _get(theirs, "__S__.netfcaud.3.weight", path)  # (D, 512, 1)
     return ModelConfig.paper(front_end="authors", D=len(last))
 
@@ -196,6 +201,11 @@ def stacked_frames(weight: Tensor, b: Tensor, path: Path) -> tuple[Tensor, Tenso
 def scales(theirs: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
     """Translate their w and b of both tasks to our log w and b.
 
+    Args:
+        theirs: what `read_authors` returned.
+        path: where it was read, for the message.
+    Returns:
+        A part of the state dict of our loss.
     Raises:
         BadInput: a scale that is not positive, under which a match would be the least similar.
     """

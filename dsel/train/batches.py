@@ -34,7 +34,13 @@ class Source(Protocol):
     def read(
         self, track: Track, first: int, count: int, seen: slice = slice(None)
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Read frames uint8 (count, size, size, 3) and sound int16 (640 count,) of a track."""
+        """Read frames uint8 (count, size, size, 3) and sound int16 (640 count,) of a track.
+
+        Args:
+            track: whose clip is read.
+            first, count: number of the first frame, and how many.
+            seen: which of these frames are wanted; the sound is that of all of them.
+        """
 
 
 class Sizes(Protocol):

@@ -92,6 +92,12 @@ def in_turn(ranks: Ranks, job: Callable[[], Result]) -> Result:
     """Call job() in one process of each machine, then in the others.
 
     So what the job leaves on disk is made once.
+
+    Args:
+        ranks: the place of this process.
+        job: is called without arguments.
+    Returns:
+        What the job returned in this process.
     """
     if not ranks.many:
         return job()
@@ -116,7 +122,14 @@ def gather(x: Tensor) -> Tensor:
 
 
 def mean_over(ranks: Ranks, x: Tensor) -> Tensor:
-    """Return the mean of x over all processes; x itself if there is only one."""
+    """Return the mean over all processes.
+
+    Args:
+        ranks: the place of this process.
+        x: the tensor of this process, of one shape in all of them.
+    Returns:
+        A new tensor; x itself if there is only one process.
+    """
     if not ranks.many:
         return x
     x = x.clone()
@@ -129,6 +142,12 @@ def synchronise(module: Network, device: torch.device) -> Network:
 
     The weights keep their names. On a GPU it becomes torch's SyncBatchNorm, which runs on GPUs
     only; on a CPU it becomes `SyncedNorm1d` or `SyncedNorm2d`.
+
+    Args:
+        module: networks with BatchNorm.
+        device: where they compute.
+    Returns:
+        The module.
     """
     if device.type == "cuda":
         return nn.SyncBatchNorm.convert_sync_batchnorm(module)
@@ -182,7 +201,13 @@ class SyncedNorm2d(_Synced, nn.BatchNorm2d):
 
 
 def parallel(module: nn.Module, ranks: Ranks, device: torch.device) -> nn.Module:
-    """Wrap a module in torch's DistributedDataParallel if there are several processes."""
+    """Wrap a module in torch's DistributedDataParallel if there are several processes.
+
+    Args:
+        module: what is differentiated in a step.
+        ranks: the place of this process.
+        device: where it computes.
+    """
     if not ranks.many:
         return module
     ids = [device.index] if device.type == "cuda" else None

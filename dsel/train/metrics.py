@@ -36,7 +36,12 @@ class MetricSums:
         self.bad: Tensor | None = None  # the first step whose loss is not finite, or -1
 
     def add(self, metrics: dict[str, Tensor], step: int) -> None:
-        """Add the scalars of a step, 'loss' among them."""
+        """Add the metrics of a step.
+
+        Args:
+            metrics: scalars by name, 'loss' among them; the same names at every step.
+            step: number of the step.
+        """
         values = torch.stack([value.float() for value in metrics.values()])
         finite = torch.isfinite(metrics["loss"])
         before = torch.full_like(finite, -1, dtype=torch.int64) if self.bad is None else self.bad
@@ -74,7 +79,12 @@ class MetricSums:
         return {"names": self.names, "sums": self.sums, "count": self.count}
 
     def load_state_dict(self, state: dict[str, Any] | None, device: torch.device) -> None:
-        """Take over what `state_dict` returned; None leaves the sums empty."""
+        """Take over the sums of a checkpoint.
+
+        Args:
+            state: what `state_dict` returned; None leaves the sums empty.
+            device: where the sums are kept.
+        """
         if state and state["sums"] is not None:
             self.names, self.count = state["names"], state["count"]
             self.sums = state["sums"].to(device)
@@ -137,14 +147,24 @@ def tensorboard_writer(folder: Path) -> Any:
 
 
 def append_row(path: Path, row: dict) -> None:
-    """Append a row to a csv file with one write, and write the header first if it is new."""
+    """Append a row to a csv file with one write.
+
+    Args:
+        path: the file; a new one gets a header first.
+        row: values by column.
+    """
     text = _as_csv([row], header=not path.is_file())
     with path.open("a", newline="") as file:
         file.write(text)
 
 
 def write_rows(path: Path, rows: list[dict]) -> None:
-    """Write a csv file anew, atomically; empty if there are no rows."""
+    """Write a csv file anew, atomically.
+
+    Args:
+        path: the file.
+        rows: values by column; none give an empty file.
+    """
     replace_text(path, _as_csv(rows, header=True) if rows else "")
 
 

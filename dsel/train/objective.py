@@ -65,6 +65,9 @@ class Objective(nn.Module):
     def forward(self, batch: Batch, step: int) -> tuple[Tensor, dict[str, Tensor], LossInputs]:
         """Compute the loss of a batch at a step.
 
+        Args:
+            batch: what `Batches.at(step)` returns.
+            step: number of the step; it decides augmentation and ramp.
         Returns:
             The total (scalar), its parts by name, and what was compared, as `embed` returns it.
         """
@@ -81,6 +84,10 @@ class Objective(nn.Module):
 
         The changes are a pure function of (seed, step). They are drawn for the tracks of all
         processes, and each process takes its own.
+
+        Args:
+            batch: what `Batches.at(step)` returns.
+            step: number of the step.
         """
         B, E, ranks = len(batch.faces), len(batch.extra_faces), self.ranks
         faces, extra_faces, sound, pick, extra_pick = (

@@ -54,6 +54,11 @@ def warmup_cosine(step: int, warmup: int, steps: int) -> float:
 
     It rises linearly over `warmup` steps, then falls along half a cosine to 0 at `steps`.
 
+    Args:
+        step: number of the step, from 0 on.
+        warmup: number of steps of the rise.
+        steps: length of the training.
+
     >>> [round(warmup_cosine(step, warmup=2, steps=6), 2) for step in range(7)]
     [0.5, 1.0, 1.0, 0.85, 0.5, 0.15, 0.0]
     """

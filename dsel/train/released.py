@@ -176,7 +176,12 @@ def release(run: str | Path, out: str | Path) -> Path:
 
 
 def keep_networks(model: TwoStream, config: TrainConfig, path: str | Path) -> None:
-    """Write networks and configuration of a finished training, without what resuming needs."""
+    """Write networks and configuration of a finished training, without what resuming needs.
+
+    Args:
+        model, config: the networks, and how they were trained.
+        path: the file to write (.pt).
+    """
     settings = {"model": model.config.to_dict(), "train": asdict(config)}
     write_weights(path, {"model": model.state_dict(), "config": settings})
 

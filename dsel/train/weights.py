@@ -45,6 +45,10 @@ def write_weights(path: str | Path, state: dict) -> None:
 
     The same state gives the same bytes, whatever the name of the file. (torch writes the name into
     the archive, unless it is given an open file.)
+
+    Args:
+        path: the file to write.
+        state: what it holds.
     """
     with atomic(path, durable=True) as part, part.open("wb") as file:
         torch.save(state, file)
