@@ -97,7 +97,8 @@ def same_config(saved: dict, new: dict, out: Path, worlds: tuple[int, int] = (1,
     before, now = _flat({**saved, "train": asdict(TrainConfig()) | saved["train"]}), _flat(new)
     differ = [key for key in now if before.get(key) != now[key]]
     differ = [key for key in differ if key.split(".")[1] not in RUN_TIME]
-    differ += [key for key in before if key.startswith("train.") and before[key] and key not in now]
+    gone = saved["train"].keys() - asdict(TrainConfig()).keys()
+    differ += [f"train.{name}" for name in sorted(gone) if saved["train"][name]]
     if worlds[0] != worlds[1]:
         differ = _shared_out(before, now, differ, out, worlds)
     if differ:
