@@ -1,6 +1,7 @@
 """Fold the code that a reader need not see: Colab's cell, imports, and what builds a figure.
 
-A folded cell shows its output and a bar to click. JupyterLab reads `jupyter.source_hidden`; Colab
+The tag `fold` folds any other cell. A folded cell shows its output and a bar to click. JupyterLab
+reads `jupyter.source_hidden`; Colab
 reads `cellView: form` and shows the line `# @title` in place of the code. The title of a figure's
 cell is the last heading above it. `tools/stamp.py` writes all three, and unfolds a cell that no
 longer builds a figure.
@@ -41,6 +42,8 @@ def title_of(cell, heading: str) -> str | None:
         return "Colab: install the course"
     if "notebook.start()" in text:
         return "Imports and settings"
+    if "fold" in slides.tags(cell):
+        return f"Code: {heading}"
     return f"Figure: {heading}" if builds_a_figure(cell) else None
 
 

@@ -32,6 +32,7 @@ from dsel.model import HEADS
 __all__ = [
     *("B", "FACTOR", "MIXTURE", "N", "SENSOR", "SPEAKERS", "TRACKS", "D"),
     *("Run", "Stream", "embed", "fooled", "judge", "readable", "say", "sense", "train"),
+    *("TASKS", "two_by_two"),
 ]
 
 FACTOR, SENSOR, D = 8, 32, 16  # numbers of a factor, of a sensor, of an embedding
@@ -40,6 +41,7 @@ SPEAKERS, TRACKS, B = 64, 4, 16  # training speakers, tracks of each, speakers i
 HIDDEN = 64  # numbers between the trunk and the heads
 WORDS, REST = 0.8, 0.6  # content: what a track is about, and what a window adds; 0.64 + 0.36 = 1
 NOISE = 0.35
+TASKS = {"content": N, "identity": 64}  # how many answers each task has where a training is judged
 _WORLD = torch.Generator().manual_seed(0)  # there is one world; seeds draw who lives in it
 MIXTURE = {
     stream: torch.randn(2 * FACTOR, SENSOR, generator=_WORLD) / math.sqrt(2 * FACTOR)
@@ -184,6 +186,27 @@ def judge(run: Run, seed: int) -> dict[str, float]:
         "words left": readable(audio["identity"], content),
         "fooled": fooled(lambda x: run.streams["audio"](x)["identity"], g),
     }
+
+
+def two_by_two(run: Run, seed: int) -> dict[tuple[str, str], float]:
+    """Let each head do both tasks on unseen speakers.
+
+    Args:
+        run: the training.
+        seed: of the speakers.
+    Returns:
+        {(task, head): how often the true answer is ranked first, in percent}; chance is one in
+        `TASKS[task]`.
+    """
+    face, audio, _ = embed(run, seed)
+    few, cosine = slice(0, TASKS["identity"]), ScaledCosine(1.0, 0.0)
+    pick = draw_pick(TASKS["identity"], N, torch.Generator().manual_seed(20_000 + seed))
+    right = {}
+    for head in HEADS:
+        logits = identity_logits(face[head][few], audio[head][few], cosine, pick)
+        right["identity", head] = 100 * top1(logits).item()
+        right["content", head] = 100 * top1(content_logits(face[head], audio[head], cosine)).item()
+    return right
 
 
 def readable(x: Tensor, y: Tensor) -> float:

@@ -18,3 +18,4 @@ def folder() -> Path:
 
 
 EMERGENCE = folder() / "emergence.npz"  # made by tools/emergence.py
+SMALL_WORLD = folder() / "small_world.csv"  # made by tools/small_world.py, and its curves
