@@ -5,6 +5,7 @@
 # make mutation     small changes of the code, and whether the tests notice -> benchmarks/mutation*.md
 # make lab    JupyterLab on notebook 00
 # make slides site student    three views of the notebooks -> build/
+# make grade FOLDER=handed-in   run students' notebooks, collect the verdicts of the self-checks -> a table, grades.csv
 # make docs     every generated piece of README.md, docs/ and benchmarks/README.md; the Colab link, first cell and slides of every notebook
 # make pictures   the figures of docs/results.md (needs Chromium)
 # make hero     the moving picture of README.md
@@ -21,7 +22,7 @@ BIN := $(VENV)/bin
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: demo test quick lint pytest fuzz kill mutation nbval lab slides site student docs pictures hero stamp stills browser colab clean
+.PHONY: demo test quick lint pytest fuzz kill mutation nbval lab slides site student grade docs pictures hero stamp stills browser colab clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python -m dsel demo --out runs/demo
@@ -61,6 +62,9 @@ lab: $(VENV)/.lab
 
 slides site student: $(VENV)/.test
 	$(BIN)/python tools/views.py $@
+
+grade: $(VENV)/.test
+	$(BIN)/python tools/grade.py "$(FOLDER)"
 
 docs: $(VENV)/.test
 	$(BIN)/python tools/docs.py

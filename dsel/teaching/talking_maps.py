@@ -1,4 +1,4 @@
-"""Maps that show a face and speak (notebook 07): a film of all points, a script for the page.
+"""Maps that show a face and speak (notebooks 00, 07): a film of all points, a script for the page.
 
 The film holds the moment of every point, one after the other. While the mouse is over a point, a
 small screen in the corner of the page shows its face; a click lets it speak. Neither a kernel nor a
@@ -18,7 +18,7 @@ import numpy as np
 from dsel.teaching.notebook import as_source
 from dsel.timing import FPS, samples_for
 
-__all__ = ["SIZE", "film", "moment", "talk"]
+__all__ = ["SIZE", "film", "map_of_faces", "moment", "spread", "talk"]
 
 SIZE = 64  # pixels of a face in the film; the small screen enlarges it
 # Coarser than clips: a film of a hundred moments must fit in a notebook
@@ -79,6 +79,84 @@ def talk(source: str, texts: Iterable[str], moments: Iterable[int], count: int):
         script = script.replace(name, text.replace("</", "<\\/"))  # a text must not end the script
     hint = "Maps on this page: move over a point to see the face, click to hear it."
     return HTML(f'<p class="dsel-talks">{hint}</p><script>{script}</script>')
+
+
+def map_of_faces(plane: np.ndarray, speakers, hover, faces: dict):
+    """Draw a map of voices with a face and a name beside each speaker's points.
+
+    Args:
+        plane: (P, 2).
+        speakers: (P,), the name of each point's speaker.
+        hover: (P,), what a point shows under the mouse; `talk` knows it by that text.
+        faces: {name: frame uint8 (H, W, 3)}; the part of the name before a comma is written below.
+    Raises:
+        ValueError: a face belongs to nobody on the map.
+    """
+    import plotly.graph_objects as go
+
+    from dsel.plots.alignment import film_strip
+    from dsel.plots.maps import HOVER
+    from dsel.plots.style import colour_of, hide_axes, symbol_of
+
+    speakers, hover = np.asarray(speakers), np.asarray(hover)
+    owners, figure = sorted(faces), go.Figure()
+    for speaker in owners:
+        if speaker not in speakers:
+            raise ValueError(f"{speaker!r} has a face, but no point on the map")
+    middles = np.stack([np.median(plane[speakers == speaker], axis=0) for speaker in owners])
+    size = 0.14 * float(np.ptp(plane, axis=0).max())
+    for number, speaker in enumerate(owners):
+        own = speakers == speaker
+        look = {"size": 10, "opacity": 0.8, "color": colour_of(number), "symbol": symbol_of(number)}
+        points = {"x": plane[own, 0], "y": plane[own, 1], "text": hover[own].tolist()}
+        figure.add_scatter(
+            **points, mode="markers", marker=look, hovertemplate=HOVER, showlegend=False
+        )
+    for number, (x, y) in enumerate(spread(middles, size).tolist()):
+        speaker, (to_x, to_y) = owners[number], middles[number].tolist()
+        line = {"color": colour_of(number), "width": 2}
+        figure.add_shape(type="line", x0=x, y0=y, x1=to_x, y1=to_y, line=line, layer="below")
+        place = {"x": x, "y": y, "sizex": size, "sizey": size, "xanchor": "center"}
+        picture = {"source": film_strip(faces[speaker][None], SIZE), "yanchor": "middle"}
+        figure.add_layout_image(**place, **picture, xref="x", yref="y", layer="above")
+        label = {"text": speaker.split(",")[0], "showarrow": False, "font": {"size": 13}}
+        figure.add_annotation(x=x, y=y - 0.68 * size, **label)
+    hide_axes(figure)
+    figure.update_yaxes(scaleanchor="x")
+    return figure.update_layout(height=430, margin={"l": 10, "r": 10, "t": 50, "b": 10})
+
+
+def spread(middles: np.ndarray, size: float) -> np.ndarray:
+    """Find places for squares beside heaps of points, so that no two overlap and no heap is hidden.
+
+    Each square starts outside of its heap, as seen from the middle of all, and is pushed away from
+    other squares (with the label below them) and from all heaps.
+
+    Args:
+        middles: of the heaps, (S, 2).
+        size: of a square.
+    Returns:
+        the middles of the squares, (S, 2).
+    """
+    outwards = middles - middles.mean(axis=0)
+    outwards /= np.maximum(np.linalg.norm(outwards, axis=1, keepdims=True), 1e-9)
+    places = middles + size * outwards
+    box = size * np.array([1.25, 1.5])
+    for _ in range(300):
+        push = np.zeros_like(places)
+        for k, place in enumerate(places):
+            for other in np.delete(places, k, axis=0):
+                away = (place - other) / box
+                if np.abs(away).max() < 1:
+                    push[k] += away / max(np.linalg.norm(away), 1e-9)
+            for heap in middles:
+                away = (place - heap) / size
+                if np.linalg.norm(away) < 0.95:
+                    push[k] += away / max(np.linalg.norm(away), 1e-9)
+        if not push.any():
+            break
+        places = places + 0.05 * size * push
+    return places
 
 
 SCRIPT = """
