@@ -12,9 +12,11 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from math import ceil
 from pathlib import Path
 from typing import Any
 
+from dsel.timing import FPS
 from dsel.utils.containers import open_to_read
 from dsel.utils.errors import BadInput
 
@@ -24,6 +26,7 @@ RATES = (1_000, 768_000)  # samples per second of a sound track
 MOST_SECONDS = 12 * 3600  # of a file
 MOST_PICTURES = 5_000_000  # of a file: 12 hours at 115 per second
 BACK = 0.3  # s by which a clock must jump back to count as restarted
+KEY_BACK = 1.0  # the same, of a key frame's time on screen; pictures before it may come after it
 UNREAD = 0.05  # share of a file behind its last packet that is looked through for another file
 
 
@@ -190,10 +193,12 @@ def _packets(container: Any, path) -> tuple[dict[int, tuple[list[Stretch], int]]
         entry = seen.setdefault(packet.stream_index, [[], 0, float("-inf")])
         clock, _, latest = entry
         hold = packet.duration * tick if packet.duration else min(max(0.0, order - latest), 1.0)
-        if not clock or order < latest - BACK:
+        # FFmpeg guesses the decoding time of the first packet behind a join, and is wrong.
+        shown_again = bool(clock) and packet.is_keyframe and first < clock[-1].last - KEY_BACK
+        if not clock or order < latest - BACK or shown_again:
             number = max(number, clock[-1].number + 1 if clock else 0)
             clock.append(Stretch(number, first, first, first + hold))
-            entry[2] = float("-inf")
+            entry[2], order = float("-inf"), first if shown_again else order
         entry[1], entry[2] = entry[1] + 1, max(entry[2], order)
         stretch = clock[-1]
         stretch.first, stretch.last = min(stretch.first, first), max(stretch.last, first)
@@ -225,15 +230,22 @@ def _moving(container: Any, usable: set[int], seen: dict) -> int | None:
 
 
 def _join(clocks: list[list[Stretch]]) -> None:
-    """Set the shifts: every joined file begins when all streams of the one before have ended."""
+    """Set the shifts: every joined file begins when all streams of the one before have ended.
+
+    Up to a frame later, so that its pictures lie on the grid of 25 per second as the first ones do.
+
+    Args:
+        clocks: of the picture, if there is one, and of the sounds.
+    """
     last = max((clock[-1].number for clock in clocks if clock), default=0)
     ended = None
     for number in range(last + 1):
         parts = [stretch for clock in clocks for stretch in clock if stretch.number == number]
         if not parts:
             continue
-        begin = min(part.first for part in parts)
-        shift = 0.0 if ended is None else ended - begin
+        shift = 0.0 if ended is None else ended - min(part.first for part in parts)
+        away = shift + parts[0].first - clocks[0][0].first  # from the first picture
+        shift += ceil(away * FPS - 1e-6) / FPS - away
         for part in parts:
             part.shift = shift
         ended = max(part.end for part in parts) + shift

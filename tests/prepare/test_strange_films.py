@@ -27,6 +27,8 @@ from dsel.utils.errors import BadInput
 
 pytestmark = pytest.mark.heavy  # films
 
+ROOT = Path(__file__).resolve().parents[2]
+REAL = Path(os.environ.get("DSEL_REAL", ROOT.parent / "shared/real")) / "grid"
 SHORT = Film("mkv", "libx264", "pcm_s16le", rate=16_000, layout="mono", seconds=1.6, at=(0.5, 1.15))
 
 
@@ -117,6 +119,25 @@ def test_joined_files_of_which_one_cannot_be_read_are_said(tmp_path, suffix, cap
     assert used == "partly"
     assert "joined end to end, of which not all can be read" in reason
     assert reason in capsys.readouterr().err
+
+
+def test_joined_clips_of_real_people_are_two_tracks_and_said_to_be_two_faces(tmp_path):
+    """GRID: s1, then s2 in the same file, before the same blue wall."""
+    pytest.importorskip("cv2")
+    clips = [min(folder.glob("*.mpg")) for name in ("s1", "s2") if (folder := REAL / name).is_dir()]
+    if len(clips) < 2:
+        pytest.skip(f"real recordings are not here ({REAL}); set DSEL_REAL")
+    path = tmp_path / "x.mpg"
+    path.write_bytes(b"".join(clip.read_bytes() for clip in clips))
+    corpus = made(path, tmp_path / "out", detector=None)
+    assert [track.frames for track in corpus.tracks] == [75, 75]
+    for clip, track in zip(clips, corpus.tracks, strict=True):
+        alone = made(clip, tmp_path / clip.stem, detector=None)
+        for a, b in zip(corpus.clip(track), alone.clip(alone.tracks[0]), strict=True):
+            assert np.corrcoef(a.ravel(), b.ravel())[0, 1] > 0.97
+    joined, two = (reason for _, reason in told(tmp_path / "out"))
+    assert joined.endswith("2 files joined end to end; each keeps its own clock")
+    assert "shows 2 faces one after the other that do not look alike; all are called" in two
 
 
 def test_a_clock_that_restarts_goes_on():
@@ -666,10 +687,9 @@ except Exception as error:
 def test_a_full_disk_is_one_line_that_names_the_corpus(tmp_path, limit):
     """No room for the clip, or not even for the sound; the film is not to blame."""
     film = shoot(tmp_path / "x.mp4", Film(seconds=2.4 if limit < 5_000 else 4.0), moving)
-    root = Path(__file__).resolve().parents[2]
     out = str(tmp_path / "out")
     code = FULL.format(
-        root=str(root), tests=str(root / "tests"), film=str(film), out=out, limit=limit
+        root=str(ROOT), tests=str(ROOT / "tests"), film=str(film), out=out, limit=limit
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.startswith(f"BadInput {out}: no room for the clips"), done.stderr
