@@ -29,6 +29,7 @@ from dsel.timing import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, WINDOW_FRAMES, samp
 from dsel.train.released import load_model, read_source, sha256
 from dsel.utils.errors import BadInput
 from dsel.utils.files import atomic, check_folder, write_json, write_text
+from dsel.utils.markdown import table
 from dsel.utils.readers import read_json
 
 OPSET = 18  # of ONNX; the first with what the log-mel and the windows need is 17
@@ -131,6 +132,8 @@ def describe(part: Exported, networks: TwoStream) -> dict:
 
 def card_text(content: dict) -> str:
     """Write the card of exported networks in words (Markdown)."""
+    head = ["file", "bytes", "input", "outputs", "opset", "from torch: random, real"]
+    rows = [_card_row(stream) for stream in content["onnx"].values()]
     lines = [
         f"# Networks `{content['networks']}` as ONNX",
         "",
@@ -138,20 +141,7 @@ def card_text(content: dict) -> str:
         "labels. Each turns 0.2 s into two vectors: *content*, what is said, and *identity*, who "
         "speaks. Vectors are compared by their cosine.",
         "",
-        "| file | bytes | input | outputs | opset | from torch: random, real |",
-        "| --- | ---: | --- | --- | ---: | --- |",
-    ]
-    for stream in content["onnx"].values():
-        given, far = stream["input"], stream["difference from torch"]
-        shape = ", ".join(map(str, given["shape"]))
-        heads = ", ".join(f"`{head}`" for head in stream["outputs"])
-        size = ", ".join(map(str, next(iter(stream["outputs"].values()))))
-        lines.append(
-            f"| `{stream['file']}` | {stream['bytes']} | `{given['name']}` ({shape}), "
-            f"{given['type']} | {heads} ({size}) | {stream['opset']} | "
-            f"{far['random']:.1e}, {far['real']:.1e} |"
-        )
-    lines += [
+        table(head, rows, align="lrllrl"),
         "",
         f"T is the number of video frames, {FPS} a second. It is dynamic and at least "
         f"{WINDOW_FRAMES}; frame f is what is seen during samples {SAMPLES_PER_FRAME} f to "
@@ -166,6 +156,22 @@ def card_text(content: dict) -> str:
         "**Licence.** MIT, as dsel, unless the card names another one for the weights.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _card_row(stream: dict) -> list:
+    """Describe one ONNX file of `model.json` as a row of the card."""
+    given, far = stream["input"], stream["difference from torch"]
+    shape = ", ".join(map(str, given["shape"]))
+    heads = ", ".join(f"`{head}`" for head in stream["outputs"])
+    size = ", ".join(map(str, next(iter(stream["outputs"].values()))))
+    return [
+        f"`{stream['file']}`",
+        stream["bytes"],
+        f"`{given['name']}` ({shape}), {given['type']}",
+        f"{heads} ({size})",
+        stream["opset"],
+        f"{far['random']:.1e}, {far['real']:.1e}",
+    ]
 
 
 def _packages() -> None:
