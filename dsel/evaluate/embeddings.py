@@ -1,6 +1,4 @@
-"""Every window of some tracks through both streams: vectors in order, and what is known of each
-window.
-"""
+"""Embed tracks: all windows of some tracks through both streams, in order, with their labels."""
 
 from __future__ import annotations
 
@@ -39,16 +37,22 @@ class Embeddings:
     vectors: dict[str, dict[str, np.ndarray]]
 
     def of(self, k: int, stream: str, head: str) -> np.ndarray:
-        """The windows of track number k: (N, D)."""
+        """Return the windows of a track: (N, D).
+
+        Args:
+            k: number of the track.
+            stream: 'face' or 'audio'.
+            head: 'content' or 'identity'.
+        """
         first, last = np.searchsorted(self.track, [k, k + 1])
         return self.vectors[stream][head][first:last]
 
     def means(self, stream: str, head: str) -> np.ndarray:
-        """One vector a track, the mean of its windows: (tracks, D)."""
+        """Return the mean over windows of each track: (tracks, D). Arguments as in `of`."""
         return np.stack([self.of(k, stream, head).mean(axis=0) for k in range(len(self.tracks))])
 
     def only(self, keep: Callable[[Track], bool]) -> Embeddings:
-        """The tracks for which `keep(track)` holds, in the same order."""
+        """Return the tracks for which `keep(track)` holds, in the same order."""
         kept = [k for k, track in enumerate(self.tracks) if keep(track)]
         rows = np.isin(self.track, kept)
         vectors = {
@@ -63,8 +67,10 @@ class Embeddings:
 
 
 def free_speech(track: Track) -> bool:
-    """Whether a track was drawn from all words. Where four words recur, a window has several right
-    answers in its track, and the content task says little. True where the corpus does not know.
+    """Say whether a track was drawn from all words; True if the corpus does not say.
+
+    Where four words recur, a window has several right answers in its track, so the content task
+    says little.
     """
     return str(track.factors.get("vocabulary", "free")) == "free"
 
@@ -77,11 +83,19 @@ def embed_tracks(
     streams: tuple[str, ...] = STREAMS,
     progress: bool = True,
 ) -> Embeddings:
-    """Every window of every track through both streams, in evaluation mode. Tracks under 5 frames
-    are left out, and a line on stderr says so.
+    """Run all windows of tracks through the streams, in evaluation mode.
 
-    streams: only these; one that is left out is not in `vectors`. Neighbours of the same length go
-    through together.
+    Tracks under 5 frames are left out, and a line on stderr says so. Neighbours of the same length
+    are computed together.
+
+    Args:
+        model: the networks.
+        cache: holds the tracks.
+        tracks: what to embed.
+        streams: 'face', 'audio' or both; only these are in `vectors`.
+        progress: show a bar.
+    Raises:
+        BadInput: no track is long enough, or an embedding is not finite.
     """
     device = next(model.parameters()).device
     short = [track.id for track in tracks if track.usable < WINDOW_FRAMES]
@@ -115,8 +129,9 @@ def embed_tracks(
 
 
 def _finite(e: np.ndarray, tracks: list[Track], stream: str) -> list[np.ndarray]:
-    """Return the embeddings (B, N, D) of tracks one by one. Raises BadInput if one is not finite:
-    every metric of it would be nonsense.
+    """Return the embeddings (B, N, D) of tracks one by one.
+
+    Raises BadInput if one is not finite: every metric of it would be nonsense.
     """
     bad = np.flatnonzero(~np.isfinite(e).all(axis=(1, 2)))
     if len(bad):
@@ -126,14 +141,14 @@ def _finite(e: np.ndarray, tracks: list[Track], stream: str) -> list[np.ndarray]
 
 
 def _alike(tracks: list[Track]) -> Iterator[list[Track]]:
-    """The tracks in order, in runs of the same length, at most TOGETHER of them."""
+    """Yield the tracks in order, in runs of the same length, at most TOGETHER of them."""
     for _, run in itertools.groupby(tracks, key=lambda track: track.usable):
         same = list(run)
         yield from (same[k : k + TOGETHER] for k in range(0, len(same), TOGETHER))
 
 
 def _input(stream: str, cache: Cache, tracks: list[Track]) -> torch.Tensor:
-    """What a stream takes of tracks of one length: uint8 (B, T, H, W, 3), or float32 (B, 640 T)."""
+    """Stack the input of a stream: uint8 (B, T, H, W, 3), or float32 (B, 640 T), of one length."""
     read = [cache.read(track) for track in tracks]
     if stream == "face":
         return torch.from_numpy(np.stack([frames for frames, _ in read]))
@@ -148,8 +163,14 @@ def embed_split(
     streams: tuple[str, ...] = STREAMS,
     progress: bool = True,
 ) -> Embeddings:
-    """`embed_tracks` for all tracks of a split. Raises BadInput for an empty one, and says which
-    there are.
+    """Embed all tracks of a split, see `embed_tracks`.
+
+    Args:
+        model: the networks.
+        corpus, split: whose tracks.
+        streams, progress: as in `embed_tracks`.
+    Raises:
+        BadInput: the split is empty; the message names those that there are.
     """
     tracks = corpus.split(split)
     if not tracks:
@@ -167,11 +188,21 @@ def embed(
     split: str = "test",
     progress: bool = True,
 ) -> Path:
-    """Write the embeddings of a split as .npz: <stream>_<head> float32 (W, D), and what is known of
-    each window.
+    """Write the embeddings of a split as .npz, with what is known of each window.
 
-    That is track, speaker, phoneme, viseme, word (W,) str and time (W,), the middle of the window
-    in seconds.
+    The arrays are <stream>_<head> float32 (W, D); track, speaker, phoneme, viseme and word, (W,)
+    str; and time (W,), the middle of the window in seconds.
+
+    Args:
+        run: trained networks, as `dsel.train.load_model` takes them.
+        data: a corpus, as `dsel.corpus.open` takes it.
+        out: the file to write.
+        split: whose tracks.
+        progress: show a bar.
+    Returns:
+        The file.
+    Raises:
+        BadInput: there are no such networks, corpus or split.
     """
     model, corpus, out = load_model(run), open_corpus(data), Path(out)
     e = embed_split(model, corpus, split, progress=progress)
@@ -183,8 +214,14 @@ def embed(
 
 
 def window_labels(corpus: Corpus, e: Embeddings) -> dict[str, np.ndarray]:
-    """What is known of each window: track, speaker, time of its middle (s), and phoneme, viseme,
-    word there ("" if unknown).
+    """Look up what is known of each window.
+
+    Args:
+        corpus: the corpus of the tracks.
+        e: their embeddings.
+    Returns:
+        track, speaker, phoneme, viseme and word, (W,) str, "" if unknown; and time (W,), the middle
+        of the window in seconds.
     """
     time = (e.window + WINDOW_FRAMES / 2) / FPS
     known = {key: np.full(len(time), "", object) for key in ("phoneme", "viseme", "word")}

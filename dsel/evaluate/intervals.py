@@ -1,7 +1,6 @@
-"""Intervals: Student's t over training seeds, the bootstrap over speakers, and what many of them do
-together.
+"""Compute intervals, and say which of many differences are shown.
 
-Two questions, two methods, one class `Interval` for the answer:
+There are two questions with two methods. Both give an `Interval`:
 
     other seeds, same speakers       `interval`            Student's t over the values of n seeds
     other speakers, same networks    `speaker_bootstrap`   percentiles over resampled speakers
@@ -23,11 +22,12 @@ DRAWS = 200  # of the bootstrap
 
 @dataclass(frozen=True)
 class Interval:
-    """A value with the interval around it.
+    """A value with the interval around it. It unpacks to (value, low, high).
 
-    value: a mean over n seeds, or a metric on all speakers. low, high: the ends of the interval;
-    infinite for one seed; nan, as the value, for none. n: how many seeds, or speakers, it is taken
-    over. Unpacks to (value, low, high).
+    Args:
+        value: a mean over n seeds, or a metric on all speakers; nan for none.
+        low, high: the ends of the interval; infinite for one seed, nan for none.
+        n: number of seeds or speakers.
     """
 
     value: float
@@ -44,7 +44,7 @@ class Interval:
 
     @property
     def half(self) -> float:
-        """Half of the interval's width."""
+        """Half of the width of the interval."""
         return (self.high - self.low) / 2
 
     @property
@@ -71,10 +71,12 @@ class Interval:
         return self.text()
 
     def text(self, sign: bool = False) -> str:
-        """'3.1 ± 1.2', '3.1 (1 seed)', '-' for none. A half below 0.05 is written with the digits
-        that it needs.
+        """Write '3.1 ± 1.2', '3.1 (1 seed)', or '-' for none.
 
-        sign: write a plus before positive values.
+        A half below 0.05 is written with the digits that it needs.
+
+        Args:
+            sign: write a plus before positive values.
         """
         if not self.n:
             return "-"
@@ -90,20 +92,19 @@ class Interval:
 def interval(
     values: Iterable[float], level: float = LEVEL, *, step: float = 0.0, parts: int = 1
 ) -> Interval:
-    """Mean and Student's t interval of a few values, not narrower than the grid of the values
-    allows.
+    """Compute the mean of a few values and its Student's t interval.
 
         half = max( t s' / sqrt(n),  parts step / 2 )       s' = max( s, step sqrt(parts / 12) )
 
-    s is the standard deviation of the n values and t the quantile of Student's distribution with n
-    - 1 degrees of freedom. With step = 0 this is the plain t interval. (Source: Student 1908.)
+    s is the standard deviation of the n values, and t the quantile of Student's distribution with
+    n - 1 degrees of freedom. With step = 0 this is the plain t interval. (Source: Student 1908.)
 
-    An EER from K trials is a multiple of 1/K, so a few seeds may give equal values although their
-    errors differ; then s = 0 and the plain interval has no width. Rounding to a grid of this step
-    adds an error of up to step / 2, of standard deviation step / sqrt(12); the two floors keep it
-    in view. In simulations with 2, 3 and 5 seeds and spreads from 0.02 to 3 steps the interval
-    covers at least 94 % for every place of the mean on the grid. The plain one falls to 0 %. (Ours;
-    a test repeats it.)
+    An EER from K trials is a multiple of 1/K. So a few seeds may give equal values although their
+    errors differ; then s = 0, and the plain interval has no width. Rounding to a grid of this step
+    adds an error of up to step / 2 with standard deviation step / sqrt(12), which the two floors
+    take into account. In simulations with 2, 3 and 5 seeds and spreads from 0.02 to 3 steps, the
+    interval covers at least 94 % for every place of the mean on the grid. The coverage of the plain
+    one falls to 0 %. (Ours; a test repeats it.)
 
     Args:
         values: one number per seed.
@@ -132,7 +133,11 @@ def interval(
 
 
 def t_quantile(level: float, df: int) -> float:
-    """The t with P(|T| < t) = level for df degrees of freedom.
+    """Compute the t with P(|T| < t) = level.
+
+    Args:
+        level: in (0, 1).
+        df: degrees of freedom.
 
     >>> round(t_quantile(0.95, 4), 3)
     2.776
@@ -143,11 +148,13 @@ def t_quantile(level: float, df: int) -> float:
 
 
 def grid_step(values: Iterable[float], digits: int = 4) -> float:
-    """Smallest distance between two different values: the step of the grid they lie on. 0 if all
-    are equal.
+    """Find the step of the grid on which values lie: the smallest distance of two different ones.
 
-    values: any number; nan is left out. Differences that vanish at `digits` decimals count as
-    rounding of the file.
+    Args:
+        values: any number of them; nan is left out.
+        digits: differences that vanish at so many decimals are rounding of the file.
+    Returns:
+        The step; 0 if all values are equal.
 
     >>> grid_step([25.0, 12.5, 50.0, 25.0])
     12.5
@@ -159,11 +166,16 @@ def grid_step(values: Iterable[float], digits: int = 4) -> float:
 
 
 def holm(p_values: ArrayLike, level: float = 1 - LEVEL) -> np.ndarray:
-    """Which of many differences stay shown if the chance of *any* false one is to be at most
-    `level`: (K,) bool.
+    """Say which of many differences are shown, with a limit on the chance of *any* false one.
 
-    The smallest p is compared with level / K, the next with level / (K - 1), until one fails. nan
-    is never shown and does not count. (Source: Holm 1979.)
+    The smallest p is compared with level / K, the next with level / (K - 1), until one fails.
+    (Source: Holm 1979.)
+
+    Args:
+        p_values: (K,); nan is never shown and does not count.
+        level: the limit on the chance.
+    Returns:
+        (K,) bool.
 
     >>> holm([0.001, 0.04, 0.03]).tolist()
     [True, False, False]
@@ -185,16 +197,16 @@ def bootstrap(
     level: float = LEVEL,
     seed: int = 0,
 ) -> Interval:
-    """Percentile interval of a metric over resampled speakers.
+    """Compute the percentile interval of a metric over resampled speakers.
 
-    Of `count` speakers, as many are drawn with replacement; the metric is taken again for every
-    draw.
+    As many speakers are drawn as there are, with replacement, and the metric is computed again for
+    each draw.
 
     Args:
-        statistic: how often each speaker was drawn (count,) -> metric; ValueError where a draw
-            cannot be judged.
-        count: number of speakers S.
-        draws, level, seed: of the bootstrap.
+        statistic: maps how often each speaker was drawn, (count,), to the metric. It raises
+            ValueError for a draw that cannot be judged.
+        count: number of speakers.
+        draws, level, seed: number of draws, coverage, seed of the random numbers.
     Raises:
         ValueError: fewer than 3 speakers, or most draws cannot be judged.
     """
@@ -215,10 +227,10 @@ def bootstrap(
 def speaker_bootstrap(
     statistic: Callable[[np.ndarray], float], a: ArrayLike, b: ArrayLike, **options: Any
 ) -> Interval:
-    """How far a metric of trials would move with other speakers of the same kind.
+    """Estimate how far a metric of trials would move with other speakers of the same kind.
 
-    The trials of one speaker stand and fall together, so speakers are resampled and not trials. A
-    trial then counts as often as its speakers were drawn:
+    The trials of one speaker depend on each other, so speakers are resampled and not trials. A
+    trial counts as often as its speakers were drawn:
 
         weight(a, b) = n_a for a target trial (a = b),   n_a n_b for an impostor trial
 
@@ -237,7 +249,12 @@ def speaker_bootstrap(
 
 
 def trial_weights(n: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """How often each trial counts when speaker s was drawn n[s] times: n (S,), a and b (K,) numbers
-    -> (K,).
+    """Compute how often each trial counts.
+
+    Args:
+        n: (S,) how often each speaker was drawn.
+        a, b: (K,) numbers of the speakers of each trial.
+    Returns:
+        (K,) float.
     """
     return np.where(a == b, n[a], n[a] * n[b]).astype(float)

@@ -1,12 +1,11 @@
-"""Measure networks: every metric of `dsel evaluate` and of the ablation comes from here, as a
-`Metric`.
+"""Measure networks. `dsel evaluate` and the ablation take every metric from here, as a `Metric`.
 
-    judge           windows through the networks, then all of the following
+    judge           embed the windows, then measure all of the following
     task_metrics    content task, identity task, offset of the sound
     trial_metrics   EER, word dependence and minDCF on every trial list of the corpus
     probe_metrics   phoneme and speaker, read off the audio embeddings
 
-What a head keeps of the other's factor is measured in `dsel.evaluate.leaks`. What cannot be
+What a head keeps of the other head's factor is measured in `dsel.evaluate.leaks`. What cannot be
 measured is a `Metric` without a value that gives the reason. Intervals are over speakers.
 """
 
@@ -51,7 +50,13 @@ __all__ = [
 
 
 class TrialList(NamedTuple):
-    """Which trials: a kind, all or same sex, all or one family of vocabularies."""
+    """The name of a trial list.
+
+    Args:
+        trials: 'free', 'hard', 'easy' or 'all_pairs'.
+        same_sex: impostors of the same sex only.
+        group: one family of vocabularies; '' for all.
+    """
 
     trials: str
     same_sex: bool = False
@@ -70,14 +75,14 @@ def judge(
     directions: np.ndarray | None = None,
     progress: bool = True,
 ) -> list[Metric]:
-    """All metrics of networks on a split of a corpus.
+    """Measure networks on a split of a corpus.
 
     Args:
         model, corpus, split: what is judged on what.
         similarity: that of the training, see `dsel.losses`; None: the cosine.
-        faces: also measure what needs faces, the matching tasks; without, it takes a fraction of
-            the time.
-        intervals: with 95 % intervals over speakers.
+        faces: also measure the matching tasks, which need faces. Without them it takes a fraction
+            of the time.
+        intervals: add 95 % intervals over speakers.
         probes: also read phoneme and speaker off both heads.
         directions: (d, D), to compare voices along them too, see
             `dsel.evaluate.vectors.main_directions`.
@@ -105,10 +110,15 @@ def judge(
 def task_metrics(
     e: Embeddings, similarity: Similarity | None = None, *, intervals: bool = True
 ) -> list[Metric]:
-    """Content and identity task by both heads, and the offset of the sound; on free speech, where
-    there is any.
+    """Measure the content task and the identity task by both heads, and the offset of the sound.
 
-    Where the words of a track recur, a window has several right answers.
+    Only free speech is used, if there is any: where the words of a track recur, a window has
+    several right answers.
+
+    Args:
+        e: embeddings of both streams.
+        similarity: of `dsel.losses`; None: the cosine.
+        intervals: add 95 % intervals over speakers.
     """
     e = e.only(free_speech) if any(map(free_speech, e.tracks)) else e
     tasks = (_content_task, _identity_task, _offset_task)
@@ -177,7 +187,16 @@ def _share(
     entry: dict,
     asked: np.ndarray | None = None,
 ) -> Metric:
-    """A share of right answers: hits (K,) of asked (K,) questions of speakers (K,)."""
+    """Make the metric of a share of right answers.
+
+    Args:
+        name: of the metric.
+        hits: (K,) right answers.
+        speakers: (K,) whom they belong to.
+        intervals: add the 95 % interval over speakers.
+        entry: other fields of the metric.
+        asked: (K,) number of questions; None: one each.
+    """
     asked = np.ones(len(hits)) if asked is None else asked
     names, number = np.unique(speakers, return_inverse=True)
     right, all_ = (np.bincount(number, x, len(names)) for x in (hits, asked))
@@ -199,9 +218,13 @@ def _speakers(e: Embeddings, tracks: Iterable[int]) -> list[str]:
 
 
 def trial_lists(corpus: Corpus, split: str, tracks: Sequence[Track]) -> dict[TrialList, Trials]:
-    """The trial lists of a corpus for a split; all pairs of tracks if it has none.
+    """Collect the trial lists of a corpus for a split; all pairs of tracks if it has none.
 
     Each list is taken whole, with impostors of the same sex only, and by family of vocabularies.
+
+    Args:
+        corpus, split: whose lists.
+        tracks: those of the split, for the pairs.
     """
     prefix = "" if split == "test" else f"{split}_"
     found: dict[TrialList, Trials] = {}
@@ -220,9 +243,14 @@ def trial_lists(corpus: Corpus, split: str, tracks: Sequence[Track]) -> dict[Tri
 def trial_metrics(
     e: Embeddings, lists: dict[TrialList, Trials], *, intervals: bool = True
 ) -> list[Metric]:
-    """EER of both heads on every list, word dependence, then minDCF of the identity head.
+    """Measure EER by both heads on every list, word dependence, and minDCF of the identity head.
 
-    One family of vocabularies alone is judged by the identity head only.
+    A list of one family of vocabularies is judged by the identity head only.
+
+    Args:
+        e: embeddings of the audio stream.
+        lists: what `trial_lists` returned.
+        intervals: add 95 % intervals over speakers.
     """
     scores, found = {}, []
     reasons = {which: why_not(trials, e.tracks) for which, trials in lists.items()}
@@ -249,7 +277,12 @@ def trial_metrics(
 
 
 def why_not(trials: Trials, tracks: Sequence[Track]) -> str:
-    """Why a trial list cannot be judged with these tracks; '' if it can."""
+    """Say why a trial list cannot be judged with these tracks; '' if it can.
+
+    Args:
+        trials: the list.
+        tracks: those that were embedded.
+    """
     if not len(trials):
         return "the list has no such trials"
     missing = {*trials.a, *trials.b} - {track.id for track in tracks}
@@ -266,7 +299,15 @@ def why_not(trials: Trials, tracks: Sequence[Track]) -> str:
 def eer_metric(
     scores: np.ndarray, trials: Trials, e: Embeddings, entry: dict, *, intervals: bool = True
 ) -> Metric:
-    """EER of scored trials with its interval over speakers; entry: other fields of the record."""
+    """Make the EER of scored trials, with its interval over speakers.
+
+    Args:
+        scores: (K,)
+        trials: the K trials.
+        e: embeddings of their tracks.
+        entry: other fields of the metric.
+        intervals: add the 95 % interval.
+    """
     return _judged("eer", equal_error_rate, scores, trials, e, intervals, 100, entry)
 
 
@@ -284,7 +325,7 @@ def _judged(
     scale: float,
     entry: dict[str, Any],
 ) -> Metric:
-    """A metric of scored trials with its interval over speakers."""
+    """Make a metric of scored trials, with its interval over speakers."""
     order = np.argsort(scores, kind="stable")  # once, not at every draw
     scores, target = scores[order], trials.target[order]
     a, b = (side[order] for side in trial_speakers(trials, e.tracks))
@@ -303,7 +344,7 @@ def _judged(
 def _word_dependence(
     e: Embeddings, lists: dict, scores: dict, reasons: dict, intervals: bool
 ) -> list[Metric]:
-    """EER on hard trials minus EER on easy ones, the speakers of both lists resampled together."""
+    """Subtract the EER on easy trials from that on hard ones, on the same resampled speakers."""
     found = []
     for same_sex in (False, True):
         pair = [TrialList(kind, same_sex) for kind in ("hard", "easy")]
@@ -334,7 +375,10 @@ def _difference(
     intervals: bool,
     entry: dict[str, Any],
 ) -> Metric:
-    """EER of `hard` minus EER of `easy`, each (scores, targets); sides: speakers of both tracks."""
+    """Subtract the EER of `easy` from that of `hard`, each (scores, targets).
+
+    sides: the speakers of both tracks of the trials of both lists.
+    """
 
     def measure(weight: np.ndarray | None = None) -> float:
         first = len(hard[0])
@@ -350,7 +394,7 @@ def _difference(
 
 
 def _ends(interval: Callable[[], Interval], scale: float) -> dict:
-    """The fields of a metric that hold its interval; or the reason why there is none."""
+    """Return the fields of a metric that hold its interval, or the reason why there is none."""
     try:
         found = interval()
     except ValueError as error:  # too few speakers
@@ -361,7 +405,7 @@ def _ends(interval: Callable[[], Interval], scale: float) -> dict:
 def _along_directions(
     e: Embeddings, lists: dict[TrialList, Trials], directions: np.ndarray
 ) -> list[Metric]:
-    """EER of voices compared along some directions (d, D) only, and how many these are."""
+    """Measure the EER of voices compared along some directions (d, D), and count the directions."""
     voices, ids, found = (
         e.means("audio", "identity") @ directions.T,
         [track.id for track in e.tracks],
@@ -384,12 +428,17 @@ def _along_directions(
 
 
 def probe_metrics(corpus: Corpus, e: Embeddings) -> list[Metric]:
-    """Phoneme and speaker, read off both heads of the audio stream by a linear probe; [] where the
-    corpus knows neither.
+    """Read phoneme and speaker off both heads of the audio stream by a linear probe.
 
-    The phoneme is read off single windows, on speakers the probe was not trained on; the speaker
-    off the mean of a track, on tracks with other words than those it was trained on. See
-    `dsel.evaluate.probes`.
+    The phoneme is read off single windows, of speakers that the probe was not trained on. The
+    speaker is read off the mean of a track, of tracks with other words than those of the training.
+    See `dsel.evaluate.probes`.
+
+    Args:
+        corpus: what is known of the tracks.
+        e: embeddings of the audio stream.
+    Returns:
+        The metrics; empty if the corpus knows neither.
     """
     chosen = np.concatenate(
         [first + evenly(n, PER_TRACK) for first, n in zip(*_spans(e), strict=True)]
@@ -410,6 +459,6 @@ def probe_metrics(corpus: Corpus, e: Embeddings) -> list[Metric]:
 
 
 def _spans(e: Embeddings) -> tuple[np.ndarray, np.ndarray]:
-    """First window and number of windows of each track."""
+    """Return the first window and the number of windows of each track."""
     counts = np.bincount(e.track, minlength=len(e.tracks))
     return np.cumsum(counts) - counts, counts

@@ -1,8 +1,8 @@
-"""What each head keeps of the other head's factor, beside an untrained network and a ceiling.
+"""Measure what each head keeps of the factor of the other head.
 
-"The content head does not know the speaker" is a statement about a scale: its lower end is what an
-untrained network of the same shape gives away, its upper end what somebody who knows the names of
-many other speakers can read. (Source: ours.)
+"The content head does not know the speaker" is a statement about a scale. The lower end of the
+scale is what an untrained network of the same shape gives away. The upper end is what can be read
+by somebody who knows the names of many other speakers. (Source: ours.)
 """
 
 from __future__ import annotations
@@ -37,14 +37,13 @@ def leak_metrics(
     seed: int = 0,
     progress: bool = True,
 ) -> list[Metric]:
-    """What each head keeps of the other head's factor, on a scale between a network that learnt
-    nothing and a ceiling.
+    """Measure what each head keeps of the factor of the other head.
 
     Speakers by the content head: EER on free trials (or all pairs); 50 % means that no identity is
-    left. Phonemes by the identity head: share read by a linear probe. Beside each stand the same
-    measure of an untrained network, and what can be reached by learning from the names: a
-    supervised listener on the same embedding and on MFCC statistics, trained on the training
-    speakers; the best probe of trunk, input and heads.
+    left. Phonemes by the identity head: the share that a linear probe reads. The same is measured
+    for an untrained network, and for what learning from names can reach: a supervised listener on
+    the same embedding and on MFCC statistics, trained on the training speakers; and the best probe
+    of trunk, input and heads.
 
     Args:
         model, corpus, split: what is judged on what.
@@ -105,8 +104,13 @@ def _content_means(model: TwoStream, corpus: Corpus, tracks: Sequence[Track]) ->
 
 
 def listened_tracks(corpus: Corpus, most: int = LISTENED) -> list[Track]:
-    """Training tracks for a supervised listener: those of speakers with at least two, at most about
-    `most`.
+    """List the training tracks from which a supervised listener learns.
+
+    They are those of speakers with at least two tracks.
+
+    Args:
+        corpus: its split 'train' is used.
+        most: no further speaker is taken when there are so many tracks.
     """
     by_speaker: dict[str, list[Track]] = {}
     for track in corpus.split("train"):
@@ -120,12 +124,11 @@ def listened_tracks(corpus: Corpus, most: int = LISTENED) -> list[Track]:
 
 
 def supervised(x: np.ndarray, speakers: Sequence[str], new: np.ndarray) -> np.ndarray:
-    """Learn from named tracks how voices differ and how tracks of a voice do; give new tracks on
-    that scale.
+    """Learn from named tracks how voices differ, and map new tracks to that scale.
 
-    Linear discriminant analysis with all directions: the mean is taken away and the scatter within
-    speakers, shrunk, becomes the unit of length. (Source: Fisher 1936; Ledoit and Wolf 2004 for the
-    shrinkage.)
+    It is linear discriminant analysis with all directions: the mean is subtracted, and the
+    scatter within speakers, shrunk, becomes the unit of length. (Source: Fisher 1936; Ledoit and
+    Wolf 2004 for the shrinkage.)
 
     Args:
         x: (K, D) training tracks.
@@ -148,15 +151,13 @@ def supervised(x: np.ndarray, speakers: Sequence[str], new: np.ndarray) -> np.nd
 
 
 def mfcc_statistics(sound: np.ndarray) -> np.ndarray:
-    """Means and standard deviations of the MFCCs of a track, loudness left out: (S,) -> (38,)."""
+    """Compute mean and standard deviation of a track's MFCCs, without loudness: (S,) -> (38,)."""
     cepstrum = mfcc(torch.from_numpy(sound)[None])[0, 1:].numpy()  # (19, 4 T)
     return np.concatenate([cepstrum.mean(1), cepstrum.std(1)])
 
 
 def _phoneme_leak(probed: dict) -> list[Metric]:
-    """The phoneme read off the identity head of the audio stream, from the rows of
-    `dsel.evaluate.probes.leakage`.
-    """
+    """Take the phoneme read off the audio identity head from the rows of `leakage`."""
     rows = [row for row in probed["rows"] if (row["stream"], row["factor"]) == ("audio", "phoneme")]
     if not rows:
         return [Metric("phoneme", None, "identity", reason="the corpus knows no phonemes")]

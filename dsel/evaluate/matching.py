@@ -1,4 +1,4 @@
-"""Accuracy of the two matching tasks, content and identity."""
+"""Measure the accuracy of the two matching tasks, content and identity."""
 
 from __future__ import annotations
 
@@ -55,10 +55,10 @@ def content_accuracy(
 def content_hits(
     e: Embeddings, head: str = "content", N: int = CHOICES, similarity: Similarity | None = None
 ) -> tuple[dict, np.ndarray]:
-    """Share of right answers in each track, as in `content_accuracy`.
+    """Compute the share of right answers in each track. Arguments as in `content_accuracy`.
 
     Returns:
-        {"top1" (K,), "within_one" (K,), "choices"} and the numbers of the K tracks that were long
+        {"top1" (K,), "within_one" (K,), "choices"}, and the numbers of the K tracks that were long
         enough.
     """
     lengths = np.bincount(e.track)
@@ -111,7 +111,7 @@ def identity_hits(
     seed: int = 0,
     similarity: Similarity | None = None,
 ) -> tuple[np.ndarray, np.ndarray, int, list[str]]:
-    """How often each speaker was found and asked for, as in `identity_accuracy`.
+    """Count how often each speaker was asked for and found. Arguments as in `identity_accuracy`.
 
     Returns:
         hits (S,), asked (S,), the number of tracks to choose from, and the S speakers.

@@ -1,5 +1,6 @@
-"""One number about networks as a record: `Metric`. Tables, files and columns are made from such
-records.
+"""Describe a number about networks as a record: `Metric`.
+
+Tables, files and columns are made from such records.
 
     judge.py      measures: networks and a corpus in, records out
     this file     describes: what a record says in words, as a table, as JSON and back
@@ -82,7 +83,7 @@ class Metric:
 
     @property
     def label(self) -> str:
-        """What it is, in words.
+        """Write in words what it is.
 
         >>> Metric("eer", 13.1, "identity", "hard", same_sex=True).label
         'EER, identity head, hard trials, same sex'
@@ -95,11 +96,10 @@ class Metric:
         return ", ".join(parts) + (f" ({self.of})" if self.of else "")
 
     def __getitem__(self, key: str) -> Any:
-        """`metric["value"]`, as if it were the dictionary that it is on disk; 'figure' is the
-        label.
+        """Return a field by name, as of the dictionary on disk; 'figure' is the label.
 
         Raises:
-            KeyError: there is no such entry, or it is empty.
+            KeyError: there is no such field, or it is empty.
         """
         value = self.label if key == "figure" else asdict(self).get(key)
         if value is None:
@@ -131,10 +131,10 @@ _WORDS = {
 
 
 def table(metrics: Iterable[Metric]) -> str:
-    """Metrics as text, one line each: value, chance and 95 % interval over speakers; costs apart,
-    under their P_target.
+    """Write metrics as a text table: value, chance and 95 % interval over speakers.
 
-    A metric that could not be judged keeps its line, with the reason.
+    Costs stand apart, under their P_target. A metric that could not be measured has a line with the
+    reason.
     """
     metrics = list(metrics)
     costs = [m for m in metrics if m.metric == "min_dcf"]
@@ -151,7 +151,7 @@ def table(metrics: Iterable[Metric]) -> str:
 
 
 def _line(record: Metric, digits: int) -> list[str]:
-    """Label, value, chance, interval or reason."""
+    """Write label, value, chance, and interval or reason."""
     value, chance = ("-" if x is None else f"{x:.{digits}f}" for x in (record.value, record.chance))
     if record.low is None:
         return [record.label, value, chance, record.reason]
@@ -162,7 +162,7 @@ def _line(record: Metric, digits: int) -> list[str]:
 
 
 def to_rows(metrics: Sequence[Metric]) -> list[dict]:
-    """Metrics as plain dictionaries for JSON; entries that say nothing are left out."""
+    """Turn metrics into plain dictionaries for JSON, without empty fields."""
     empty = {field.name: field.default for field in fields(Metric)}
     return [
         {key: x for key, x in asdict(m).items() if key in ("metric", "value") or x != empty[key]}
@@ -171,10 +171,9 @@ def to_rows(metrics: Sequence[Metric]) -> list[dict]:
 
 
 def read_metric(row: dict) -> Metric:
-    """A metric from a row of evaluation.json or of a model's card, of this form or of the one
-    before.
+    """Read a metric from a row of evaluation.json or of a card, in the present or the older form.
 
-    The form before had a sentence in place of fields, {"figure", "value", "chance", "low", "high"},
+    The older form had a sentence in place of fields, {"figure", "value", "chance", "low", "high"},
     and costs in percent.
 
     Raises:
@@ -184,9 +183,7 @@ def read_metric(row: dict) -> Metric:
 
 
 def _from_sentence(row: dict) -> Metric:
-    """Look the sentence up among all that were written; the numbers in it follow from the chance
-    beside it.
-    """
+    """Find a sentence among all that were written; its numbers follow from the chance beside it."""
     chance = row["chance"]
     n = round(100 / chance)
     offsets = round(300 / chance)

@@ -1,11 +1,12 @@
-"""Probes: which factors can be read off a code, by a machine that is trained to read them.
+"""Probe a code: train a small classifier to read known factors off it.
 
-A probe is a small classifier (or a regression) from a code to a factor that the corpus knows. What
-comes and goes, the phoneme, is read off single windows; what stays, the speaker, the pitch, the
-microphone, off the mean over a track, as verification uses it. A probe is trained on some speakers
-(or words) and judged on others, so that it must read the factor and cannot remember the recording.
-Confusion in the loss says that *matching* fails; a probe asks the harder question, whether the
-information is gone. (Source: notes ask for disentanglement; the probes are ours.)
+A probe is a small classifier (or a regression) from a code to a factor that the corpus knows. A
+factor that changes, the phoneme, is read off single windows. A factor that stays, such as the
+speaker, the pitch or the microphone, is read off the mean of a track, as verification uses it. A
+probe is trained on some speakers (or words) and judged on others. So it must read the factor and
+cannot recognise the recording. Confusion in the loss says that *matching* fails. A probe asks the
+harder question whether the information is gone. (Source: notes ask for disentanglement; the probes
+are ours.)
 
 Every score stands on a scale whose ends are measured too:
 
@@ -55,12 +56,17 @@ SCORES = {"class": "% right", "number": "R², %"}
 
 @dataclass(frozen=True)
 class Factor:
-    """Something the corpus knows of each of W windows or tracks (`unit`), and how a probe of it is
-    judged.
+    """Something that the corpus knows of each of W windows or tracks, and how it is probed.
 
-    target: (W,) str for a class; float (W, K) for numbers. fold: (W,) 0 or 1, trained on one half
-    and judged on the other, then the other way round; -1: not used. speaker: (W,) names. across:
-    what the two halves do not share.
+    Args:
+        name: such as 'phoneme'.
+        kind: 'class' or 'number'.
+        unit: 'window' or 'track'.
+        target: (W,) str for a class; float (W, K) for numbers.
+        fold: (W,) 0 or 1; a probe is trained on one half and judged on the other, then the other
+            way round; -1: not used.
+        speaker: (W,) names.
+        across: what the two halves do not share, 'speakers' or 'words'.
     """
 
     name: str
@@ -81,13 +87,20 @@ def leakage(
     seed: int = 0,
     progress: bool = True,
 ) -> dict:
-    """All factors that the corpus knows, read off all codes of both streams by both probes.
+    """Read all factors that the corpus knows off all codes of both streams, by both probes.
 
-    Returns {"rows", "disentanglement", "random network"}: rows {"stream", "factor", "probe",
-    "figure", "unit", "units" (how many), "across", "chance", and a score in percent for each of
-    CODES, and of RANDOM for the linear probe}; the other two are what `disentanglement` gives, for
-    the trained network with "low" and "high", the 95 % interval over speakers.
-    Raises BadInput for an empty split, or one with fewer than 4 speakers.
+    Args:
+        model, corpus, split: what is judged on what.
+        windows: number of windows in all.
+        seed: of the untrained network and the MLP probe.
+        progress: show bars.
+    Returns:
+        {"rows", "disentanglement", "random network"}. Each row is {"stream", "factor", "probe",
+        "figure", "unit", "units" (how many), "across", "chance", and a score in percent for each
+        of CODES, and of RANDOM for the linear probe}. The other two are what `disentanglement`
+        returns; for the trained network with "low" and "high", the 95 % interval over speakers.
+    Raises:
+        BadInput: an empty split, or one with fewer than 4 speakers.
     """
     tracks = corpus.split(split)
     if len({track.speaker for track in tracks}) < 4:
@@ -116,7 +129,16 @@ def leakage(
 def judge_codes(
     codes: dict, factors: list[Factor], *, seed: int = 0, progress: bool = False
 ) -> dict:
-    """The same for codes in memory: {unit: {stream: {code: (W, D)}}}: as `leakage`."""
+    """Read factors off codes in memory, as `leakage` does off networks.
+
+    Args:
+        codes: {unit: {stream: {code: (W, D)}}}.
+        factors: what to read.
+        seed: of the MLP probe.
+        progress: show a bar.
+    Returns:
+        As `leakage`.
+    """
     streams = next(iter(codes.values()))
     jobs = [(stream, factor, probe) for stream in streams for factor in factors for probe in PROBES]
     rows, hits = [], {}
@@ -153,27 +175,32 @@ def judge_codes(
 
 
 def disentanglement(rows: list[dict], heads: tuple[str, ...] = HEADS) -> dict:
-    """One number for a pair of heads, in [-1, 1]: each head's own factor minus the wrong one, on
-    the scale chance..ceiling.
+    """Compute one number for a pair of heads: the own factor of each head minus the wrong one.
 
         share(h, f) = (score(h, f) - chance(f)) / (ceiling(f) - chance(f)),  clipped to [0, 1]
         D           = mean over streams of  1/2 [ share(c, phoneme) - share(c, speaker)
                                                 + share(s, speaker) - share(s, phoneme) ]
 
-    score is the better of the linear and the MLP probe; ceiling the best that the stream's trunk,
-    input or heads reach, so that no share exceeds 1; share is 0 where nothing can be read at all.
-      D = 1   each head holds all of its factor and nothing of the other (an oracle)
-      D = 0   the heads hold both factors alike, or neither: a constant code, an entangled code,
-              one code used twice
-      D = -1  the heads have changed places
-    A difference, since either term alone is easy: a constant leaks nothing, and the input holds
-    everything. The scale, since 30 % of phonemes right may be next to nothing or nearly all that
-    0.2 s can tell. Wide codes need more to learn from than narrow ones, so the ceiling, and D with
-    it, moves with the number of windows: compare D at equal `windows` and corpus only.
+    The score is the better of the linear and the MLP probe. The ceiling is the best that the
+    stream's trunk, input or heads reach, so no share exceeds 1. The share is 0 if nothing can be
+    read at all.
 
-    heads: the names of the content and the identity code in the rows.
-    Returns {"D", stream: {"<head>, <factor>": share}}; D is None without both factors. (Source:
-    ours.)
+        D = 1   each head holds all of its factor and nothing of the other (an oracle)
+        D = 0   the heads hold both factors alike, or neither: a constant code, an entangled code,
+                one code used twice
+        D = -1  the heads have changed places
+
+    It is a difference because either term alone is easy: a constant leaks nothing, and the input
+    holds everything. It is on a scale because 30 % of phonemes right may be close to nothing, or
+    close to all that 0.2 s can tell. Wide codes need more to learn from than narrow ones. So the
+    ceiling, and D with it, depends on the number of windows: compare D only at equal `windows` and
+    on the same corpus. (Source: ours.)
+
+    Args:
+        rows: of `leakage`.
+        heads: the names of the content and the identity code in the rows.
+    Returns:
+        {"D", stream: {"<head>, <factor>": share}}; D is None without both factors.
     """
     best: dict[
         tuple[str, str], dict[str, float]
@@ -205,14 +232,20 @@ def disentanglement(rows: list[dict], heads: tuple[str, ...] = HEADS) -> dict:
 
 
 def read_off(x: np.ndarray, factor: Factor, probe: str = "linear", *, seed: int = 0) -> np.ndarray:
-    """Read a factor off a code: how well each row is read, (W,); its mean is the score. nan where
-    the factor is unknown.
+    """Read a factor off a code: how well each row is read.
 
-    x (W, D). A class: 1 for a row read right, 0 for a wrong one. Numbers: 1 - e² / mean e0², where
-    e is the error and e0 that of the mean of the training half, so that the mean over rows is R² (1
-    perfect, 0 no better than a constant).
-    probe: "linear" (shrinkage LDA, ridge regression), "mlp" (64 hidden units), or "constant" (the
-    best constant answer).
+    For a class, a row counts 1 if it is read right, else 0. For numbers it counts 1 - e² / mean
+    e0², where e is the error and e0 that of the mean of the training half. So the mean over rows is
+    R² (1 perfect, 0 no better than a constant).
+
+    Args:
+        x: (W, D)
+        factor: what to read.
+        probe: 'linear' (shrinkage LDA, ridge regression), 'mlp' (64 hidden units), or 'constant'
+            (the best constant answer).
+        seed: of the MLP.
+    Returns:
+        (W,); nan where the factor is unknown. The mean is the score.
     """
     hit = np.full(len(x), np.nan)
     for half in (0, 1):
@@ -236,14 +269,16 @@ def read_off(x: np.ndarray, factor: Factor, probe: str = "linear", *, seed: int 
 
 
 def known_factors(corpus: Corpus, e: Embeddings) -> list[Factor]:
-    """What the corpus knows of the windows and tracks of `e`: of phoneme, viseme, speaker, sex,
-    pitch, microphone and noise those that are there.
+    """Collect what the corpus knows of the windows and tracks of `e`.
 
-    Everything but the speaker is learnt on one half of the speakers and judged on the other. The
-    speaker is learnt on one half of each one's tracks and judged on tracks with other words: of a
-    speaker, no vocabulary is in both halves.
-    microphone: the gains of the equaliser, dB. noise: the signal-to-noise ratio, dB. pitch:
-    octaves.
+    These are phoneme, viseme, speaker, sex, pitch (octaves), microphone (gains of the equaliser,
+    dB) and noise (signal-to-noise ratio, dB), as far as they are known. Every factor but the
+    speaker is learnt on one half of the speakers and judged on the other. The speaker is learnt on
+    one half of each speaker's tracks and judged on tracks with other words.
+
+    Args:
+        corpus: the corpus of the tracks.
+        e: their embeddings.
     """
     labels, people = window_labels(corpus, e), halves_of_speakers(e.tracks)
     sound = np.array(
@@ -283,8 +318,9 @@ def known_factors(corpus: Corpus, e: Embeddings) -> list[Factor]:
 
 
 def halves_of_speakers(tracks: list[Track]) -> np.ndarray:
-    """0 or 1 a track: the speakers in turn, women and men apart, so that both halves have as many
-    of each.
+    """Put each track into half 0 or 1 by its speaker: (tracks,).
+
+    Women and men are divided separately, so both halves have as many of each.
     """
     sex = {track.speaker: str(track.factors.get("sex", "")) for track in tracks}
     half: dict[str, int] = {}
@@ -296,8 +332,10 @@ def halves_of_speakers(tracks: list[Track]) -> np.ndarray:
 
 
 def halves_of_words(tracks: list[Track]) -> np.ndarray:
-    """0 or 1 a track: each speaker's vocabularies in turn, a track of free speech or of unknown
-    words being its own.
+    """Put each track into half 0 or 1 by its words: (tracks,).
+
+    Each speaker's vocabularies go to the halves in turn. A track of free speech, or of unknown
+    words, counts as a vocabulary of its own.
     """
     seen: dict[tuple[str, str], dict[str, int]] = {}
     half = []
@@ -312,8 +350,11 @@ def halves_of_words(tracks: list[Track]) -> np.ndarray:
 
 
 def random_network(model: TwoStream, seed: int = 0) -> TwoStream:
-    """Networks of the same shape that have learnt nothing: what depth and a good input give away
-    for free.
+    """Make untrained networks of the same shape: what depth and a good input give away for nothing.
+
+    Args:
+        model: whose shape and device are taken.
+        seed: of the weights.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -329,14 +370,25 @@ def embed_codes(
     per_track: int = PER_TRACK,
     progress: bool = True,
 ) -> tuple[Embeddings, dict]:
-    """Some windows of each track, evenly spaced, through the networks, and each track's mean.
+    """Embed some windows of each track, evenly spaced, and the mean of each track.
 
-    Returns the windows, vectors[stream][code] float32 (W, D) for CODES, and the means {stream:
-    {code: (tracks, D)}}, of the sound over all windows, of the face over the few.
-    trunk: what both heads of the stream are given. input: what the stream is given, small: the
-    log-mel of the window before any normalisation, one column a frame (40 x 5), and the grey
-    picture at 12 x 12 pixels, 3 frames of it. The choice is a function of the tracks' lengths
-    alone. At most `windows` in all: beyond as many tracks, not all are used.
+    'trunk' is the input of both heads of the stream. 'input' is the input of the stream, reduced:
+    the log-mel of the window before any normalisation, one column per frame (40 x 5); and the grey
+    picture at 12 x 12 pixels, 3 frames of it. The choice of windows is a function of the tracks'
+    lengths alone.
+
+    Args:
+        model: the networks.
+        cache: holds the tracks.
+        tracks: what to embed.
+        windows: at most so many in all; if there are more tracks than that, not all are used.
+        per_track: at most so many of a track.
+        progress: show a bar.
+    Returns:
+        The windows, vectors[stream][code] float32 (W, D) for CODES; and the means {stream: {code:
+        (tracks, D)}}, of the sound over all windows, of the face over the few.
+    Raises:
+        BadInput: no track is long enough.
     """
     tracks = [track for track in tracks if track.usable >= WINDOW_FRAMES]
     if not tracks:
@@ -377,14 +429,15 @@ def embed_codes(
 
 
 def evenly(N: int, count: int) -> np.ndarray:
-    """At most `count` of 0..N-1, evenly spaced, in the middles of as many equal parts."""
+    """Choose at most `count` of 0..N-1, evenly spaced, in the middles of as many equal parts."""
     count = min(N, count)
     return ((np.arange(count) + 0.5) * N / count).astype(int)
 
 
 def small_picture(frames: Tensor, size: int = 12) -> Tensor:
-    """uint8 (n, 5, H, W, 3) -> grey (n, 3 size²): the first, middle and last frame, averaged over
-    small squares.
+    """Reduce a picture: uint8 (n, 5, H, W, 3) -> grey (n, 3 size²).
+
+    The first, middle and last frame are averaged over small squares.
     """
     grey = (
         frames[:, ::2].float() @ frames.new_tensor(GREY, dtype=torch.float32) / 255
@@ -393,18 +446,19 @@ def small_picture(frames: Tensor, size: int = 12) -> Tensor:
 
 
 def small_log_mel(waveform: Tensor) -> Tensor:
-    """(1, 640 T) -> (N, 40 x 5): each window's five frames, their mean log-mel, microphone and
-    loudness included.
+    """Compute the mean log-mel of each window's five frames: (1, 640 T) -> (N, 40 x 5).
+
+    Microphone and loudness stay in.
     """
     mel = log_mel(waveform)[0].unflatten(1, (-1, MELS_PER_FRAME)).mean(dim=2)  # (40, T)
     return mel.unfold(1, WINDOW_FRAMES, 1).transpose(0, 1).flatten(1)  # (40, N, 5) -> (N, 200)
 
 
 def leakage_table(found: dict) -> str:
-    """What `leakage` found, as text: a table per stream, one line per factor, 'linear / MLP' in
-    each column.
+    """Write what `leakage` returned as text: a table per stream, a line per factor.
 
-    Under the tables stand the disentanglement D and, where they were measured, the rows of "leaks".
+    Each column says 'linear / MLP'. Under the tables stand the disentanglement D and, if they were
+    measured, the rows of "leaks".
     """
     columns, parts = ("chance", *RANDOM, *HEADS, "trunk", "input"), []
     for stream in dict.fromkeys(row["stream"] for row in found["rows"]):
@@ -446,9 +500,7 @@ def leakage_table(found: dict) -> str:
 def _codes(
     model: TwoStream, frames: np.ndarray, sound: np.ndarray, t: np.ndarray
 ) -> tuple[dict, dict]:
-    """The codes of one track: of its face windows t, {code: (n, D)}, and of all its sound windows,
-    {code: (N, D)}.
-    """
+    """Compute the codes of a track, {code: (n, D)} of its face windows t, {code: (N, D)} of all."""
     device = next(model.parameters()).device
     picture = torch.from_numpy(np.stack([frames[i : i + WINDOW_FRAMES] for i in t])).to(
         device
@@ -466,7 +518,7 @@ def _codes(
 
 
 def _classify(probe: str, x: np.ndarray, y: np.ndarray, new: np.ndarray, seed: int) -> np.ndarray:
-    """Learn classes y (n,) from x (n, D), name those of `new` (m, D): (m,)."""
+    """Learn classes y (n,) from x (n, D), and predict those of `new` (m, D): (m,)."""
     names, code = np.unique(y, return_inverse=True)
     if probe == "constant" or len(names) == 1:
         return np.full(len(new), names[np.bincount(code).argmax()])
@@ -478,9 +530,10 @@ def _classify(probe: str, x: np.ndarray, y: np.ndarray, new: np.ndarray, seed: i
 
 
 def _lda(x: np.ndarray, code: np.ndarray, new: np.ndarray) -> np.ndarray:
-    """Log-odds of K classes by linear discriminant analysis: (m, K). One covariance for all
-    classes, shrunk as a whole: scikit-learn's shrinks that of each class, and of small classes
-    there is nothing to say.
+    """Compute the log-odds of K classes by linear discriminant analysis: (m, K).
+
+    There is one covariance for all classes, shrunk as a whole. scikit-learn shrinks that of each
+    class, and a small class says nothing about its own.
     """
     from sklearn.covariance import LedoitWolf
 
@@ -499,9 +552,10 @@ def _lda(x: np.ndarray, code: np.ndarray, new: np.ndarray) -> np.ndarray:
 def _regress(
     probe: str, x: np.ndarray, y: np.ndarray, new: np.ndarray, speaker: np.ndarray, seed: int
 ) -> np.ndarray:
-    """Learn numbers y (n, K) of zero mean from x (n, D), tell those of `new` (m, D): (m, K). The
-    ridge's penalty is chosen on speakers that it was not fitted to; chosen on windows it would come
-    out far too small.
+    """Learn numbers y (n, K) of zero mean from x (n, D), and predict those of `new` (m, D): (m, K).
+
+    The penalty of the ridge regression is chosen on speakers that it was not fitted to. Chosen on
+    windows, it would be far too small.
     """
     if probe == "constant":
         return np.zeros((len(new), y.shape[1]))
@@ -524,9 +578,7 @@ def _regress(
 
 
 def _small(kind: Any, seed: int, x: np.ndarray, y: np.ndarray) -> Any:
-    """A small MLP, trained for a fixed number of steps: what it has not found by then is not near
-    the surface.
-    """
+    """Train a small MLP for a fixed number of steps, which finds what is easy to find."""
     from sklearn.exceptions import ConvergenceWarning
 
     rounds = max(10, 32_000 // len(x))  # some 160 steps, whether of many rows or of few
@@ -545,8 +597,9 @@ def _small(kind: Any, seed: int, x: np.ndarray, y: np.ndarray) -> Any:
 def _standardised(
     x: np.ndarray, train: np.ndarray, test: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Both parts on the scale of the training part: zero mean, unit variance; a column that does
-    not move becomes 0.
+    """Scale both parts to zero mean and unit variance of the training part.
+
+    A column that does not vary becomes 0.
     """
     mean, std = x[train].mean(axis=0), x[train].std(axis=0)
     scale = np.where(std > 1e-9 * (1 + np.abs(mean)), 1 / np.maximum(std, 1e-300), 0)
@@ -554,7 +607,7 @@ def _standardised(
 
 
 def _share(scores: dict[str, float], code: str) -> float:
-    """Where a code stands between chance and ceiling: 0 to 1."""
+    """Compute where a code stands between chance and ceiling: 0 to 1."""
     chance, ceiling = scores["chance"], max(scores[name] for name in CODES if name in scores)
     if ceiling <= chance:
         return 0.0
@@ -568,7 +621,7 @@ def _short(value: float) -> str:
 def _interval_over_speakers(
     rows: list[dict], hits: dict, speaker: dict, seed: int, draws: int = 200
 ) -> tuple[float, float]:
-    """The middle 95 % of D over resampled test speakers; the probes stay as they are."""
+    """Compute the middle 95 % of D over resampled test speakers, without training again."""
     rows = [row for row in rows if row["factor"] in OWN.values()]
     names, sums = np.unique(speaker["speaker"]), []
     for row in rows:

@@ -28,8 +28,9 @@ __all__ = ["evaluate", "evaluate_model", "probe", "run_similarity", "table"]
 def evaluate(
     run: str | Path, data: str | Path, *, split: str = "test", progress: bool = True
 ) -> list[Metric]:
-    """Measure trained networks on a split of a corpus and keep the metrics as RUN/evaluation.json;
-    see `dsel evaluate`.
+    """Measure trained networks on a split of a corpus; the command is `dsel evaluate`.
+
+    The metrics are kept as RUN/evaluation.json.
 
     Args:
         run: a run folder, a file of weights or a released name, see `dsel.train.released`.
@@ -57,8 +58,13 @@ def evaluate_model(
     similarity: Similarity | None = None,
     progress: bool = True,
 ) -> list[Metric]:
-    """The same for networks in memory. similarity: that of the training, see `dsel.losses`; None:
-    the cosine.
+    """Measure networks in memory, as `evaluate` measures those of a run.
+
+    Args:
+        model: the networks.
+        corpus, split: what they are judged on.
+        similarity: that of the training, see `dsel.losses`; None: the cosine.
+        progress: show bars.
     """
     return judge(model, corpus, split, similarity=similarity, progress=progress)
 
@@ -66,11 +72,12 @@ def evaluate_model(
 def probe(
     run: str | Path, data: str | Path, *, split: str = "test", progress: bool = True
 ) -> dict[str, Any]:
-    """Read every known factor off the heads of a trained run and keep the result as
-    RUN/leakage.json.
+    """Read every known factor off the heads of trained networks; keep it as RUN/leakage.json.
 
+    Args:
+        run, data, split, progress: as in `evaluate`.
     Returns:
-        What `dsel.evaluate.probes.leakage` does, and under "leaks" the rows of
+        What `dsel.evaluate.probes.leakage` returns, and under "leaks" the rows of
         `dsel.evaluate.leaks.leak_metrics`.
     Raises:
         BadInput: a missing run, an empty split, or one with fewer than 4 speakers.
@@ -85,14 +92,12 @@ def probe(
 
 
 def run_similarity(run: str | Path) -> Similarity:
-    """The similarity a run was trained with, up to scale: what ranks its candidates."""
+    """Return the similarity that a run was trained with, up to scale: it ranks the candidates."""
     return _cosine if load_similarity(run) == "cosine" else inverse_distance
 
 
 def _keep(run: str | Path, name: str, values: dict[str, Any]) -> None:
-    """Write RUN/name as JSON; nothing where `run` is a file or released networks, which have no
-    folder of their own.
-    """
+    """Write RUN/name as JSON; do nothing for a file or released networks, which have no folder."""
     folder = run_folder(run)
     if folder:
         write_json(folder / name, values)

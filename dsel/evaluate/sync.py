@@ -24,16 +24,23 @@ REACH = 15  # frames by which the sound is tried early and late
 def sync_offset(
     face: np.ndarray, audio: np.ndarray, reach: int = 15, similarity: Similarity | None = None
 ) -> tuple[int, float, np.ndarray]:
-    """By how many frames the sound is late: the shift k that makes face window t most like audio
-    window t + k, on average.
+    """Find by how many frames the sound of a track is late.
 
-    face, audio: content embeddings (N, D) of one track, N > 2 reach.
-    Returns (k, confidence, curve): confidence is the curve's best value minus its median; curve (2
-    reach + 1,) the mean similarity for k = -reach .. reach, over all pairs (t, t + k) that the
-    track has. Before, row means and column means are taken out of the N x N similarities: some
-    windows (silence, the ends of a track) resemble everything, and would decide by whether a shift
-    includes them. (The confidence is SyncNet's, the notes' reference 29's predecessor; the rest is
-    ours.)
+    That is the shift k for which face windows t and audio windows t + k are most similar on
+    average. First, row means and column means are subtracted from the N x N similarities. Some
+    windows (silence, the ends of a track) are similar to everything. Without the subtraction, the
+    best shift would be one that includes them. (The confidence is that of SyncNet, Chung and
+    Zisserman 2016; the rest is ours.)
+
+    Args:
+        face, audio: content embeddings (N, D) of one track, N > 2 reach.
+        reach: largest shift that is tried.
+        similarity: of `dsel.losses`; None: the cosine.
+    Returns:
+        k; the confidence, which is the best value of the curve minus its median; and the curve
+        (2 reach + 1,), the mean similarity over all pairs (t, t + k) for k = -reach .. reach.
+    Raises:
+        ValueError: too few windows for this reach.
 
     >>> what = np.random.default_rng(0).normal(size=(40, 16))
     >>> sync_offset(what[4:], what[:-4], reach=10)[0]  # face window t is audio window t + 4
@@ -59,13 +66,20 @@ def sync_accuracy(
     reach: int = REACH,
     similarity: Similarity | None = None,
 ) -> dict | None:
-    """How well `sync_offset` does on tracks that are in step: share found exactly and within one
-    frame, and the mean error.
+    """Measure `sync_offset` on tracks that are in step.
 
-    Returns {"exact", "within_one", "frames" (mean |error|), "reach", "chance" (of within_one),
-    "tracks"}. Tracks with fewer than 2 reach + 8 windows are left out; where no track has as many,
-    `reach` is lowered. None where no track has 10 windows. A window knows nothing of its
-    neighbours' places, so that finding no shift is as hard as finding another one.
+    A window does not know where its neighbours are. So to find no shift is as hard as to find
+    another one.
+
+    Args:
+        e: embeddings of both streams.
+        head: whose vectors are compared.
+        reach: largest shift. Tracks with fewer than 2 reach + 8 windows are left out; if no track
+            has as many, `reach` is lowered.
+        similarity: of `dsel.losses`; None: the cosine.
+    Returns:
+        {"exact", "within_one" (shares of tracks), "frames" (mean |error|), "reach", "chance" (of
+        within_one), "tracks"}; None if no track has 10 windows.
     """
     error, tracks, reach = sync_hits(e, head, reach, similarity)
     if not len(tracks):
@@ -86,7 +100,7 @@ def sync_hits(
     reach: int = REACH,
     similarity: Similarity | None = None,
 ) -> tuple[np.ndarray, np.ndarray, int]:
-    """Error of `sync_offset` on each track in step, as in `sync_accuracy`.
+    """Compute the error of `sync_offset` on each track in step. Arguments as in `sync_accuracy`.
 
     Returns:
         |error| in frames (K,), the numbers of the K tracks that were long enough, and the reach
@@ -104,10 +118,15 @@ Sync = Callable[[np.ndarray, np.ndarray], tuple[int, float]]
 
 
 def sync_of(model: Sync | TwoStream | str | Path | None) -> Sync | None:
-    """A function of frames and waveform that says (frames by which the sound is late, confidence).
+    """Return a function of frames and waveform that measures by how much the sound is late.
 
-    model: None; such a function; networks (`dsel.load`); the path of a trained run; or the name of
-    released networks.
+    Args:
+        model: None; such a function; networks (`dsel.load`); the path of a trained run; or the name
+            of released networks.
+    Returns:
+        A function that returns (frames by which the sound is late, confidence); None for None.
+    Raises:
+        BadInput: there are no such networks.
     """
     from torch.nn import Module
 
@@ -118,9 +137,7 @@ def sync_of(model: Sync | TwoStream | str | Path | None) -> Sync | None:
 
 
 def networks_of(model: TwoStream | str | Path) -> TwoStream:
-    """Load networks on the CPU: a `TwoStream` as it is, or what `dsel.train.released.load_model`
-    takes.
-    """
+    """Return networks on the CPU: a `TwoStream` itself, or what `dsel.train.load_model` loads."""
     from torch.nn import Module
 
     if isinstance(model, Module):
@@ -132,11 +149,11 @@ def networks_of(model: TwoStream | str | Path) -> TwoStream:
 
 @dataclass(frozen=True)
 class InStep:
-    """Whether a face and a sound belong together, by the content embeddings of trained networks.
+    """Measure how late a sound is, by the content embeddings of trained networks.
 
-    Called with frames uint8 (T, H, W, 3) and waveform float32 (640 T,) it returns (frames by which
-    the sound is late, confidence); it looks 15 frames far to either side, or as far as a short clip
-    allows.
+    It is called with frames uint8 (T, H, W, 3) and waveform float32 (640 T,), and returns (frames
+    by which the sound is late, confidence). It tries shifts of up to 15 frames, or fewer if the
+    clip is short.
     """
 
     model: TwoStream

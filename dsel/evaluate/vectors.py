@@ -1,4 +1,4 @@
-"""Geometry of embeddings: unit vectors, main directions, nearest neighbours, ranks.
+"""Compute with embeddings: unit vectors, main directions, nearest neighbours, ranks.
 
 Arrays in, arrays or numbers out. A row of an array is the vector of one thing: a window, a track, a
 person.
@@ -28,10 +28,9 @@ __all__ = [
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
-    """Scale each row to length 1, so that the product of two rows is their cosine: (..., D) ->
-    (..., D).
+    """Scale each row to length 1, so that the product of two rows is their cosine.
 
-    A row of zeros stays as it is.
+    (..., D) -> (..., D). A row of zeros stays as it is.
 
     >>> unit(np.array([[3.0, 4.0], [0.0, 0.0]])).tolist()
     [[0.6, 0.8], [0.0, 0.0]]
@@ -40,7 +39,7 @@ def unit(vectors: np.ndarray) -> np.ndarray:
 
 
 def cosines(vectors: np.ndarray, k: int) -> np.ndarray:
-    """Cosine of row k with every row, itself included: (P, D) -> (P,)."""
+    """Compute the cosine of row k with every row, itself included: (P, D) -> (P,)."""
     z = unit(vectors)
     return z @ z[k]
 
@@ -113,8 +112,7 @@ def nearest_sounds(
 def neighbour_purity(
     vectors: np.ndarray, labels: np.ndarray, groups: np.ndarray, k: int = 10
 ) -> float:
-    """Share of a point's k nearest neighbours, taken from *other* groups, that have the point's
-    label.
+    """Compute the share of nearest neighbours from *other* groups that have a point's label.
 
     It says how far the colours of a map can be trusted. `purity_chance` is its value for vectors
     without information.
@@ -141,8 +139,12 @@ def neighbour_purity(
 
 
 def purity_chance(labels: np.ndarray, groups: np.ndarray) -> float:
-    """`neighbour_purity` of vectors without information: labels (W,), groups (W,); nan for one
-    group.
+    """Compute `neighbour_purity` of vectors without information.
+
+    Args:
+        labels, groups: (W,) each.
+    Returns:
+        The mean over points; nan if all points are of one group.
     """
     shares = [
         (labels[groups != group] == label).mean()
@@ -153,11 +155,12 @@ def purity_chance(labels: np.ndarray, groups: np.ndarray) -> float:
 
 
 def partner_rank(face: np.ndarray, audio: np.ndarray) -> float:
-    """Rank of each face's own voice among all voices by cosine, averaged: 0 nearest, 0.5 chance, 1
-    farthest.
+    """Average the rank of each face's own voice among all voices by cosine.
 
     Args:
         face, audio: (P, D), row p of both is person p.
+    Returns:
+        0: always nearest, 0.5: chance, 1: always farthest.
     """
     scores = unit(face) @ unit(audio).T  # (P, P)
     own = np.diag(scores)[:, None]
@@ -166,12 +169,17 @@ def partner_rank(face: np.ndarray, audio: np.ndarray) -> float:
 
 
 def main_directions(vectors: np.ndarray, share: float = 0.8) -> np.ndarray:
-    """The fewest orthonormal directions that hold a share of the variance of unit vectors: (K, D)
-    -> (d, D).
+    """Find the fewest orthonormal directions that hold a share of the variance of unit vectors.
 
-    Of face identity embeddings these are the directions in which faces differ. `voices @
-    directions.T` keeps the part of a voice that a face can predict and drops what voices alone
+    Of face identity embeddings, these are the directions in which faces differ. `voices @
+    directions.T` keeps the part of a voice that a face can predict, and drops what only voices
     share, mainly words. No label is used. (Ours.)
+
+    Args:
+        vectors: (K, D)
+        share: of the variance, in (0, 1].
+    Returns:
+        (d, D)
     """
     z = unit(np.asarray(vectors, np.float64))
     _, s, directions = np.linalg.svd(z - z.mean(axis=0), full_matrices=False)
@@ -180,9 +188,15 @@ def main_directions(vectors: np.ndarray, share: float = 0.8) -> np.ndarray:
 
 
 def invented_clusters(plane: np.ndarray, count: int, *, seed: int = 0) -> np.ndarray:
-    """Label the points of a map by the clumps one sees in it (k-means): (P, 2) -> (P,) str.
+    """Label the points of a map by the clusters that one sees in it (k-means): (P, 2) -> (P,) str.
 
-    A trap for notebook 07: such labels always look clean on the map that they were taken from.
+    It is a trap for notebook 07: such labels always look clean on the map from which they were
+    taken.
+
+    Args:
+        plane: (P, 2)
+        count: number of clusters.
+        seed: of k-means.
     """
     from sklearn.cluster import KMeans
 

@@ -1,7 +1,7 @@
-"""Speaker verification: trials, scores, error rates, DET curve, and how sure one may be of them.
+"""Verify speakers: trials, scores, error rates, DET curve, and intervals of them.
 
-A trial asks "is this the same speaker?" of two tracks; a system answers with a score, and accepts
-where it lies above a threshold. Everything here is NumPy on one score a trial, so that it judges
+A trial asks "is this the same speaker?" of two tracks. A system answers with a score, and accepts
+if the score lies above a threshold. Everything here is NumPy on one score per trial. So it judges
 any system, a network as well as a mean of MFCCs.
 """
 
@@ -27,10 +27,10 @@ P_TARGET = 0.05  # how often the same speaker is expected, in the detection cost
 
 
 class DetCurve(NamedTuple):
-    """Both error rates at every threshold that matters, from 'accept all' (-inf) to 'refuse all':
-    arrays (<= K + 1,).
+    """Both error rates at every threshold that matters, from 'accept all' (-inf) to 'refuse all'.
 
-    A trial is refused where its score is at or under the threshold.
+    A trial is refused if its score is at or under the threshold. Each array has at most K + 1
+    numbers.
     """
 
     threshold: np.ndarray
@@ -39,14 +39,19 @@ class DetCurve(NamedTuple):
 
 
 def det_curve(scores: ArrayLike, target: ArrayLike, weight: ArrayLike | None = None) -> DetCurve:
-    """Detection error trade-off: miss against false alarm rate as the threshold moves.
+    """Compute miss rate and false alarm rate as the threshold moves (detection error trade-off).
 
         P_miss(theta) = P(score <= theta | target)      P_fa(theta) = P(score > theta | impostor)
 
-    scores (K,): higher means more likely the same speaker. target (K,): true for a target trial.
-    weight (K,): how often a trial counts, once if None. Equal scores are decided together, so that
-    the order of trials does not matter.
-    Raises ValueError if a class is empty or a score is not finite. (Source: NIST evaluations.)
+    Equal scores are decided together, so the order of trials does not matter. (Source: NIST
+    evaluations.)
+
+    Args:
+        scores: (K,), higher means more likely the same speaker.
+        target: (K,), true for a target trial.
+        weight: (K,), how often a trial counts; None: once.
+    Raises:
+        ValueError: a class is empty, or a score is not finite.
 
     >>> curve = det_curve([0.1, 0.4, 0.6, 0.9], [False, True, False, True])
     >>> curve.miss.tolist(), curve.false_alarm.tolist()
@@ -77,7 +82,7 @@ def det_curve(scores: ArrayLike, target: ArrayLike, weight: ArrayLike | None = N
 def error_rates(
     scores: ArrayLike, target: ArrayLike, weight: ArrayLike | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Miss and false alarm rate of `det_curve`, without the thresholds."""
+    """Compute miss rate and false alarm rate without thresholds. Arguments as in `det_curve`."""
     curve = det_curve(scores, target, weight)
     return curve.miss, curve.false_alarm
 
@@ -85,12 +90,15 @@ def error_rates(
 def equal_error_rate(
     scores: ArrayLike, target: ArrayLike, weight: ArrayLike | None = None
 ) -> float:
-    """The error rate in [0, 1] at the threshold where misses and false alarms are equally frequent.
+    """Compute the error rate at the threshold where misses and false alarms are equally frequent.
 
         EER = P_miss(theta*) = P_fa(theta*)
 
-    Arguments as in `det_curve`. Between two thresholds both rates are joined by straight lines.
+    Arguments as in `det_curve`. Between two thresholds, both rates are joined by straight lines.
     Chance is 0.5.
+
+    Returns:
+        The rate, in [0, 1].
 
     >>> equal_error_rate([0.1, 0.4, 0.6, 0.9], [False, True, False, True])
     0.5
@@ -116,14 +124,17 @@ def min_dcf(
     *,
     weight: ArrayLike | None = None,
 ) -> float:
-    """Detection cost at the best threshold, divided by that of the better of always and never
-    accepting.
+    """Compute the detection cost at the best threshold, relative to a system that does not listen.
 
         DCF(theta) = C_miss P_miss(theta) P_target + C_fa P_fa(theta) (1 - P_target)
         minDCF     = min_theta DCF(theta) / min(C_miss P_target, C_fa (1 - P_target))
 
-    1 means: no better than refusing (or accepting) everybody. Shapes as in `det_curve`. (Source:
-    NIST evaluations.)
+    1 means: no better than to refuse (or accept) everybody. (Source: NIST evaluations.)
+
+    Args:
+        scores, target, weight: as in `det_curve`.
+        p_target: how often the same speaker is expected.
+        c_miss, c_fa: cost of a miss and of a false alarm.
 
     >>> min_dcf([0.1, 0.4, 0.6, 0.9], [False, True, False, True])  # one of two targets is missed
     0.5
@@ -136,8 +147,12 @@ def min_dcf(
 def eer_interval(
     scores: ArrayLike, target: ArrayLike, a: ArrayLike, b: ArrayLike, **options: Any
 ) -> Interval:
-    """`equal_error_rate` with its interval over speakers; a, b (K,) the speakers of each trial,
-    options as above.
+    """Compute `equal_error_rate` with its interval over speakers.
+
+    Args:
+        scores, target: as in `det_curve`.
+        a, b: (K,) the speakers of each trial.
+        options: of `speaker_bootstrap`.
     """
     order = np.argsort(scores, kind="stable")  # once, not at every draw
     scores, target, a, b = (np.asarray(x)[order] for x in (scores, target, a, b))
@@ -147,17 +162,30 @@ def eer_interval(
 
 
 def trial_speakers(trials: Trials, tracks: Iterable[Track]) -> tuple[np.ndarray, np.ndarray]:
-    """The speakers of both tracks of each trial: two arrays of names (K,)."""
+    """Look up the speakers of both tracks of each trial.
+
+    Args:
+        trials: K of them.
+        tracks: all tracks that they name.
+    Returns:
+        Two arrays of names, each (K,).
+    """
     speaker = {track.id: track.speaker for track in tracks}
     a, b = (np.array([speaker[name] for name in side]) for side in (trials.a, trials.b))
     return a, b
 
 
 def cosine_scores(vectors: np.ndarray, ids: list[str], trials: Trials) -> np.ndarray:
-    """Cosine between the vectors of a trial's two tracks, all by one matrix product: vectors
-    (tracks, D) -> (K,).
+    """Compute the cosine of the vectors of each trial's two tracks, by one matrix product.
 
-    ids: the track of each row. Raises BadInput for a trial whose track has no row.
+    Args:
+        vectors: (tracks, D).
+        ids: the track of each row.
+        trials: K of them.
+    Returns:
+        (K,)
+    Raises:
+        BadInput: a trial's track has no row.
 
     >>> one = np.array([True])
     >>> trials = Trials(["x"], ["y"], one, one, [""])
@@ -178,19 +206,29 @@ def cosine_scores(vectors: np.ndarray, ids: list[str], trials: Trials) -> np.nda
 def verification_scores(
     e: Embeddings, trials: Trials, head: str = "identity", stream: str = "audio"
 ) -> np.ndarray:
-    """Cosine between the tracks' mean embeddings, one a trial:
-    `dsel.evaluate.embeddings.Embeddings`, K trials -> (K,). (Source: notes.)
+    """Compute the cosine of the mean embeddings of each trial's two tracks. (Source: notes.)
+
+    Args:
+        e: embeddings of the tracks.
+        trials: K of them.
+        head, stream: whose vectors are compared.
+    Returns:
+        (K,)
     """
     return cosine_scores(e.means(stream, head), [track.id for track in e.tracks], trials)
 
 
 def crop_scores(crops: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Mean of the C x C cosines between the crops of two files, one a trial. (Source: authors'
-    code.)
+    """Average the C x C cosines between the crops of two files, for each trial.
 
-    crops (files, C, D): C embeddings of each file; a, b (K,): the files' numbers of each trial ->
-    (K,) float32. The mean of all products is the product of the means, 1/C^2 sum_mn x_m y_n = (1/C
-    sum_m x_m)(1/C sum_n y_n), so the table of C x C cosines is never made. (Ours.)
+    (Source: authors' code.) The mean of all products is the product of the means, 1/C^2 sum_mn x_m
+    y_n = (1/C sum_m x_m) (1/C sum_n y_n). So the table of C x C cosines is never made. (Ours.)
+
+    Args:
+        crops: (files, C, D), C embeddings of each file.
+        a, b: (K,) numbers of the two files of each trial.
+    Returns:
+        (K,) float32.
     """
     length = np.sqrt(np.einsum("fcd,fcd->fc", crops, crops))  # (files, C)
     mean = (
@@ -205,8 +243,12 @@ def crop_scores(crops: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def all_pairs(tracks: Sequence[Track], limit: int = MAX_PAIRS, seed: int = 0) -> Trials:
-    """Every pair of two different tracks as a trial, for corpora without a trial list; at most
-    `limit`, drawn at random.
+    """Make a trial of every pair of different tracks, for a corpus without a trial list.
+
+    Args:
+        tracks: what to pair.
+        limit: of more pairs, so many are drawn at random.
+        seed: of the draw.
 
     >>> who = {"x": "ada", "y": "ada", "z": "bob"}
     >>> tracks = [Track(name, speaker, "test", "a.mp4", 50) for name, speaker in who.items()]
@@ -231,11 +273,16 @@ def all_pairs(tracks: Sequence[Track], limit: int = MAX_PAIRS, seed: int = 0) ->
 def confusable(
     scores: ArrayLike, target: ArrayLike, a: Sequence[str], b: Sequence[str], count: int = 5
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The worst errors: numbers of the impostor trials with the highest scores and of the target
-    trials with the lowest.
+    """Find the worst errors: impostor trials with high scores, and target trials with low ones.
 
-    a, b (K,): the speakers of each trial. One trial a pair of speakers, so that one pair of twins
-    does not fill the list.
+    Only one trial per pair of speakers is listed, so that one pair of twins does not fill the list.
+
+    Args:
+        scores, target: as in `det_curve`.
+        a, b: (K,) the speakers of each trial.
+        count: how many of each kind.
+    Returns:
+        The numbers of the impostor trials and of the target trials.
     """
     scores, target = np.asarray(scores), np.asarray(target, bool)
 
