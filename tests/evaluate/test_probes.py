@@ -107,6 +107,7 @@ def test_the_oracle_scores_one_and_its_mirror_image_minus_one(world):
         )  # of 8.3 expected in 12
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     "parts",
     [

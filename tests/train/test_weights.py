@@ -509,6 +509,7 @@ def test_loading_draws_no_random_numbers(good):
     assert torch.equal(torch.rand(3), expected)
 
 
+@pytest.mark.heavy
 def test_random_damage_ends_in_a_line_or_in_networks(good, tmp_path):
     """Bytes of the pickle changed, dropped and added; the archive around it is whole."""
     entries, draw, path, lines = entries_of(good), random.Random(4), tmp_path / "bad.pt", []
