@@ -111,6 +111,10 @@ def verify(
         kind = "targets" if listed.target.all() else "impostors"
         raise BadInput(f"{trials}: only {kind}; an error rate needs both")
     names = listed.files()
+    missing = [name for name in names if not (Path(audio) / name).is_file()]
+    if missing:
+        says = f"{len(missing)} of its files are not in {audio}, e.g. {missing[0][:80]}"
+        raise BadInput(f"{trials}: {says}; give the folder that its paths start from as --audio")
     vectors = _embedded(networks_of(model), Path(audio), names, crops, every, cache, progress)
     row = {name: k for k, name in enumerate(names)}
     i, j = (
@@ -196,10 +200,6 @@ def _embedded(
     progress: bool,
 ) -> np.ndarray:
     """Vectors of all files, in order: float32 (files, crops or 1, D)."""
-    missing = [name for name in names if not (audio / name).is_file()]
-    if missing:
-        say = f"{len(missing)} files of the list are not there, e.g. {missing[0]}"
-        raise BadInput(f"{audio}: {say}; give their folder as --audio")
     key, done = _print_of(networks, crops, every), {}
     if cache is not None and Path(cache).is_file():
         done = _read_cache(Path(cache), key, (crops or 1, networks.config.D))

@@ -16,6 +16,7 @@ from dsel.corpus.tracks import Corpus
 from dsel.corpus.tracks import open as open_corpus
 from dsel.utils.errors import BadInput
 from dsel.utils.files import atomic, refuse_links, sweep
+from dsel.utils.readers import check_file
 
 
 def shard(
@@ -63,11 +64,21 @@ def shard(
         np.savez(part, names=np.array(names), shard=number_of_shard, first=first, size=size)
     for name in ("labels", "trials"):
         if (corpus.path / name).is_dir():
-            shutil.copytree(corpus.path / name, out / name, dirs_exist_ok=True)
+            _copy(corpus.path / name, out / name)
     for name in ("tracks.csv", "corpus.json"):  # last: with them it is a corpus
         with atomic(out / name) as part:
             shutil.copyfile(corpus.path / name, part)
     return out
+
+
+def _copy(folder: Path, out: Path) -> None:
+    """Copy the files of a folder. Raises BadInput for what is none, or is too large to be one."""
+    sweep(out)
+    for path in sorted(folder.iterdir()):
+        if not path.is_dir():
+            check_file(path, "delete it, or make the corpus again")
+            with atomic(out / path.name) as part:
+                shutil.copyfile(path, part)
 
 
 def _portions(corpus: Corpus, rows: np.ndarray, most: int) -> Iterator[list[int]]:

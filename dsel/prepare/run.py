@@ -182,7 +182,11 @@ def plan(
     files, inside = [], out.resolve()
     for path in paths:
         if path.is_dir():
-            files += [p for p in _videos(path) if not p.resolve().is_relative_to(inside)]
+            found = [p for p in _videos(path) if not p.resolve().is_relative_to(inside)]
+            if not found:
+                looked = f"looked for {' '.join(VIDEOS)}"
+                raise BadInput(f"{path}: no video in it ({looked}); leave it out")
+            files += found
         elif path.exists():
             check_is_file(path)
             files.append(path)
@@ -190,9 +194,7 @@ def plan(
             raise BadInput(f"{path}: no such file or folder")
     files = list({path.resolve(): path for path in files}.values())
     if not files:
-        raise BadInput(
-            f"{', '.join(map(str, paths))}: no video in it (looked for {' '.join(VIDEOS)})"
-        )
+        raise BadInput("no path was given; give video files, or folders of videos")
     if audio is not None:
         if len(files) != 1:
             raise BadInput(
