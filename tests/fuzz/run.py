@@ -24,9 +24,11 @@ from fuzz.targets import TARGETS, templates
 ROOT = Path(__file__).resolve().parents[2]
 REPORT = ROOT / "benchmarks" / "fuzz.md"
 WARM = ("av", "cv2", "hypothesis", "pytest", "scipy.special", "sklearn.linear_model", "torch")
-DSEL = ("ablation.run", "apply.verification", "corpus.pack", "demo", "evaluate.leaks",
-        "evaluate.report", "plots.identity_vs_content", "prepare.run", "toy.make", "train.authors",
-        "train.trainer")  # fmt: skip
+DSEL = (
+    *("ablation.run", "apply.export", "apply.verification", "corpus.pack", "demo"),
+    *("evaluate.leaks", "evaluate.report", "plots.identity_vs_content", "prepare.run"),
+    *("toy.make", "train.authors", "train.trainer"),
+)
 
 
 def warm_up() -> None:

@@ -153,6 +153,8 @@ def video(made: Path, rng: random.Random, folder: Path) -> Case:
         files.append("good.mp4")
         shutil.copy(made / "films" / "a.mp4", folder / "in" / "good.mp4")
     argv = ["prepare", *(f"in/{file}" for file in files), "--out", "out", "--size", "32"]
+    if rng.random() < 0.1:
+        argv += ["--audio-stream", rng.choice("0129")]
     return Case(
         f"{name}: {what}",
         [*argv, "--workers", "1"],
@@ -657,7 +659,7 @@ COMMANDS = {  # the options of each command, and what kind of value follows
     "toy": "--out PLACE, --speakers N, --tracks N, --validation N, --test N, --test-tracks N, "
     "--seed N, --size N, --seconds N, --coupling N, --entanglement N, --voices INPUT, --workers N",
     "prepare": "INPUT, --out PLACE, --layout N, --audio INPUT, --split N, --size N, --model RUN, "
-    "--workers N",
+    "--workers N, --audio-stream N",
     "shard": "INPUT, --out PLACE, --megabytes N, --seed N",
     "train": "--data INPUT, --out PLACE, --config N, --resume, --set KEY=N, --net NET=N",
     "evaluate": "RUN, --data INPUT, --split N, --probes",
@@ -665,6 +667,8 @@ COMMANDS = {  # the options of each command, and what kind of value follows
     "plot": "RUN, --data INPUT, --split N, --out PLACE, --seed N",
     "import": "RUN, --out PLACE",
     "release": "RUN, --out PLACE",
+    "export": "RUN, --out PLACE",
+    "live": "INPUT, --port N",
     "verify": "INPUT, --audio INPUT, --model RUN, --crops N, --every N, --scores PLACE, "
     "--cache PLACE",
     "ablation": "--preset N, --out PLACE, --rows N, --seeds N, --report",
@@ -681,6 +685,8 @@ SMALL: dict[str, list[str]] = {  # so that a line that is right by chance is als
     "plot": ["MADE", "--data", "CORPUS", "--out", "out.html"],
     "import": ["MADE", "--out", "out"],
     "release": ["MADE", "--out", "out.pt"],
+    "export": ["MADE", "--out", "out"],
+    "live": ["empty", "--no-browser"],
     "verify": ["LIST", "--audio", "AUDIO", "--model", "MADE", "--crops", "1"],
     "ablation": ["--out", "out", "--report"],
     "demo": ["--out", "out", "--speakers", "0", "--steps", "1"],
@@ -750,10 +756,12 @@ def _no_heavy_work() -> None:
     """A line that is right by chance must not take hours: what it would do is not tried here."""
     from dsel import demo
     from dsel.ablation import run
+    from dsel.apply import export
     from dsel.plots import projection
 
     demo.toy = lambda *args, **options: (_ for _ in ()).throw(SystemExit(0))
     run.ablation = lambda out, *args, **options: None
+    export.write_streams = lambda networks, out: []
     projection.umap_2d = projection.pca_2d
     no_face_needed()
 
