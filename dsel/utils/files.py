@@ -200,6 +200,8 @@ def check_folder(path: str | os.PathLike) -> None:
     for part in (Path(path), *Path(path).parents):
         if part.exists() and not part.is_dir():
             raise BadInput(f"{part}: is not a folder; choose another one for the results")
+        if part.is_symlink() and not part.exists():
+            raise BadInput(f"{part}: is a link that leads nowhere; choose another folder")
 
 
 def refuse_links(folder: str | os.PathLike, *names: str) -> None:

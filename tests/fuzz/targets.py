@@ -762,7 +762,7 @@ def _no_heavy_work() -> None:
     demo.toy = lambda *args, **options: (_ for _ in ()).throw(SystemExit(0))
     run.ablation = lambda out, *args, **options: None
     export.write_streams = lambda networks, out: []
-    projection.umap_2d = projection.pca_2d
+    projection.umap_2d = lambda vectors, **options: projection.pca_2d(vectors)[0]
     no_face_needed()
 
 
