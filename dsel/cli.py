@@ -20,6 +20,7 @@ from dsel.utils.files import check_folder
 from dsel.utils.version import VERSION
 
 WIDTH = argparse.ArgumentDefaultsHelpFormatter  # an old public name; not used here
+MOST_CROPS = 1000  # of a file
 MOST_SEED = 2**32 - 1  # what UMAP takes
 # Errors of the operating system that a user can mend. Any other is a mistake in this program.
 _USERS_ERRORS = {
@@ -472,7 +473,8 @@ def _evaluation_commands(command: Callable[..., _Command]) -> None:
     verify.path("--audio", "folder that the paths of the list start from", "FOLDER", required=True)
     model = "name of released networks, or run folder"
     verify.option("--model", model, default="four_terms", metavar="MODEL")
-    verify.number("--crops", "crops of 2 s per file; 0 embeds each file whole", 10)
+    crops = "crops of 2 s per file; 0 embeds each file whole"
+    verify.number("--crops", crops, 10, type=_number(0, MOST_CROPS))
     verify.number("--every", "use every n-th window of a crop", 1, type=_COUNT)
     verify.path("--scores", "csv file for the score of every pair", "FILE")
     verify.path("--cache", "npz file that keeps the embeddings", "FILE")

@@ -23,6 +23,7 @@ from dsel.train.config import RUN_TIME, TrainConfig
 from dsel.train.weights import try_read, write_weights
 from dsel.utils.errors import BadInput
 from dsel.utils.files import atomic, sync_folder
+from dsel.utils.interrupts import no_interrupt
 
 NEWEST, BEST = "checkpoint.pt", "checkpoint-best.pt"
 NEEDED = ("step", "model", "config")  # entries of every checkpoint
@@ -39,10 +40,11 @@ def write_checkpoint(run: str | Path, state: dict, *, keep: int, best: bool) -> 
     """
     run = Path(run)
     path = run / f"checkpoint-{state['step']:07d}.pt"
-    write_weights(path, state)
-    for name in (NEWEST, BEST) if best else (NEWEST,):
-        _link(path, run / name)
-    sync_folder(run)
+    with no_interrupt():  # torch answers Ctrl-C in the middle of a file with a page of its own
+        write_weights(path, state)
+        for name in (NEWEST, BEST) if best else (NEWEST,):
+            _link(path, run / name)
+        sync_folder(run)
     for old in numbered(run)[keep:]:
         old.unlink(missing_ok=True)
 

@@ -51,6 +51,7 @@ from dsel.train.released import load_loss, load_similarity, read_source, remedy_
 from dsel.train.weights import check_networks
 from dsel.utils.errors import BadInput
 from dsel.utils.files import replace_text, sweep
+from dsel.utils.interrupts import interrupt_held_back
 from dsel.utils.version import VERSION
 
 AHEAD = 2  # batches read while a step is computed
@@ -121,7 +122,8 @@ class Trainer:
     def fit(self, callback: Callback | None = None, until: int | None = None) -> list[Row]:
         """Train to the end, or to step `until`.
 
-        Ctrl-C stops after a checkpoint, and `resume=True` goes on from there.
+        Ctrl-C stops after the step that is under way and a checkpoint, and `resume=True` goes on
+        from there. A second Ctrl-C stops at once; the last checkpoint stays as it was.
 
         Args:
             callback: is called with (trainer, row) at every logged row. If it returns False,
@@ -138,8 +140,9 @@ class Trainer:
             disable=not self.progress,
             unit="step",
         )
+        begun = self.step  # steps begun; a step cut in half must not be saved
         try:
-            with ThreadPoolExecutor(1) as loader, bar:
+            with interrupt_held_back() as pressed, ThreadPoolExecutor(1) as loader, bar:
                 coming = deque(
                     loader.submit(self._read, step)
                     for step in range(self.step, min(self.step + AHEAD, stop))
@@ -148,6 +151,7 @@ class Trainer:
                     batch = coming.popleft().result()
                     if self.step + AHEAD < stop:
                         coming.append(loader.submit(self._read, self.step + AHEAD))
+                    begun = self.step + 1
                     self.running.add(self.train_step(batch), self.step)
                     self.step += 1
                     bar.update()
@@ -160,7 +164,11 @@ class Trainer:
                             break
                     if self.step % self.config.save_every == 0:
                         self.save()
+                    if pressed():
+                        raise KeyboardInterrupt
         except KeyboardInterrupt:
+            if begun != self.step:
+                raise
             tqdm.write(f"stopped at step {self.step}; go on with --resume")
         self.save()
         return rows
@@ -194,18 +202,16 @@ class Trainer:
 
         The best checkpoint is the one with the lowest alpha_c L_content + alpha_s L_identity,
         averaged over the training steps since the checkpoint before it. The method has no labels to
-        validate with, and the confusion terms grow while lam rises. (Ours.)
+        validate with, and the confusion terms grow while lam rises. A checkpoint between two that
+        are due, after Ctrl-C, is not compared: so a run that was interrupted has the same best one.
+        (Ours.)
 
         Raises:
             BadInput: the loss became NaN or infinite; nothing is written.
         """
         self._stop_if_not_finite(self.running.read())
-        since = self.recent.merged(self.running).read()
-        weights = {"content": self.config.alpha_c, "identity": self.config.alpha_s}
-        matching = sum(weight * since.get(name, 0) for name, weight in weights.items())
-        best = bool(since) and matching < self.best
-        self.best = min(self.best, matching) if since else self.best
-        self.recent = MetricSums()
+        due = self.step % self.config.save_every == 0 or self.step >= self.config.steps
+        best = due and self._is_best()
         if not self.ranks.first:
             return
         state = {
@@ -221,6 +227,7 @@ class Trainer:
             },
             "random": {"torch": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all()},
             "running": self.running.state_dict(),
+            "recent": self.recent.state_dict(),
             "best": self.best,
             "config": {"model": self.model.config.to_dict(), "train": asdict(self.config)},
             "versions": {
@@ -231,6 +238,16 @@ class Trainer:
         }
         write_checkpoint(self.out, state, keep=self.config.keep, best=best)
 
+    def _is_best(self) -> bool:
+        """Compare the matching loss since the last call with the lowest one, and note it."""
+        since = self.recent.merged(self.running).read()
+        self.recent = MetricSums()
+        weights = {"content": self.config.alpha_c, "identity": self.config.alpha_s}
+        matching = sum(weight * since.get(name, 0) for name, weight in weights.items())
+        best = bool(since) and matching < self.best
+        self.best = matching if best else self.best
+        return best
+
     def _load(self) -> None:
         """Take over the newest checkpoint, and drop the rows that were logged after it."""
         state, path = newest_checkpoint(self.out)
@@ -239,6 +256,7 @@ class Trainer:
                 getattr(self, name).load_state_dict(state[name])
             self.step, self.best = int(state["step"]), float(state.get("best", math.inf))
             self.running.load_state_dict(state.get("running"), self.device)
+            self.recent.load_state_dict(state.get("recent"), self.device)
             if "random" in state:
                 torch.set_rng_state(state["random"]["torch"])
                 if len(state["random"]["cuda"]) == torch.cuda.device_count():

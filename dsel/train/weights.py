@@ -26,6 +26,7 @@ from dsel.timing import WINDOW_MELS
 from dsel.utils.errors import BadInput
 from dsel.utils.files import atomic
 
+LONGEST = 300  # characters of a reason; a file may hold a name of any length
 MAGIC = b"PK\x03\x04"  # the first bytes of an archive
 PLAIN = {
     "collections OrderedDict",
@@ -175,7 +176,7 @@ def _config(state: dict) -> ModelConfig:
             raise _Unfit("its configuration cannot be read")
         return ModelConfig.from_dict(state["config"]["model"])
     except BadInput as error:
-        raise _Unfit(str(error)) from error
+        raise _Unfit(str(error)[:LONGEST]) from error
     except (AttributeError, KeyError, TypeError) as error:
         raise _Unfit("its configuration cannot be read") from error
 

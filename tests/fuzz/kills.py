@@ -33,6 +33,7 @@ from fuzz.targets import TINY, templates
 
 ROOT = Path(__file__).resolve().parents[2]
 REPORT = ROOT / "benchmarks" / "kills.md"
+SAID = Path(tempfile.gettempdir()) / f"dsel-kills-{os.getpid()}"  # what the last command said
 CLOCK = ("time", "seconds")  # columns that tell how long something took
 PASSING = re.compile(r"\.lock$|(^|/)cache/|/figures/|(^|/)checkpoint-\d+\.pt$")
 
@@ -129,9 +130,9 @@ def _command(argv: list[str]) -> None:
     try:
         os.setsid()
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        sink = os.open(os.devnull, os.O_RDWR)
-        for number in (0, 1, 2):
-            os.dup2(sink, number)
+        said = os.open(SAID, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
+        for number in (1, 2):
+            os.dup2(said, number)
         from dsel.cli import main
         from dsel.prepare import run as prepare
 
@@ -253,7 +254,7 @@ def _finished(job: Job, made: Path, out: Path) -> tuple[dict[str, str], float]:
     out.mkdir(parents=True, exist_ok=True)
     life = run([*job.argv(made, out), *job.resume(out)])
     if life.status:
-        raise RuntimeError(f"{job.argv(made, out)}: status {life.status} without a kill")
+        raise RuntimeError(f"{job.argv(made, out)} without a kill: {SAID.read_text()[-2000:]}")
     return contents(out), life.seconds
 
 

@@ -34,6 +34,7 @@ from dsel.train import (
 from dsel.train.augment import _shifted, augment_faces, augment_sound
 from dsel.train.batches import Batches
 from dsel.train.device import keep_memory
+from dsel.train.weights import read_weights
 from dsel.utils.errors import BadInput
 
 SMALL = {
@@ -256,6 +257,57 @@ def test_interrupt_keeps_what_was_done(noise_corpus, tmp_path):
 
     trainer(noise_corpus, tmp_path / "run").fit(interrupt)
     assert read_checkpoint(tmp_path / "run")["step"] == 3
+
+
+def test_ctrl_c_in_the_middle_of_a_step_changes_nothing(noise_corpus, tmp_path):
+    """Behind the step that is under way comes a checkpoint; weights, curves and the best one of the
+    resumed run are those of a run that nobody touched."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    trainer(noise_corpus, whole).fit()
+    t = trainer(noise_corpus, cut)
+    real = t.optimiser.step
+
+    def pressed_after(*args, **options):
+        found = real(*args, **options)
+        if t.step == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+        return found
+
+    t.optimiser.step = pressed_after
+    t.fit()
+    signal.signal(signal.SIGINT, before)
+    assert read_checkpoint(cut)["step"] == t.step == 3
+    again = trainer(noise_corpus, cut, resume=True)
+    again.fit()
+    for name in ("checkpoint.pt", "checkpoint-best.pt"):
+        a, b = (read_weights(run / name) for run in (whole, cut))
+        assert (a["step"], a["best"]) == (b["step"], b["best"])
+        assert_same_bits(a["model"], b["model"])
+    rows = [
+        [{k: v for k, v in row.items() if k != "time"} for row in read_metrics(run)]
+        for run in (whole, cut)
+    ]
+    assert rows[0] == rows[1]
+
+
+def test_a_second_ctrl_c_keeps_the_last_checkpoint(noise_corpus, tmp_path):
+    """It may fall between two halves of a step, so the weights of that moment are not saved."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    t = trainer(noise_corpus, tmp_path / "run")
+    real = t.optimiser.step
+
+    def pressed_twice(*args, **options):
+        if t.step == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+        return real(*args, **options)
+
+    t.optimiser.step = pressed_twice
+    with pytest.raises(KeyboardInterrupt):
+        t.fit()
+    signal.signal(signal.SIGINT, before)
+    assert read_checkpoint(tmp_path / "run")["step"] == 2
 
 
 def test_a_loss_that_is_not_a_number_stops_and_names_the_tracks(noise_corpus, tmp_path):
