@@ -80,16 +80,14 @@ def changes(target: Target) -> list[tuple[str, str]]:
     source = target.file.read_text(encoding="utf-8")
     lines = set(range(1, len(source.splitlines()) + 1))
     if target.functions:
-        chosen = [node for node in ast.walk(ast.parse(source))
-                  if isinstance(node, ast.FunctionDef) and node.name in target.functions]  # fmt: skip
+        every = [n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.FunctionDef)]
+        chosen = [node for node in every if node.name in target.functions]
         missing = set(target.functions) - {node.name for node in chosen}
         if missing:
             raise ValueError(f"{target.file.name} has no function {min(missing)}: it has moved on")
         lines = {line for node in chosen for line in range(node.lineno, node.end_lineno + 1)}
     return [
-        (name, text)
-        for name, text in sweep(source)
-        if int(name.split()[1].rstrip(":")) in lines
+        (name, text) for name, text in sweep(source) if int(name.split()[1].rstrip(":")) in lines
     ]
 
 
