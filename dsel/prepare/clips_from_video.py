@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,8 +15,11 @@ from dsel.corpus.clips import read_clip, write_clip
 from dsel.prepare import decode as media
 from dsel.prepare import face_tracks as faces
 from dsel.prepare.contents import Contents, contents
+from dsel.prepare.labels import labels_of, words_of
+from dsel.prepare.remarks import notes_on, remark_on
+from dsel.prepare.sound_tracks import SILENT, SoundTrack, hear
 from dsel.prepare.sources import Source
-from dsel.timing import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, frame_start, samples_for
+from dsel.timing import FPS, frame_start, samples_for
 from dsel.utils.errors import BadInput
 from dsel.utils.files import scratch
 
@@ -26,12 +29,8 @@ if TYPE_CHECKING:
 SHORTEST = 1.0  # s of one face, or it is no track
 LONGEST = 10.0  # s; a longer track is cut into equal pieces, so that memory and batches stay small
 SLOWEST = 10.0  # frames per second; fewer show no lips moving
-SILENT = 1e-3  # peak, of 1: -60 dB
 LATEST = 0.6  # weight of the last of several source frames that begin within one grid frame
 STILL = 0.25  # of 255: what pixels of a face change by from frame to frame, on average, at most
-SPEECH = 6.0  # dB by which the loudness of speech varies; that of noise, hum and tones: under 1
-MOST_WORDS = 1 << 20  # bytes of a file of words
-MOST_SOUNDS = 8  # sound tracks of a file that are compared
 MOST_COMPARED = 12  # clips by which sound tracks are compared
 
 
@@ -81,15 +80,6 @@ class _Seen:
     breaks: list[float]  # times in seconds that no clip may cross
 
 
-@dataclass(frozen=True)
-class _Heard:
-    """One sound track of a file: its number, from 1 on, of how many; and the sound."""
-
-    number: int
-    count: int
-    sound: media.Sound
-
-
 def make_clips(source: Source, out: Path, recipe: Recipe) -> dict:
     """Prepare one source and write its clips.
 
@@ -102,7 +92,7 @@ def make_clips(source: Source, out: Path, recipe: Recipe) -> dict:
     known = contents(source.path)
     with scratch(out, "sound") as folder:
         seen = _look(source, recipe, known)
-        heard = _hear(source, folder, seen.times[0], known)
+        heard = hear(source, folder, seen.times[0], known)
         tracks = [None] if seen.whole else faces.link(seen.looks, seen.breaks)
         if not tracks:
             raise BadInput(
@@ -117,12 +107,12 @@ def make_clips(source: Source, out: Path, recipe: Recipe) -> dict:
             rows = _in_step(done, out)
         else:
             rows = _rows(done, "largest" if len(alone) < len(tracks) else "only")
-    words = _words(source)
+    words = words_of(source)
     return {
         "rows": rows,
-        "labels": [label for row in rows for label in _labels(words, row)],
-        "remark": _remark(source, seen.times, used.sound, known),
-        "notes": [*_notes_on(source, known, used, heard, bool(recipe.sync), rows, alone)],
+        "labels": [label for row in rows for label in labels_of(words, row)],
+        "remark": remark_on(source, seen.times, used.sound, known),
+        "notes": list(notes_on(source, known, used, len(heard), bool(recipe.sync), rows, alone)),
     }
 
 
@@ -193,62 +183,19 @@ def _watched(source: Source, recipe: Recipe, known: Contents, what: str) -> Iter
     return tqdm(frames, f"{what} {source.path.name}", unit="frame", leave=False)
 
 
-def _hear(source: Source, folder: Path, begin: float, known: Contents) -> list[_Heard]:
-    """Decode the sound tracks of a source that are not silent, the likeliest first.
-
-    That is the first one whose loudness varies as that of speech does; else the one that a player
-    would choose. A separate file has a clock of its own, and begins when the picture does.
-    """
-    path = source.sound or source.path
-    known = known if source.sound is None else contents(path)
-    streams, count = list(enumerate(known.sounds, start=1)), len(known.sounds)
-    if source.stream is not None:
-        if not 1 <= source.stream <= count:
-            tracks = f"{count} sound track{'s' * (count != 1)}"
-            raise BadInput(f"{path}: has {tracks}, not one with the number {source.stream}")
-        streams = [streams[source.stream - 1]]
-    found, reason = [], None
-    for number, stream in streams[:MOST_SOUNDS] or [(1, None)]:
-        try:
-            sound = media.decode_sound(path, folder / f"{number}.f32", known=known, stream=stream)
-        except BadInput as error:
-            reason = reason or error
-            continue
-        if sound.peak >= SILENT:
-            sound = sound if source.sound is None else replace(sound, start=begin)
-            found.append(_Heard(number, count, sound))
-    if not found:
-        raise reason or BadInput(f"{path}: silent; give a sound track with --audio FILE")
-    main = known.sounds.index(known.main_sound) + 1 if count else 1
-    first = next((h for h in found if _varies(h.sound)), None)
-    first = first or next((h for h in found if h.number == main), found[0])
-    return [first, *(h for h in found if h is not first)]
-
-
-def _varies(sound: media.Sound) -> bool:
-    """Return whether the loudness of a sound varies as much as that of speech."""
-    levels, block = [], samples_for(60 * FPS)
-    for first in range(0, sound.samples, block):
-        count = min(block, sound.samples - first) // SAMPLES_PER_FRAME
-        part = sound.read(sound.start + first / SAMPLE_RATE, samples_for(count))
-        power = np.square(part.reshape(count, SAMPLES_PER_FRAME)).mean(axis=1)
-        levels.append(10 * np.log10(np.maximum(power, SILENT**2 / 10)))
-    return bool(np.concatenate(levels).std() >= SPEECH)
-
-
 def _fitting(
     source: Source,
     out: Path,
     recipe: Recipe,
     known: Contents,
     seen: _Seen,
-    heard: list[_Heard],
+    heard: list[SoundTrack],
     tracks: list,
-) -> tuple[_Heard, list]:
+) -> tuple[SoundTrack, list]:
     """Cut the clips with the sound track that fits the face best. Returns it, and (piece, row)s."""
     clock = (seen.times, *media.frame_grid(seen.times))
 
-    def clips(one: _Heard) -> list:
+    def clips(one: SoundTrack) -> list:
         pieces = _all_pieces(seen, tracks, one.sound, clock)
         return _cut(source, out, recipe, pieces, clock, one.sound, known) if pieces else []
 
@@ -336,11 +283,8 @@ def _pieces(track: faces.FaceTrack | None, origin: float, first: int, stop: int)
         stop = min(stop, round((track.end - origin) * FPS))
     if stop - first < SHORTEST * FPS:
         return []
-    bounds = (
-        np.linspace(first, stop, int(np.ceil((stop - first) / (LONGEST * FPS))) + 1)
-        .round()
-        .astype(int)
-    )
+    count = int(np.ceil((stop - first) / (LONGEST * FPS)))
+    bounds = np.linspace(first, stop, count + 1).round().astype(int)
     return [_Piece(track, int(a), int(b)) for a, b in pairwise(bounds)]
 
 
@@ -379,37 +323,20 @@ def _cut(
                 piece.show(image, first, stop)
         elif showing:
             full = max(frame.height, frame.width * aspect)
-            picture = media.upright(
-                frame,
-                aspect,
-                shrink,
-                longest=int(np.ceil(full * min(1.0, 2 * recipe.size / least))),
-            )
+            longest = int(np.ceil(full * min(1.0, 2 * recipe.size / least)))
+            picture = media.upright(frame, aspect, shrink, longest)
             scale = max(picture.shape[:2]) / full
             for piece in showing:
-                piece.show(
-                    faces.crop(picture, piece.track.at(time) * scale, recipe.size), first, stop
-                )
+                box = piece.track.at(time) * scale
+                piece.show(faces.crop(picture, box, recipe.size), first, stop)
         for piece in [piece for piece in waiting if piece.stop <= stop]:
             waiting.remove(piece)
             waveform = sound.read(
                 origin + frame_start(piece.first), samples_for(piece.stop - piece.first)
             )
             if np.abs(waveform).max() >= SILENT:
-                done.append(
-                    (
-                        piece,
-                        _write(
-                            source,
-                            names[id(piece)],
-                            out,
-                            recipe,
-                            piece,
-                            waveform,
-                            origin - times[0],
-                        ),
-                    )
-                )
+                name, shift = names[id(piece)], origin - times[0]
+                done.append((piece, _write(source, name, out, recipe, piece, waveform, shift)))
             piece.images.clear()
     return done
 
@@ -493,108 +420,3 @@ def _in_step(done: list, out: Path) -> list[dict]:
 def _say(row: dict) -> float:
     """Return how much a clip has to say about who talks, and how late the sound is."""
     return 0.0 if row["doubt"] else _weight(row["confidence"], row["frames"])
-
-
-def _words(source: Source) -> list[tuple[float, float, str]]:
-    """Read (start, end, word), in seconds from the first picture on; [] if unknown.
-
-    They are in GRID's .align, or in the table of LRS3's .txt.
-    """
-    if source.words is None or not source.words.is_file():
-        return []
-    with source.words.open("rb") as file:
-        text = file.read(MOST_WORDS).decode("utf-8", errors="replace")
-    lines = [line.split() for line in text.splitlines()]
-    try:
-        if source.words.suffix == ".align":  # start end word, in units of 1/25000 s
-            return [
-                (int(a) / 25000, int(b) / 25000, word)
-                for a, b, word in filter(None, lines)
-                if word not in ("sil", "sp")
-            ]
-        table = next(
-            (i for i, line in enumerate(lines) if line[:3] == ["WORD", "START", "END"]), len(lines)
-        )
-        return [
-            (float(a), float(b), word.lower())
-            for word, a, b, *_ in filter(None, lines[table + 1 :])
-        ]
-    except ValueError as error:
-        raise BadInput(f"{source.words}: not 'start end word' lines; mend or remove it") from error
-
-
-def _labels(words: list, row: dict) -> list[dict]:
-    """Return the words that lie within a clip, in its own time."""
-    begin, length = row["start"], frame_start(row["frames"])
-    inside = [
-        (max(0.0, a - begin), min(length, b - begin), word)
-        for a, b, word in words
-        if a < begin + length and b > begin
-    ]
-    return [
-        {
-            "track": row["id"],
-            "start": round(a, 4),
-            "end": round(b, 4),
-            "phoneme": "",
-            "viseme": "",
-            "word": word,
-        }
-        for a, b, word in inside
-    ]
-
-
-def _remark(source: Source, times: np.ndarray, sound: media.Sound, known: Contents) -> str:
-    """Say why a file was used in part only, or ''."""
-    if known.more:
-        return (
-            f"{source.path}: several files joined end to end, of which not all can be read; split "
-            "it, and prepare the parts"
-        )
-    if known.breaks_off:
-        return (
-            f"{source.path}: the clocks of picture and sound restart at different places; what "
-            "follows is left out"
-        )
-    reached = max(times[-1], sound.end) - min(times[0], sound.start)
-    promised = media.duration(source.path)
-    if promised - reached > max(1.0, 0.1 * promised):
-        read = f"only the first {reached:.1f} of {promised:.1f} s could be read, and are used"
-        return f"{source.path}: broken off; {read}"
-    return ""
-
-
-def _notes_on(
-    source: Source,
-    known: Contents,
-    used: _Heard,
-    heard: list[_Heard],
-    synced: bool,
-    rows: list[dict],
-    tracks: Sequence,
-) -> Iterable[str]:
-    """Yield what is to be known about a file that was used."""
-    path = source.path
-    if known.joined > 1:
-        yield f"{path}: {known.joined} files joined end to end; each keeps its own clock"
-    if used.count > 1 and source.stream is None:
-        why = "fits the face best" if synced and len(heard) > 1 else "the first with speech"
-        yield (
-            f"{path}: sound track {used.number} of {used.count} is used, {why}; --audio-stream "
-            "takes another one"
-        )
-    if used.sound.one_of_many:
-        number = used.sound.weights.index(max(used.sound.weights)) + 1
-        yield f"{path}: its channels cancel each other; channel {number} alone is used"
-    still = sum(row["doubt"] != "" for row in rows)
-    if still:
-        yield (
-            f"{path}: the picture stands still in {still} of {len(rows)} clips; nobody can say "
-            "whether the sound fits it"
-        )
-    others = [b for a, b in pairwise(tracks) if a is not None and faces.unlike(a, b)]
-    if others:
-        yield (
-            f"{path}: shows {len(others) + 1} faces one after the other that do not look alike; "
-            f"all are called {source.speaker}: check that it is one person"
-        )

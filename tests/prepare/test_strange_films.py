@@ -21,8 +21,9 @@ from films import Film, fixed, grey, measure, moving, shoot, waveform
 
 from dsel.prepare import decode, prepare
 from dsel.prepare import face_tracks as faces
-from dsel.prepare.clips_from_video import _varies, _weight
+from dsel.prepare.clips_from_video import _weight
 from dsel.prepare.contents import Clock, Stretch, contents
+from dsel.prepare.sound_tracks import varies
 from dsel.utils.errors import BadInput
 
 pytestmark = pytest.mark.heavy  # films
@@ -246,7 +247,7 @@ def test_speech_is_told_from_hum_and_noise(tmp_path):
     found = {}
     for name, sound in sounds.items():
         sound.astype("<f4").tofile(tmp_path / name)
-        found[name] = _varies(decode.Sound(tmp_path / name, 0.0, 32_000, 1.0))
+        found[name] = varies(decode.Sound(tmp_path / name, 0.0, 32_000, 1.0))
     assert found == {"talk": True, "hum": False, "noise": False}
 
 
