@@ -25,13 +25,16 @@ from dsel.utils.files import atomic
 ClipFile = str | os.PathLike | tuple[str, bytes]
 
 
+AUDIO_RATE = 48_000  # bits per second of the AAC sound
+
+
 def write_clip(
     path: str | os.PathLike,
     frames: np.ndarray,
     waveform: np.ndarray,
     *,
     crf: int = 23,
-    audio_rate: int = 48_000,
+    audio_rate: int = AUDIO_RATE,
 ) -> Path:
     """Write a clip. The file appears under its name only when it is complete.
 
@@ -98,18 +101,15 @@ def shift_sound(waveform: np.ndarray, frames: int) -> np.ndarray:
     return moved
 
 
-def remux_shifted(
-    path: str | os.PathLike, out: str | os.PathLike, frames: int, *, audio_rate: int = 48_000
-) -> Path:
+def remux_shifted(path: str | os.PathLike, out: str | os.PathLike, frames: int) -> Path:
     """Copy a clip with its sound moved by so many frames, see `shift_sound`.
 
-    The packets of the picture are copied as they are.
+    The packets of the picture are copied as they are; the sound is coded anew.
 
     Args:
         path: a clip that dsel wrote.
         out: the new file; it appears under its name only when it is complete.
         frames: k > 0 makes the sound late, k < 0 early.
-        audio_rate: bits per second of the AAC sound, which is coded anew.
     Raises:
         BadInput: as `read_clip`.
     """
@@ -122,7 +122,7 @@ def remux_shifted(
         av.open(str(part), "w") as container,
     ):
         video = container.add_stream_from_template(source.streams.video[0])
-        sound = _aac(container, audio_rate)
+        sound = _aac(container, AUDIO_RATE)
         for packet in source.demux(video=0):
             if packet.dts is not None:  # the last one only says that there are no more
                 packet.stream = video

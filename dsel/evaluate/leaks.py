@@ -34,7 +34,6 @@ def leak_metrics(
     split: str,
     probed: dict,
     *,
-    seed: int = 0,
     progress: bool = True,
 ) -> list[Metric]:
     """Measure what each head keeps of the factor of the other head.
@@ -48,16 +47,13 @@ def leak_metrics(
     Args:
         model, corpus, split: what is judged on what.
         probed: what `dsel.evaluate.probes.leakage` returned for them.
-        seed: of the untrained network.
         progress: show bars.
     """
-    return [*_speaker_leak(model, corpus, split, seed, progress), *_phoneme_leak(probed)]
+    return [*_speaker_leak(model, corpus, split, progress), *_phoneme_leak(probed)]
 
 
-def _speaker_leak(
-    model: TwoStream, corpus: Corpus, split: str, seed: int, progress: bool
-) -> list[Metric]:
-    networks = {"": model, "random network": random_network(model, seed)}
+def _speaker_leak(model: TwoStream, corpus: Corpus, split: str, progress: bool) -> list[Metric]:
+    networks = {"": model, "random network": random_network(model)}
     windows = {
         name: embed_split(network, corpus, split, streams=("audio",), progress=progress)
         for name, network in networks.items()
@@ -103,14 +99,11 @@ def _content_means(model: TwoStream, corpus: Corpus, tracks: Sequence[Track]) ->
     )
 
 
-def listened_tracks(corpus: Corpus, most: int = LISTENED) -> list[Track]:
+def listened_tracks(corpus: Corpus) -> list[Track]:
     """List the training tracks from which a supervised listener learns.
 
-    They are those of speakers with at least two tracks.
-
-    Args:
-        corpus: its split 'train' is used.
-        most: no further speaker is taken when there are so many tracks.
+    They are those of speakers with at least two tracks, in the split 'train'. When there are
+    LISTENED of them, no further speaker is taken.
     """
     by_speaker: dict[str, list[Track]] = {}
     for track in corpus.split("train"):
@@ -118,7 +111,7 @@ def listened_tracks(corpus: Corpus, most: int = LISTENED) -> list[Track]:
             by_speaker.setdefault(track.speaker, []).append(track)
     found: list[Track] = []
     for tracks in by_speaker.values():
-        if len(tracks) > 1 and len(found) < most:
+        if len(tracks) > 1 and len(found) < LISTENED:
             found += tracks
     return found
 

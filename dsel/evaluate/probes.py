@@ -46,6 +46,7 @@ PROBES = ("linear", "mlp")
 CODES = (*HEADS, "trunk", "input")
 RANDOM = tuple(f"random {head}" for head in HEADS)  # the heads of an untrained network
 WINDOWS = 2000  # windows probed in all: more would sharpen little, neighbours being alike
+PIXELS = 12  # height and width of the reduced picture
 PER_TRACK = 9  # at most, so that they hardly overlap in a track of 2 s
 OWN = {
     "content": "phoneme",
@@ -367,7 +368,6 @@ def embed_codes(
     tracks: Sequence[Track],
     *,
     windows: int = WINDOWS,
-    per_track: int = PER_TRACK,
     progress: bool = True,
 ) -> tuple[Embeddings, dict]:
     """Embed some windows of each track, evenly spaced, and the mean of each track.
@@ -381,8 +381,8 @@ def embed_codes(
         model: the networks.
         cache: holds the tracks.
         tracks: what to embed.
-        windows: at most so many in all; if there are more tracks than that, not all are used.
-        per_track: at most so many of a track.
+        windows: at most so many in all, and PER_TRACK of a track; if there are more tracks than
+            that, not all are used.
         progress: show a bar.
     Returns:
         The windows, vectors[stream][code] float32 (W, D) for CODES; and the means {stream: {code:
@@ -399,7 +399,7 @@ def embed_codes(
         tracks[k]
         for k in np.unique(np.linspace(0, len(tracks) - 1, min(len(tracks), windows)).astype(int))
     ]
-    count = int(np.clip(windows // len(tracks), 1, per_track))
+    count = int(np.clip(windows // len(tracks), 1, PER_TRACK))
     places = [evenly(track.usable - WINDOW_FRAMES + 1, count) for track in tracks]
     found: dict[str, dict[str, list]] = {s: {code: [] for code in CODES} for s in STREAMS}
     per_track_means: dict[str, dict[str, list]] = {s: {code: [] for code in CODES} for s in STREAMS}
@@ -434,15 +434,15 @@ def evenly(N: int, count: int) -> np.ndarray:
     return ((np.arange(count) + 0.5) * N / count).astype(int)
 
 
-def small_picture(frames: Tensor, size: int = 12) -> Tensor:
-    """Reduce a picture: uint8 (n, 5, H, W, 3) -> grey (n, 3 size²).
+def small_picture(frames: Tensor) -> Tensor:
+    """Reduce a picture: uint8 (n, 5, H, W, 3) -> grey (n, 3 x 12²).
 
     The first, middle and last frame are averaged over small squares.
     """
     grey = (
         frames[:, ::2].float() @ frames.new_tensor(GREY, dtype=torch.float32) / 255
     )  # (n, 3, H, W)
-    return F.adaptive_avg_pool2d(grey, size).flatten(1)
+    return F.adaptive_avg_pool2d(grey, PIXELS).flatten(1)
 
 
 def small_log_mel(waveform: Tensor) -> Tensor:
@@ -619,7 +619,7 @@ def _short(value: float) -> str:
 
 
 def _interval_over_speakers(
-    rows: list[dict], hits: dict, speaker: dict, seed: int, draws: int = 200
+    rows: list[dict], hits: dict, speaker: dict, seed: int
 ) -> tuple[float, float]:
     """Compute the middle 95 % of D over resampled test speakers, without training again."""
     rows = [row for row in rows if row["factor"] in OWN.values()]
@@ -639,5 +639,5 @@ def _interval_over_speakers(
             again.append(row | scores)
         return disentanglement(again)["D"]
 
-    _, low, high = bootstrap(value, len(names), draws=draws, seed=seed)
+    _, low, high = bootstrap(value, len(names), seed=seed)
     return low, high

@@ -15,6 +15,7 @@ import numpy as np
 from dsel.timing import SAMPLE_RATE
 
 BANDS = 10  # points of the equaliser, evenly spaced on the mel scale from 0 to 8 kHz
+SNR = (10.0, 30.0)  # lowest and highest signal-to-noise ratio in dB, drawn uniformly
 
 
 @dataclass(frozen=True)
@@ -30,15 +31,12 @@ class Room:
     noise_seed: int
 
 
-def draw_room(
-    rng: np.random.Generator, equaliser: float = 1.0, snr: tuple[float, float] = (10.0, 30.0)
-) -> Room:
+def draw_room(rng: np.random.Generator, equaliser: float = 1.0) -> Room:
     """Draw a random microphone and room.
 
     Args:
         rng: the random stream.
         equaliser: strength of the equaliser; 1 is a standard deviation of 3 dB per band.
-        snr: lowest and highest signal-to-noise ratio in dB, drawn uniformly.
     """
     gains = 3 * equaliser * rng.standard_normal(BANDS)
     reverberant = rng.random() < 0.5
@@ -46,7 +44,7 @@ def draw_room(
         equaliser=tuple((gains - gains.mean()).round(3).tolist()),
         echo_seconds=round(float(rng.uniform(0.1, 0.5)), 3) if reverberant else 0.0,
         echo_level=round(float(rng.uniform(-18, -6)), 2),
-        snr=round(float(rng.uniform(*snr)), 2),
+        snr=round(float(rng.uniform(*SNR)), 2),
         noise_slope=round(float(rng.uniform(-6, 0)), 2),
         level=round(float(rng.uniform(-32, -20)), 2),
         noise_seed=int(rng.integers(2**31)),

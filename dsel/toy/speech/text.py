@@ -68,11 +68,9 @@ def own_vocabulary(rng: np.random.Generator) -> tuple[str, ...]:
     return tuple(WORDS[i] for i in rng.choice(len(WORDS), OWN_WORDS, replace=False))
 
 
-def random_vocabularies(
-    rng: np.random.Generator, count: int = RANDOM_VOCABULARIES
-) -> dict[str, tuple[str, ...]]:
-    """Draw `count` vocabularies of four words without a common word: {"random0": (...), ...}."""
-    drawn = rng.choice(len(WORDS), (count, OWN_WORDS), replace=False)
+def random_vocabularies(rng: np.random.Generator) -> dict[str, tuple[str, ...]]:
+    """Draw vocabularies of four words without a common word: {"random0": (...), ...}."""
+    drawn = rng.choice(len(WORDS), (RANDOM_VOCABULARIES, OWN_WORDS), replace=False)
     return {f"random{k}": tuple(WORDS[i] for i in row) for k, row in enumerate(drawn)}
 
 
