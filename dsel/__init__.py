@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from dsel.apply.comparison import Verdict
     from dsel.model import TwoStream
 
-__all__ = ["__version__", "embed", "load"]
+__all__ = ["__version__", "compare", "embed", "load"]
 
 
 def load(source: str | Path = "four_terms", device: str = "cpu") -> TwoStream:
@@ -67,3 +68,20 @@ def embed(
     from dsel.apply.sound import embed
 
     return embed(sound, model, head, rate=rate)
+
+
+def compare(a: Any, b: Any, model: Any = "four_terms", *, kind: str = "real") -> Verdict:
+    """Say whether two recordings are of one person. See `dsel.apply.comparison.compare`.
+
+    Args:
+        a, b: sounds, as `embed` takes them.
+        model: networks, as `embed` takes them. Only released names have a threshold.
+        kind: 'real' recordings, or 'drawn' for those of the toy corpus.
+    Returns:
+        The verdict: `.cosine`, `.same`, `.threshold`, `.wrong`; printed, it is two lines.
+    Raises:
+        dsel.utils.errors.BadInput: a sound cannot be used, or an unknown kind.
+    """
+    from dsel.apply.comparison import compare
+
+    return compare(a, b, model, kind=kind)

@@ -2,7 +2,8 @@
 
 Behind every command stands a function with the same name and arguments. The exit status is 0 when
 it is done; 2 after bad input, which one line on stderr explains; 130 after Ctrl-C. Files that are
-already complete stay.
+already complete stay. `compare` and `sync` also
+answer by their status, see their help.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = vars(_parser().parse_args(argv))
     command = arguments.pop("command")
     try:
-        command(**arguments)
+        status = command(**arguments)
     except BadInput as error:
         print(f"dsel: {error}", file=sys.stderr)
         return 2
@@ -56,7 +57,7 @@ def main(argv: list[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 130
-    return 0
+    return status or 0
 
 
 def _toy(**arguments: Any) -> None:
@@ -110,10 +111,38 @@ def _evaluate(probes: bool, **arguments: Any) -> None:
         print(leakage_table(probe(**arguments)))
 
 
-def _embed(**arguments: Any) -> None:
-    from dsel.evaluate.embeddings import embed
+def _embed(
+    paths: list[Path], data: Path | None, split: str, model: str, head: str, out: Path
+) -> None:
+    if data is not None:
+        from dsel.evaluate.embeddings import embed
 
-    print(embed(**arguments))
+        if len(paths) > 1:
+            raise BadInput(f"{paths[1]}: with --data, give one run; without it, sounds")
+        print(embed(paths[0], data, out, split=split))
+        return
+    from dsel.apply.sound import embed_to
+
+    done, skipped = embed_to(paths, out, model, head)
+    for reason in skipped:
+        print(f"skipped: {reason}", file=sys.stderr)
+    print(f"{out}: {done} vectors")
+
+
+def _compare(**arguments: Any) -> int:
+    from dsel.apply.comparison import compare
+
+    verdict = compare(**arguments)
+    print(verdict)
+    return 1 if verdict.same is False else 0
+
+
+def _sync(**arguments: Any) -> int:
+    from dsel.apply.offset import sync
+
+    report = sync(**arguments)
+    print(report)
+    return int(report.status)
 
 
 def _plot(**arguments: Any) -> None:
@@ -439,9 +468,53 @@ def _evaluation_commands(command: Callable[..., _Command]) -> None:
     probes = "also measure how well each known factor can be predicted from each head (leakage)"
     evaluate.flag("--probes", probes)
 
-    embed = command("embed", _embed, "Save the embeddings of every window in a .npz file")
-    embed.run_and_corpus()
-    embed.path("--out", "the .npz file", "FILE", required=True)
+    embed = command(
+        "embed",
+        _embed,
+        "Save the embeddings of sounds in a .npz file: one vector per file",
+        "With --data: those of every window of a corpus. A file that cannot be used is reported "
+        "and skipped.",
+    )
+    embed.parser.add_argument(
+        "paths",
+        nargs="+",
+        type=Path,
+        metavar="FILE|FOLDER|RUN",
+        help="sound or video files, or folders of them; with --data: a run or released networks",
+    )
+    embed.path("--data", "corpus from 'dsel toy' or 'dsel prepare'", "CORPUS")
+    embed.choice("--split", "with --data: which part", ("train", "validation", "test"), "test")
+    model = "name of released networks, or run folder"
+    embed.option("--model", model, default="four_terms", metavar="MODEL")
+    heads = "identity: who speaks; content: what is said"
+    embed.choice("--head", heads, ("identity", "content"), "identity")
+    embed.path("--out", "the .npz file (arrays: names, vectors)", "FILE", required=True)
+
+    compare = command(
+        "compare",
+        _compare,
+        "Say whether two recordings are of one person, and how often that verdict is wrong",
+        "The exit status is 0 for the same person (or without a verdict), 1 for different people.",
+    )
+    for name in ("a", "b"):
+        compare.parser.add_argument(name, type=Path, metavar=name.upper(), help="sound or video")
+    compare.option("--model", model, default="four_terms", metavar="MODEL")
+    kinds = "kind of recording that the threshold was set for"
+    compare.choice("--kind", kinds, ("real", "drawn"), "real")
+
+    sync = command(
+        "sync",
+        _sync,
+        "Say by how much picture and sound of a video are apart, and correct it",
+        "Exit status: 0 in step within a frame; 1 out of step (a copy is written with --fix); "
+        "2 bad input; 3 not sure; 4 the sound fits nobody in the picture.",
+    )
+    sync.parser.add_argument(
+        "video", type=Path, metavar="VIDEO", help="a video of somebody talking"
+    )
+    sync.path("--fix", "write a copy in step here; nothing is encoded again", "OUT")
+    sync.option("--model", model, default="four_terms", metavar="MODEL")
+    sync.path("--audio", "the sound, in a file of its own", "FILE")
 
     plot = command(
         "plot",

@@ -25,6 +25,7 @@ from dsel.model import HEADS, TwoStream
 from dsel.prepare.decode import decode_sound
 from dsel.timing import SAMPLE_RATE, WINDOW_FRAMES, samples_for
 from dsel.utils.errors import BadInput
+from dsel.utils.files import atomic
 
 PIECE = 4.0  # seconds; the longest piece that goes through the networks at once
 SILENT = 1e-4  # root mean square under which a sound counts as silent (-80 dB of full scale)
@@ -95,6 +96,32 @@ def embed_files(
             yield path, mean_embedding(networks, samples_of(path), head), ""
         except BadInput as error:
             yield path, None, str(error)
+
+
+def embed_to(
+    paths: Sequence[Path], out, model="four_terms", head: str = "identity"
+) -> tuple[int, list[str]]:
+    """Embed files and folders of files, and write names (K,) and vectors (K, D) to an .npz file.
+
+    Args:
+        paths: sounds, videos, or folders of them.
+        out: the .npz file.
+        model, head: as in `embed`.
+    Returns:
+        How many were embedded, and why others were not.
+    Raises:
+        BadInput: none of them can be used.
+    """
+    files = [file for path in paths for file in (sound_files(path) if path.is_dir() else [path])]
+    found = list(embed_files(files, model, head))
+    skipped = [why for _, _, why in found if why]
+    kept = [(str(path), vector) for path, vector, why in found if not why]
+    if not kept:
+        raise BadInput(skipped[0] if len(skipped) == 1 else f"none of {len(files)} files is usable")
+    names, vectors = zip(*kept, strict=True)
+    with atomic(out) as part, part.open("wb") as file:
+        np.savez_compressed(file, names=np.array(names), vectors=np.stack(vectors))
+    return len(kept), skipped
 
 
 def sound_files(folder: Path) -> list[Path]:

@@ -357,9 +357,11 @@ def _write(
     frames = np.stack(piece.images)  # (T, size, size, 3)
     relative = Path("clips") / source.speaker / f"{name}.mp4"
     write_clip(out / relative, frames, waveform)
-    late, confidence = (
-        (source.offset or 0, "") if recipe.sync is None else recipe.sync(frames, waveform)
-    )
+    late, confidence, right = source.offset or 0, "", ""
+    if recipe.sync is not None:
+        from dsel.evaluate.sync import ask
+
+        late, confidence, right = ask(recipe.sync, frames, waveform)[:3]
     return {
         "id": name,
         "speaker": source.speaker,
@@ -367,7 +369,9 @@ def _write(
         "path": relative.as_posix(),
         "frames": len(frames),
         "offset": int(late),
+        "found": "" if recipe.sync is None else int(late),
         "confidence": confidence if confidence == "" else round(float(confidence), 4),
+        "right": right if right == "" else round(float(right), 4),
         "source": source.path.name,
         "start": round(frame_start(piece.first) + shift, 4),
         "face_pixels": round(_side(piece.track)),
@@ -403,18 +407,27 @@ def _in_step(done: list, out: Path) -> list[dict]:
     """Keep, of different faces at the same time, the one most in step with the sound.
 
     The other clips are removed. The offset is a property of the recording, not of a clip: every
-    clip votes for its own. In choosing and in voting, a confidence counts for more the longer the
-    clip is; a still picture has no say.
+    clip votes for its own, see `dsel.evaluate.sync.voted`; a still picture has no say. In choosing,
+    a confidence counts for more the longer the clip is. An offset that is not sure is not applied:
+    `offset` is 0 then, `found` says what it would be, and `right` how likely that is.
     """
+    from dsel.evaluate.sync import Offset, voted
+
     kept = _apart(done, lambda pair: _say(pair[1]), lambda pair: (pair[0].first, pair[0].stop))
     rows = _rows(kept, "talking" if len(kept) < len(done) else "only")
     paths = {row["path"] for row in rows}
     _remove(out, [row for _, row in done if row["path"] not in paths])
-    votes: dict[int, float] = {}
-    for row in rows:
-        if not row["doubt"]:
-            votes[row["offset"]] = votes.get(row["offset"], 0.0) + _say(row)
-    return [{**row, "offset": max(votes, key=votes.get) if votes else 0} for row in rows]
+    say = [row for row in rows if not row["doubt"]]
+    if not say:
+        return [{**row, "offset": 0, "right": 0.0} for row in rows]
+    whole = voted(
+        [
+            Offset(row["found"], row["confidence"], row["right"], seconds=row["frames"] / FPS)
+            for row in say
+        ]
+    )
+    told = {"offset": whole.late if whole.sure else 0, "found": whole.late}
+    return [{**row, **told, "right": round(whole.right, 4)} for row in rows]
 
 
 def _say(row: dict) -> float:

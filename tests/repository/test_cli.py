@@ -16,7 +16,7 @@ from dsel.utils.errors import BadInput
 
 COMMANDS = (
     *("toy", "prepare", "shard", "train", "release", "import", "verify"),
-    *("evaluate", "embed", "plot", "ablation", "demo", "export", "live"),
+    *("evaluate", "embed", "compare", "sync", "plot", "ablation", "demo", "export", "live"),
 )
 
 
