@@ -509,9 +509,7 @@ def _evaluation_commands(command: Callable[..., _Command]) -> None:
         "Exit status: 0 in step within a frame; 1 out of step (a copy is written with --fix); "
         "2 bad input; 3 not sure; 4 the sound fits nobody in the picture.",
     )
-    sync.parser.add_argument(
-        "video", type=Path, metavar="VIDEO", help="a video of somebody talking"
-    )
+    sync.parser.add_argument("path", type=Path, metavar="VIDEO", help="a video of somebody talking")
     sync.path("--fix", "write a copy in step here; nothing is encoded again", "OUT")
     sync.option("--model", model, default="four_terms", metavar="MODEL")
     sync.path("--audio", "the sound, in a file of its own", "FILE")
