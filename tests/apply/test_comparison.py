@@ -104,7 +104,7 @@ def test_embed_takes_files_and_folders_and_skips_what_is_broken(tmp_path, capsys
 @pytest.mark.parametrize("command", ["evaluate", "embed", "plot"])
 def test_released_names_are_taken_where_a_run_is(command, noise_corpus, tmp_path, capsys):
     """They used to answer 'no checkpoint'. A split without tracks ends the command early."""
-    data = ["--data", str(noise_corpus.path), "--split", "test"]
+    data = ["--data", str(noise_corpus.path), "--split", "validation"]
     out = [] if command == "evaluate" else ["--out", str(tmp_path / "out.html")]
     assert main([command, "laptop", *data, *out]) == 2
     said = capsys.readouterr().err

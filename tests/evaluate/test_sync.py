@@ -22,7 +22,7 @@ from dsel.evaluate.sync import (
 from dsel.train.released import RELEASED, released_names, sha256
 
 STEEP = Curve(constant=-4.0, margin=2.0, length=0.0)
-curves = st.lists(st.floats(-1, 1), min_size=8, max_size=60).map(np.array)
+curves = st.lists(st.integers(-99, 99), min_size=8, max_size=60).map(np.array)
 
 
 def pair(late, windows=240, D=16, noise=0.0, seed=0):
@@ -34,11 +34,11 @@ def pair(late, windows=240, D=16, noise=0.0, seed=0):
     return face, audio + noise * rng.normal(size=audio.shape)
 
 
-@given(curves, st.floats(0.1, 100), st.floats(-5, 5))
+@given(curves, st.sampled_from([0.25, 4, 64]), st.integers(-5, 5))
 @settings(max_examples=50, deadline=None)
 def test_margin_does_not_depend_on_scale_and_shift(curve, scale, shift):
-    curve = np.round(curve, 3)
-    assert margin(scale * curve + shift) == pytest.approx(margin(curve), rel=1e-3, abs=1e-3)
+    """Numbers that are exact in binary, so that ties stay ties."""
+    assert margin(scale * curve + shift) == pytest.approx(margin(curve), rel=1e-6, abs=1e-6)
 
 
 def test_margin_of_a_flat_curve_and_of_a_lone_peak_is_zero():
