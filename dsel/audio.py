@@ -153,7 +153,7 @@ class FrontEnd(nn.Module):
 
     bank: Tensor
 
-    def __init__(self, kind: str):
+    def __init__(self, kind: str) -> None:
         super().__init__()
         check_front_end(kind)
         self.kind = kind

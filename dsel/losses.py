@@ -79,7 +79,7 @@ class ScaledCosine(nn.Module):
         ValueError: w <= 0.
     """
 
-    def __init__(self, w: float = 10.0, b: float = -5.0):
+    def __init__(self, w: float = 10.0, b: float = -5.0) -> None:
         super().__init__()
         if w <= 0:
             raise ValueError(f"w must be positive, not {w}")
@@ -262,7 +262,7 @@ class DisentangledLoss(nn.Module):
         confusion_scale: str = "detached",
         w0: float = 10.0,
         w_max: float | None = 20.0,
-    ):
+    ) -> None:
         super().__init__()
         if similarity not in ("cosine", "inverse_distance"):
             raise ValueError(f"similarity: 'cosine' or 'inverse_distance', not {similarity!r}")
@@ -504,7 +504,7 @@ class ExtendedLoss(DisentangledLoss):
         leave_out: int | None = None,
         D: int = 128,
         **options: Any,
-    ):
+    ) -> None:
         super().__init__(**options)
         if min(within, reversal, intra) < 0:
             weights = f"within={within}, reversal={reversal}, intra={intra}"

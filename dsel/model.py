@@ -184,7 +184,7 @@ class TwoStream(nn.Module):
 
     luma: Tensor
 
-    def __init__(self, config: ModelConfig):
+    def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
         colours = 1 if config.grey else 3
@@ -263,7 +263,7 @@ def whole_frames(waveform: Tensor) -> tuple[Tensor, int]:
 class Trunk(nn.Module):
     """The layers of one stream: (B, channels, height, width) -> (B, out, height', width')."""
 
-    def __init__(self, layers: tuple[Conv, ...], channels: int):
+    def __init__(self, layers: tuple[Conv, ...], channels: int) -> None:
         super().__init__()
         parts = []
         for layer in layers:

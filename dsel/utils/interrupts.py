@@ -13,7 +13,7 @@ from types import FrameType
 class _Held:
     """Stand for the handler of SIGINT: count, and interrupt only after more than `most` times."""
 
-    def __init__(self, most: float):
+    def __init__(self, most: float) -> None:
         self.count, self.most = 0, most
 
     def __call__(self, number: int, frame: FrameType | None) -> None:

@@ -117,7 +117,7 @@ def refuse_to_be_read_again() -> None:
 class _Worker:
     """One process, which does one job at a time."""
 
-    def __init__(self, start: str | None):
+    def __init__(self, start: str | None) -> None:
         context = multiprocessing.get_context(start or START)
         self.pool = ProcessPoolExecutor(1, context, initializer=_begin)
         self._up = self.pool.submit(_nothing)
