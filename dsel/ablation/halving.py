@@ -1,16 +1,16 @@
-"""Successive halving over the grid: which rows deserve more seeds. The rule was fixed before any
-result was known.
+"""Choose by successive halving which variants of the grid get more seeds.
 
-The rows of a corpus (an entanglement) compete with each other, on *validation* speakers alone:
+The rule was fixed before any result was known. The variants of a corpus (an entanglement) compete
+with each other, on *validation* speakers alone:
 
-1. Every row is trained with the seeds 0 and 1.
-2. The better half, by the mean over these seeds of the criterion, is trained with seed 2.
+1. Every variant is trained with the seeds 0 and 1.
+2. The better half, by the mean of the criterion over these seeds, is trained with seed 2.
 3. The better half of those, by the mean over the seeds 0 to 2, is trained with the seeds 3 and 4.
 
 The criterion is `CHOSEN_BY`: the mean of the EER on free and on hard trials, in percent. An odd
-half is rounded up; a tie goes to the row that comes first in the grid. The rows of `REFERENCES` are
-what differences are taken from: they get all seeds and do not count as survivors. Nothing is
-dropped from results.csv: a row that was given up keeps its two seeds.
+half is rounded up; of equal variants the one that comes first in the grid wins. Differences are
+taken from the variants in `REFERENCES`: they get all seeds and do not count as survivors. Nothing
+is removed from results.csv: a variant that was given up keeps its two seeds.
 """
 
 from __future__ import annotations
@@ -22,8 +22,14 @@ REFERENCES = ("e1-lam0", "e1-lam1", "raw-lam0", "raw-lam1", "both", "full")
 
 
 def criterion(results: list[dict], row: str, seeds) -> float | None:
-    """Mean of `CHOSEN_BY` over these seeds, validation speakers, in percent; None unless all of
-    them are there.
+    """Average `CHOSEN_BY` over some seeds, for validation speakers, in percent.
+
+    Args:
+        results: rows of results.csv.
+        row: id of a variant.
+        seeds: to average over.
+    Returns:
+        The mean; None unless all seeds are there.
     """
     columns = [f"validation_{name}" for name in CHOSEN_BY]
     found = {
@@ -37,7 +43,13 @@ def criterion(results: list[dict], row: str, seeds) -> float | None:
 
 
 def survivors(results: list[dict], rows: list[str], seeds) -> list[str] | None:
-    """The better half of the rows, best first; None while one of them lacks a seed."""
+    """Choose the better half of the variants, best first; None while one of them lacks a seed.
+
+    Args:
+        results: rows of results.csv.
+        rows: ids of variants, in the order of the grid.
+        seeds: to compare by.
+    """
     scores = {row: criterion(results, row, seeds) for row in rows}
     if None in scores.values():
         return None
@@ -45,10 +57,16 @@ def survivors(results: list[dict], rows: list[str], seeds) -> list[str] | None:
 
 
 def halving(results: list[dict], schedule: Schedule, grid=GRID) -> list[tuple[Variant, int]]:
-    """All cells that the results so far call for, those that are done included, in order: (row,
-    seed).
+    """List all cells that the results so far call for, the finished ones included, in order.
 
-    A rung is called for once the rung before is complete, so the list grows until the last one.
+    A rung is called for once the rung before is complete. So the list grows until the last rung.
+
+    Args:
+        results: rows of results.csv.
+        schedule: how many seeds there are at most.
+        grid: blocks of variants, one per corpus.
+    Returns:
+        (variant, seed) of each cell.
     """
     found = []
     for block in grid:  # the first rung of each corpus first

@@ -1,5 +1,6 @@
-"""Judge the networks of a cell of the ablation: the columns of results.csv, from the metrics of
-`dsel.evaluate.judge`.
+"""Judge the networks of a cell.
+
+The columns of results.csv are filled with the metrics of `dsel.evaluate.judge`.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ FACES = 200  # training tracks whose faces say along which directions people dif
 
 
 def pair_hash(trainer: Trainer) -> str:
-    """What paired rows have in common: a hash of the initial weights and of the first and last
-    batch of a training.
+    """Compute what paired trainings share: a hash of the initial weights and of two batches.
+
+    The batches are the first and the last one.
     """
     torch.manual_seed(trainer.config.seed)
     digest = hashlib.sha256()
@@ -48,14 +50,16 @@ def judge(
     faces: bool = True,
     directions=None,
 ) -> dict[str, float]:
-    """The columns of results.csv for networks on a split, without the name of the split; what has
-    no value is left out.
+    """Compute the columns of results.csv for networks on a split.
 
     Args:
         model, corpus, split: what is judged on what.
         similarity: that of the training, 'cosine' or 'inverse_distance'.
-        faces: also what needs faces, the matching tasks; without, it takes a fraction of the time.
+        faces: also measure the matching tasks, which need faces. Without them it takes a fraction
+            of the time.
         directions: of `face_directions`, to compare voices along them too.
+    Returns:
+        {column without the name of the split: value}; what has no value is left out.
     """
     alike = None if similarity == "cosine" else inverse_distance
     options = {
@@ -74,7 +78,7 @@ def judge(
 
 
 def column(record: Metric) -> str:
-    """The column of results.csv that a metric stands in, without the name of the split.
+    """Name the column of results.csv that holds a metric, without the name of the split.
 
     >>> column(Metric("eer", 13.0, "content", "hard"))
     'content_head_eer_hard'
@@ -96,13 +100,18 @@ def column(record: Metric) -> str:
 
 
 def face_tracks(corpus: Corpus) -> list:
-    """The training tracks that `face_directions` looks at, evenly spread."""
+    """Choose the training tracks that `face_directions` looks at, evenly spread."""
     tracks = [track for track in corpus.split("train") if track.usable >= WINDOW_FRAMES]
     return tracks[:: max(1, len(tracks) // FACES)][:FACES]
 
 
 def face_directions(model: TwoStream, corpus: Corpus) -> np.ndarray:
-    """`main_directions` of the faces of some training tracks, by the identity head: (d, D)."""
+    """Compute `main_directions` of the faces of some training tracks, by the identity head: (d, D).
+
+    Args:
+        model: the networks.
+        corpus: its training tracks are used.
+    """
     tracks = face_tracks(corpus)
     cache = corpus.cache(model.config.face_size, tracks=tracks, progress=False)
     return main_directions(

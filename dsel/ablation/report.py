@@ -1,10 +1,9 @@
-"""What results.csv says: means with intervals, paired differences, tables, sentences. Works on
-whatever rows are there.
+"""Report what results.csv says: means with intervals, paired differences, tables, sentences.
 
-Everything here is a function of the rows of results.csv (`dsel.ablation.rows.read_results`);
-metrics in percent, differences in points; intervals are 95 %, Student's t over training seeds. They
-speak of other seeds on the same corpus and the same speakers; other speakers are what `dsel
-ablation --confirm` is for.
+It works on whatever rows are there. Everything is a function of the rows of results.csv
+(`dsel.ablation.rows.read_results`). Metrics are in percent, and differences in points. Intervals
+are 95 %, Student's t over training seeds: they are about other seeds on the same corpus and the
+same speakers. `dsel ablation --confirm` is about other speakers.
 """
 
 from __future__ import annotations
@@ -169,13 +168,20 @@ ENOUGH = 20  # different values of a column that show its grid
 
 
 def label(row: str, group: str = "") -> str:
-    """What a row is called, in a group or on its own."""
+    """Name a variant for a reader, in a group or on its own."""
     return CALLED.get(group, {}).get(row, VARIANTS[row].label)
 
 
 def values(results: list[dict], row: str, column: str, step: int | None = None) -> dict[int, float]:
-    """{seed: metric} of a row at a step (None: the end of its training), for the seeds that have
-    it.
+    """Collect the values of a column by seed.
+
+    Args:
+        results: rows of results.csv.
+        row: id of a variant.
+        column: of results.csv.
+        step: where it was judged; None: the end of its training.
+    Returns:
+        {seed: value} for the seeds that have one.
     """
     rows = final(results) if step is None else [found for found in results if found["step"] == step]
     return {
@@ -184,11 +190,11 @@ def values(results: list[dict], row: str, column: str, step: int | None = None) 
 
 
 def grid(results: list[dict], column: str) -> dict:
-    """The grid that the values of a column lie on: the options `step` and `parts` of `interval`.
+    """Find the grid on which the values of a column lie: `step` and `parts` of `interval`.
 
-    A share of K answers is a multiple of 1/K, in whatever row it stands; so the step is the
-    smallest distance of two values anywhere in the column. With fewer than `ENOUGH` different
-    values it is not known, and taken for 0. A word dependence is made of two EERs.
+    A share of K answers is a multiple of 1/K in every row. So the step is the smallest distance of
+    two values anywhere in the column. With fewer than `ENOUGH` different values it is unknown, and
+    taken as 0. A word dependence is made of two EERs.
     """
     if column.endswith("word_dependence"):
         names = (column.replace("word_dependence", f"eer_{kind}") for kind in ("hard", "easy"))
@@ -203,22 +209,23 @@ def grid(results: list[dict], column: str) -> dict:
 
 
 def mean(results: list[dict], row: str, column: str, step: int | None = None) -> Interval:
-    """Mean over seeds with its interval."""
+    """Average a column over seeds, with the interval. Arguments as in `values`."""
     return interval(values(results, row, column, step).values(), **grid(results, column))
 
 
 def differences(
     results: list[dict], row: str, other: str, column: str, step: int | None = None
 ) -> dict[int, float]:
-    """{seed: row - other} for the seeds that both have."""
+    """Subtract `other` from `row` seed by seed: {seed: difference} for the seeds that both have."""
     ours, theirs = (values(results, name, column, step) for name in (row, other))
     return {seed: ours[seed] - theirs[seed] for seed in sorted(ours.keys() & theirs.keys())}
 
 
 @dataclass(frozen=True)
 class Difference:
-    """row minus other, seed by seed. same: whether every pair had the same initial weights and
-    batches.
+    """One variant minus another, seed by seed.
+
+    same: whether every pair had the same initial weights and batches.
     """
 
     interval: Interval
@@ -229,7 +236,7 @@ class Difference:
 def paired(
     results: list[dict], row: str, other: str, column: str, step: int | None = None
 ) -> Difference:
-    """The mean over common seeds of the difference row - other, with its interval."""
+    """Average the difference `row` minus `other` over common seeds, with its interval."""
     found = differences(results, row, other, column, step)
     hashes = {(r["row"], r["seed"]): r.get("pair") for r in results}
     same = all(hashes[row, seed] == hashes[other, seed] for seed in found)
@@ -239,7 +246,7 @@ def paired(
 
 
 def growth(results: list[dict], row: str, other: str, column: str) -> dict[int, Difference]:
-    """The paired difference at every step at which both were judged."""
+    """Compute the paired difference at every step at which both were judged."""
     steps = {
         name: {found["step"] for found in results if found["row"] == name} for name in (row, other)
     }
@@ -253,10 +260,15 @@ def growth(results: list[dict], row: str, other: str, column: str) -> dict[int, 
 
 
 def group_table(results: list[dict], name: str, split: str = "test", shown: dict = SHOWN) -> str:
-    """A group of `GROUPS` as a Markdown table: mean ± half of the interval; rows that are not there
-    yet are left out.
+    """Write a group of `GROUPS` as a Markdown table: mean ± half of the interval.
 
-    shown: {metric: heading}, `SHOWN` or `LEAKS`.
+    Rows without results are left out.
+
+    Args:
+        results: rows of results.csv.
+        name: of the group.
+        split: whose speakers.
+        shown: {metric: heading}, `SHOWN` or `LEAKS`.
     """
     rows, _ = GROUPS[name]
     shown = _measured(results, rows, split, shown)
@@ -270,8 +282,9 @@ def group_table(results: list[dict], name: str, split: str = "test", shown: dict
 
 
 def effect_table(results: list[dict], split: str = "test") -> str:
-    """What the confusion loss changes, paired over seeds: a line a training corpus, a column a kind
-    of trial.
+    """Write what the confusion loss changes, paired over seeds.
+
+    There is a line per training corpus and a column per kind of trial.
     """
     head = ["training corpus", "steps", "seeds", "same weights and batches", *TRIALS.values()]
     lines = []
@@ -293,7 +306,7 @@ def effect_table(results: list[dict], split: str = "test") -> str:
 
 
 def present(results: list[dict], name: str) -> bool:
-    """Whether a group has results that other tables do not show already."""
+    """Say whether a group has results that other tables do not show already."""
     elsewhere = (
         _IN_OTHERS
         if name in GRID_GROUPS
@@ -308,8 +321,9 @@ def present(results: list[dict], name: str) -> bool:
 def difference_table(
     results: list[dict], name: str, split: str = "test", shown: dict = SHOWN
 ) -> str:
-    """A group's rows minus the row it is compared with, paired over seeds. Empty string for a group
-    without such a row.
+    """Write the rows of a group minus the row they are compared with, paired over seeds.
+
+    Arguments as in `group_table`. A group without such a row gives an empty text.
     """
     rows, other = GROUPS[name]
     if other is None:
@@ -333,7 +347,7 @@ def difference_table(
 
 
 def all_differences(results: list[dict], split: str = "test") -> list[Interval]:
-    """Every difference that the report of a split shows with an interval, each once."""
+    """Collect every difference that the report of a split shows with an interval, each once."""
     pairs = {pair: tuple(TRIALS) for pair in PAIRS.values()}
     for name in filter(lambda name: present(results, name), GROUPS):
         rows, other = GROUPS[name]
@@ -365,11 +379,11 @@ def multiplicity(differences: list[Interval]) -> str:
 
 
 def pairing(results: list[dict], split: str = "test") -> list[float]:
-    """Correlations over seeds of the rows of `PAIRS` that share weights and batches, on every kind
-    of trial.
+    """Compute the correlations over seeds of the rows of `PAIRS` that share weights and batches.
 
-    Pairing makes an interval narrower where they are well above 0, and wider where they are below.
-    Pairs with fewer than 4 common seeds, or with a row whose values are all equal, are left out.
+    Each kind of trial gives one. Pairing makes an interval narrower if they are well above 0, and
+    wider if they are below. Pairs with fewer than 4 common seeds, or with a row whose values are
+    all equal, are left out.
     """
     found = []
     for row, other in PAIRS.values():
@@ -383,7 +397,7 @@ def pairing(results: list[dict], split: str = "test") -> list[float]:
 
 
 def _measured(results: list[dict], rows: tuple[str, ...], split: str, shown: dict) -> dict:
-    """Those of the cells `shown` that any of the rows has."""
+    """Keep those of the columns `shown` that any of the rows has."""
     there = [found for found in final(results) if found["row"] in rows]
     return {
         metric: heading
@@ -393,13 +407,13 @@ def _measured(results: list[dict], rows: tuple[str, ...], split: str, shown: dic
 
 
 def signed(difference: Interval) -> str:
-    """'-3.1 ± 1.2', in bold if the interval excludes 0; '-3.1 (1 seed)'; '-' for none."""
+    """Write '-3.1 ± 1.2', in bold if the interval excludes 0; '-3.1 (1 seed)'; '-' for none."""
     text = difference.text(sign=True)
     return f"**{text}**" if difference.shown else text
 
 
 def markdown(lines: list[list[str]]) -> str:
-    """A Markdown table of lines of cells; the second one is the rule under the head."""
+    """Write lines of cells as a Markdown table; the second line is the rule under the head."""
     return table(lines[0], lines[2:])
 
 
@@ -407,19 +421,22 @@ def markdown(lines: list[list[str]]) -> str:
 
 
 def criterion(results: list[dict], row: str) -> dict[int, float]:
-    """{seed: mean of the validation cells of `CHOSEN_BY`}: what is chosen by; smaller is better."""
+    """Average the validation columns of `CHOSEN_BY`: {seed: mean}. Smaller is better."""
     parts = [values(results, row, f"validation_{metric}") for metric in CHOSEN_BY]
     seeds = set.intersection(*(set(part) for part in parts))
     return {seed: sum(part[seed] for part in parts) / len(parts) for seed in sorted(seeds)}
 
 
 def choose(results: list[dict]) -> dict:
-    """The row to be the default: the best on validation speakers, if its advantage over the present
-    default is shown.
+    """Choose the default variant: the best on validation speakers, if its advantage is shown.
 
-    Returns {"chosen", "best", "criterion" {row: {"mean", "half", "seeds"}}, "advantage" of the best
-    over the default}.
-    Raises BadInput if the default has no results yet.
+    The advantage is over the present default.
+
+    Returns:
+        {"chosen", "best", "criterion" {row: {"mean", "half", "seeds"}}, "advantage" of the best
+        over the default}.
+    Raises:
+        BadInput: the default has no results yet.
     """
     found = {row: criterion(results, row) for row in CANDIDATES}
     found = {row: scores for row, scores in found.items() if scores}
@@ -443,8 +460,9 @@ def choose(results: list[dict]) -> dict:
 
 
 def sentences(results: list[dict], split: str = "test") -> list[str]:
-    """What the disentanglement loss does, in five measured sentences; each ends with its number,
-    interval and verdict.
+    """Say in five sentences what the disentanglement loss does.
+
+    Each ends with its number, its interval and whether that is shown.
     """
     notes, further = PAIRS["entanglement 1"], PAIRS["entanglement 1, within audio too"]
 
@@ -471,7 +489,7 @@ def sentences(results: list[dict], split: str = "test") -> list[str]:
 
 
 def told(difference: Interval) -> str:
-    """'-3.1 points (95 % interval -4.0 to -2.2, 5 seeds)', and whether that is shown."""
+    """Write '-3.1 points (95 % interval -4.0 to -2.2, 5 seeds)', and whether that is shown."""
     if difference.n < 2:
         return (
             f"{difference.mean:+.1f} points (not shown: 1 seed)"
@@ -487,7 +505,7 @@ def told(difference: Interval) -> str:
 
 
 def report(results: list[dict], split: str) -> str:
-    """Everything as one Markdown page."""
+    """Write everything as one Markdown page."""
     hours = sum(found.get("seconds", 0.0) for found in results) / 3600
     correlations = pairing(results, split)
     middle = f"{statistics.median(correlations):.2f}" if correlations else "not known"
@@ -516,8 +534,6 @@ def report(results: list[dict], split: str) -> str:
 
 
 def write_report(results: list[dict], out) -> None:
-    """report-validation.md and report-test.md in the folder `out`; nothing where no training is
-    finished.
-    """
+    """Write report-validation.md and report-test.md; nothing if no training is finished."""
     for split in ("validation", "test") if final(results) else ():
         replace_text(Path(out) / f"report-{split}.md", report(results, split))

@@ -1,8 +1,7 @@
-"""Define the ablation: its variants, how large it is, in which order they are trained, and the
-columns of results.csv.
+"""Define the ablation: its variants, size and order of training, and the columns of results.csv.
 
-A variant is one way to train; a cell is a variant and a seed; a row is a line of results.csv, a
-cell judged at a step. `dsel.ablation.run` trains them, `dsel.ablation.report` says what the results
+A variant is one way to train. A cell is a variant and a seed. A row is a line of results.csv: a
+cell judged at a step. `dsel.ablation.run` trains them; `dsel.ablation.report` says what the results
 mean.
 """
 
@@ -70,16 +69,20 @@ CHOSEN_BY = ("eer_free", "eer_hard")  # their mean, on validation speakers, deci
 
 @dataclass(frozen=True)
 class Schedule:
-    """How large an experiment is.
+    """The size of an experiment.
 
-    speakers, tracks: for training, in each corpus; validation, test: speakers to judge by, of
-    `test_tracks` tracks each.
-    corpus_seed: of the corpora. new_speakers: test speakers that `confirm` draws afresh.
-    short, long: training steps of a row; each is also judged at its marks. idle: steps of the
-    random network, which learns nothing in them but the statistics of its BatchNorm. long_speakers:
-    for training in the long rows; None: as many as in the short ones. most_seeds: of the paired
-    rows and the notes' rows; few_seeds: of the others. B, N, extra, lam_warmup: see
-    `dsel.train.TrainConfig`. config: the networks, 'laptop' or 'paper'.
+    Args:
+        speakers, tracks: for training, in each corpus.
+        validation, test: numbers of speakers to judge by, of `test_tracks` tracks each.
+        corpus_seed: of the corpora.
+        new_speakers: number of test speakers that `confirm` draws.
+        short, long: training steps of a variant; each is also judged at its marks.
+        idle: steps of the random network, which learns only the statistics of its BatchNorm.
+        long_speakers: for training in the long variants; None: as many as in the short ones.
+        most_seeds: of the paired variants and those of the notes.
+        few_seeds: of the others.
+        B, N, extra, lam_warmup: see `dsel.train.TrainConfig`.
+        config: the networks, 'laptop' or 'paper'.
     """
 
     speakers: int = 1000
@@ -107,9 +110,14 @@ class Schedule:
 
     @classmethod
     def named(cls, name: str, **changes) -> Schedule:
-        """'fast' (seconds), 'laptop' (hours on two cores), 'gpu', or 'grid' (the laptop's, judged
-        at the end alone, with long trainings on more speakers), with changes. Raises BadInput for
-        anything unknown.
+        """Make a schedule by name, with changes.
+
+        Args:
+            name: 'fast' (seconds), 'laptop' (hours on two cores), 'gpu', or 'grid' (the laptop's,
+                judged only at the end, with long trainings on more speakers).
+            changes: fields of the schedule.
+        Raises:
+            BadInput: an unknown name or field.
         """
         if name not in PRESETS:
             raise BadInput(f"preset {name!r}: must be one of {', '.join(PRESETS)}")
@@ -248,11 +256,11 @@ class Variant:
         return getattr(schedule, self.length)
 
     def speakers(self, schedule: Schedule) -> int:
-        """How many training speakers its corpus has."""
+        """Return the number of training speakers in its corpus."""
         return (self.length == "long" and schedule.long_speakers) or schedule.speakers
 
     def marks(self, schedule: Schedule) -> list[int]:
-        """The steps at which it is judged, the last one included."""
+        """List the steps at which it is judged, the last one included."""
         early = getattr(schedule, f"{self.length}_marks", ())
         return [m for m in early if m < self.steps(schedule)] + [self.steps(schedule)]
 
@@ -402,9 +410,8 @@ INVERSE = (
         {"similarity": "inverse_distance", "lam": 1.0},
     ),
 )
-# The order is that of their worth: a stop at any moment leaves the best that could be had by then.
-# Seeds go round robin
-# within a block, so that every row of it has its seed 0 first. What trains longest comes last.
+# Most important variants first, so that an interrupted experiment is still useful. In a block, every
+# variant gets its seed 0 before the first one gets its seed 1. The longest trainings come last.
 BLOCKS = (
     _pair(1.0), (RANDOM, *NOTES), BEYOND, RAW, LAMBDAS, SCALES, _pair(0.5), EXTRAS, INVERSE,
     _longer((*_pair(1.0), SCALES[1]), many=False), _longer(NOTES, many=True),
@@ -437,7 +444,7 @@ _BY_ID = {row.id: row for block in BLOCKS for row in block}
 
 
 def grid_id(entanglement: float, front_end: str, lam: float, within: float) -> str:
-    """The row of a cell of the grid."""
+    """Name the variant of a place in the grid."""
     name = f"e{entanglement:g}-{front_end}-lam{lam:g}" + ("-within" if within else "")
     return KNOWN_CELLS.get((entanglement, front_end, lam, within), name)
 
@@ -454,7 +461,7 @@ def _grid_row(entanglement: float, front_end: str, lam: float, within: float) ->
 
 
 def _variant(front_end: str, name: str, what: str, changes: dict, length: str = "short") -> Variant:
-    """A further row at entanglement 1."""
+    """Make a further variant at entanglement 1."""
     prefix = "e1" if front_end == "track" else f"e1-{front_end}"
     label = f"entanglement 1, input {front_end}, {what}"
     return Variant(f"{prefix}-{name}", label, 1.0, length, changes, model={"front_end": front_end})
@@ -492,7 +499,7 @@ LEAVE_OUT = tuple(
 
 
 def _long_grid(front_end: str) -> tuple[Variant, ...]:
-    """Long trainings of a front end: the lambdas, the fifth term, and no bound on w."""
+    """Make the long trainings of a front end: the lambdas, the fifth term, and no bound on w."""
     rows = [(f"lam{lam:g}", f"λ = {lam:g}", {"lam": lam}) for lam in GRID_LAMBDAS]
     rows += [("within", "λ = 1, + within-audio confusion", {"lam": 1.0, "within": 1.0})]
     rows += [("unbounded", "λ = 1, w unbounded", {"lam": 1.0, "w_max": None})]
@@ -519,11 +526,15 @@ Row, ROWS = Variant, VARIANTS  # their names before
 
 
 def cells(schedule: Schedule, rows=None, seeds=None) -> list[tuple[Variant, int]]:
-    """What is to be trained, best first, each once.
+    """List what is to be trained, most important cells first, each once.
 
-    rows: names of `EXPERIMENTS`, which come in the order given, and ids of rows, which come in the
-    order of the blocks; None: the experiment 'terms'. seeds: numbers to keep. Raises BadInput for
-    an unknown name.
+    Args:
+        schedule: how many seeds there are.
+        rows: names of `EXPERIMENTS`, which come in the order given, and ids of variants, which come
+            in the order of the blocks; None: the experiment 'terms'.
+        seeds: numbers to keep; None: all.
+    Raises:
+        BadInput: an unknown name.
     """
     unknown = sorted(set(rows or ()) - set(VARIANTS) - set(EXPERIMENTS))
     if unknown:
@@ -548,13 +559,17 @@ def cells(schedule: Schedule, rows=None, seeds=None) -> list[tuple[Variant, int]
 
 
 def key_of(found: dict) -> tuple[str, int, int]:
-    """(row, seed, step) of a row of results.csv."""
+    """Return (row, seed, step) of a row of results.csv."""
     return found["row"], int(found["seed"]), int(found["step"])
 
 
 def read_results(path) -> list[dict]:
-    """The rows of results.csv (a file, or the folder it is in), numbers as float, missing values
-    left out; [] if none. Raises BadInput for a file that cannot be read.
+    """Read the rows of results.csv: numbers as float, no missing values; [] if there is no file.
+
+    Args:
+        path: the file, or its folder.
+    Raises:
+        BadInput: the file cannot be read.
     """
     path = Path(path) / "results.csv" if Path(path).is_dir() else Path(path)
     if not path.exists():
@@ -568,7 +583,7 @@ def read_results(path) -> list[dict]:
 
 
 def _with_word_dependence(row: dict) -> dict:
-    """Add the EER on hard trials minus that on easy ones, where a row is older than its column."""
+    """Add the EER on hard trials minus that on easy ones to a row that is older than its column."""
     for split, head in itertools.product(SPLITS, ("", "content_head_")):
         hard, easy = (row.get(f"{split}_{head}eer_{kind}") for kind in ("hard", "easy"))
         if hard is not None and easy is not None:
@@ -577,5 +592,5 @@ def _with_word_dependence(row: dict) -> dict:
 
 
 def final(results: list[dict]) -> list[dict]:
-    """The rows judged at the end of their training."""
+    """Return the rows that were judged at the end of their training."""
     return [found for found in results if found["step"] == found["steps"]]

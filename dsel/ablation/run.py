@@ -1,14 +1,13 @@
-"""The experiment: which terms, which scale, which lambda, on which corpus; several seeds each,
-paired, resumable.
+"""Run the experiment: terms, scales, lambdas, corpora; several seeds each; resumable.
 
     ablation("runs/ablation", "laptop")
     python -m dsel ablation --preset laptop --out runs/ablation
 
-A cell is one row of the experiment trained with one seed. It is judged on validation and test
-speakers and appended to results.csv; a finished cell is never done again, a begun one goes on from
-its checkpoint. Rows with the same seed share corpus, initial weights and batches (the column `pair`
-is their hash), so that differences are taken seed by seed. Choices are made on the columns
-validation_*; `confirm` freezes them before it draws new test speakers.
+A cell is a variant trained with one seed. It is judged on validation and test speakers, and
+appended to results.csv. A finished cell is never done again; an unfinished one goes on from its
+checkpoint. Variants with the same seed share corpus, initial weights and batches (the column `pair`
+is their hash), so differences are taken seed by seed. Choices are made on the columns validation_*.
+`confirm` freezes them before it draws new test speakers.
 
     DIR/schedule.json  corpora/  runs/<row>-<seed>/{metrics.csv,model.pt}
     DIR/results.csv    report-*.md  figures/
@@ -61,15 +60,20 @@ def ablation(
     progress: bool = True,
     **changes,
 ) -> list[dict]:
-    """Run the experiment, or go on with it; returns the rows of results.csv.
+    """Run the experiment, or go on with it.
+
+    Several processes may share a folder: each takes the next cell that no other process has.
 
     Args:
         out: its folder.
-        preset: 'fast', 'laptop', 'gpu' or 'grid'; changes: fields of `Schedule`.
+        preset: 'fast', 'laptop', 'gpu' or 'grid'.
         rows, seeds: only these (ids of `VARIANTS` or names of `EXPERIMENTS`; numbers).
         halved: first the grid by successive halving (`dsel.ablation.halving`), then `rows`, if any.
         corpora: {entanglement: corpus} to use instead of made ones; the first judges all.
-    Several processes may share a folder: each takes the next cell that nobody else has.
+        progress: show a bar.
+        changes: fields of `Schedule`.
+    Returns:
+        The rows of results.csv.
     Raises:
         BadInput: an unknown row or preset, or a folder that holds another schedule.
     """
@@ -88,7 +92,7 @@ def ablation(
 
 
 def _agenda(out: Path, schedule: Schedule, rows, seeds, halved: bool) -> list[tuple[Variant, int]]:
-    """What is to be trained as far as the results tell, those that are done included."""
+    """List the cells to train as far as the results tell, the finished ones included."""
     if not halved:
         return cells(schedule, rows, seeds)
     further = cells(schedule, rows, seeds) if rows else []
@@ -99,9 +103,7 @@ def _agenda(out: Path, schedule: Schedule, rows, seeds, halved: bool) -> list[tu
 def _take(
     out: Path, row: Variant, seed: int, schedule: Schedule, corpora: dict | None, bar
 ) -> bool:
-    """Train a cell unless another process is at it or has finished it. Returns whether it was
-    trained.
-    """
+    """Train a cell unless another process has it or has finished it; say whether it was trained."""
     with lock(out / "runs" / f".{row.id}-{seed}.lock") as mine:
         if not mine or not _unfinished(out, [(row, seed)], schedule):
             return False
@@ -110,8 +112,13 @@ def _take(
 
 
 def draw(out, *, pictures: bool = True) -> list[Path]:
-    """Draw all plots that results.csv allows into DIR/figures; with `pictures` .png too, where that
-    can be made.
+    """Draw all plots that results.csv allows, in DIR/figures.
+
+    Args:
+        out: folder of the experiment.
+        pictures: also write .png, if that is possible here.
+    Returns:
+        The files.
     """
     from dsel.ablation import figures as ablationplots
     from dsel.plots import style as plots
@@ -133,12 +140,14 @@ def draw(out, *, pictures: bool = True) -> list[Path]:
 
 
 def freeze(out) -> dict:
-    """Write DIR/frozen.json, unless it is there: what is chosen, by which metrics, and the seed of
-    new test speakers.
+    """Write DIR/frozen.json: what is chosen, by which metrics, and the seed of new test speakers.
 
-    The seed is taken from the hashes of results and schedule, so that nobody picks it. Where the
-    grid is far enough, `grid` holds the front end and lambda that it chooses, see
-    `dsel.ablation.halving`. Raises BadInput where nothing can be chosen yet.
+    A file that is there stays. The seed is taken from the hashes of results and schedule, so that
+    nobody chooses it. If the grid is far enough, `grid` holds the front end and lambda that it
+    chooses, see `dsel.ablation.halving`.
+
+    Raises:
+        BadInput: nothing can be chosen yet.
     """
     out, held = Path(out), Path(out) / "frozen.json"
     if not held.is_file():
@@ -154,17 +163,16 @@ def freeze(out) -> dict:
 
 
 def frozen_rows(out) -> list[dict]:
-    """The rows of results.csv that a choice was frozen on: those that the hash in DIR/frozen.json
-    covers.
+    """Return the rows of results.csv on which a choice was frozen.
 
-    The hash is that of the whole file at the freeze. Rows that came later stand behind the others,
-    and so do columns; so the rows are those whose text, with as many columns as there were, has the
-    hash.
+    The hash in DIR/frozen.json is that of the whole file at the freeze. Later rows stand behind the
+    others, and so do later columns. So these are the rows whose text, with as many columns as there
+    were then, has the hash.
 
     Args:
         out: folder of the experiment, with frozen.json, results.csv and schedule.json.
     Returns:
-        The rows, as `read_results` gives them; `choose` chooses from them what is frozen.
+        The rows, as `read_results` returns them; from these, `choose` chooses what is frozen.
     Raises:
         BadInput: no frozen.json, another schedule, or results.csv no longer begins with these rows.
     """
@@ -190,13 +198,19 @@ def frozen_rows(out) -> list[dict]:
 
 
 def confirm(out, *, progress: bool = True) -> list[dict]:
-    """Freeze the choice, then draw new test speakers and judge the trained networks on them;
-    returns confirmed.csv's rows.
+    """Freeze the choice, then draw new test speakers and judge the trained networks on them.
 
-    DIR/frozen.json is written first, see `freeze`. Called again, it goes on; trainings finished
-    after the freeze are judged too, but can no longer change the choice. Voices alone are judged:
+    DIR/frozen.json is written first, see `freeze`. Called again, it goes on. Trainings that were
+    finished after the freeze are judged too, but cannot change the choice. Only voices are judged:
     the trials need no faces.
-    Raises BadInput where nothing can be chosen yet.
+
+    Args:
+        out: folder of the experiment.
+        progress: show a bar.
+    Returns:
+        The rows of confirmed.csv.
+    Raises:
+        BadInput: nothing can be chosen yet.
     """
     out, held = Path(out), Path(out) / "frozen.json"
     schedule = Schedule.read(_there(out / "schedule.json"))
@@ -267,9 +281,7 @@ def _read_frozen(out: Path) -> dict:
 def _cell(
     out: Path, row: Variant, seed: int, schedule: Schedule, corpora: dict | None, bar
 ) -> None:
-    """Train one cell to each of its marks, judging it there; what is left are its networks and its
-    curves.
-    """
+    """Train one cell to each of its marks and judge it there; keep its networks and its curves."""
     data = _corpus(
         out, schedule, row.entanglement, corpora, not bar.disable, row.speakers(schedule)
     )
@@ -334,9 +346,7 @@ def _cell(
 
 
 def _append(path: Path, found: dict) -> None:
-    """Add a row; at every moment the old file or the new one is there, and no process loses
-    another's row.
-    """
+    """Add a row to a file, atomically, without losing a row of another process."""
     with lock(path.with_name(f".{path.name}.lock"), wait=True):
         rows = read_results(path)
         fresh = {k: f"{v:.4f}" if isinstance(v, float) else v for k, v in found.items()}
@@ -350,7 +360,7 @@ def _append(path: Path, found: dict) -> None:
 
 
 def _claim(out: Path, schedule: Schedule) -> None:
-    """Take the folder for this schedule, or say in what it differs from the one that is there."""
+    """Take the folder for this schedule; BadInput says in what another one differs."""
     held, wanted = out / "schedule.json", json.loads(json.dumps(asdict(schedule)))
     if held.exists():
         found = json.loads(json.dumps(asdict(Schedule.read(held))))
@@ -373,7 +383,7 @@ def _claim(out: Path, schedule: Schedule) -> None:
 def _unfinished(
     out: Path, todo: list[tuple[Variant, int]], schedule: Schedule
 ) -> list[tuple[Variant, int]]:
-    """Those of the cells that lack the result of one of their marks."""
+    """List those of the cells that lack the result of one of their marks."""
     known = {key_of(found) for found in read_results(out)}
     return [
         (row, seed)
@@ -385,11 +395,19 @@ def _unfinished(
 def prepare_corpus(
     out, preset: str, entanglement: float, *, train_speakers=None, workers=None, **changes
 ) -> Corpus:
-    """Make one of the corpora of an experiment, and the caches that its cells read, before the
-    cells start.
+    """Make one of the corpora of an experiment, and the caches that its cells read, in advance.
 
-    train_speakers: None: as many as the short rows have. workers: processes; None: one a core.
-    Processes that want this corpus meanwhile wait for it. Raises BadInput as `ablation`.
+    Other processes that need this corpus wait for it.
+
+    Args:
+        out: folder of the experiment.
+        preset: as in `ablation`.
+        entanglement: of the corpus.
+        train_speakers: None: as many as the short variants have.
+        workers: processes; None: one per core.
+        changes: fields of `Schedule`.
+    Raises:
+        BadInput: as `ablation`.
     """
     out, schedule = Path(out), Schedule.named(preset, **changes)
     _claim(out, schedule)
@@ -408,8 +426,9 @@ def _corpus(
     speakers: int | None = None,
     **how,
 ) -> Corpus:
-    """The corpus of that entanglement, made if it is not there. Only the first one of 0 has
-    speakers to judge by.
+    """Return the corpus of an entanglement; make it if it is not there.
+
+    Only the first corpus of entanglement 0 has speakers to judge by.
     """
     if given:
         return open_corpus(given[entanglement if entanglement in given else min(given)])
@@ -435,8 +454,9 @@ def _corpus(
 def _make(
     path: Path, progress: bool, workers: int | None = None, cache_at: int | None = None, **recipe
 ) -> Corpus:
-    """A toy corpus, or what is there of the same recipe. cache_at: also decode what the cells read,
-    at so many pixels.
+    """Return a toy corpus; make it unless there is one of the same recipe.
+
+    cache_at: also decode what the cells read, at so many pixels.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with lock(path.with_name(f".{path.name}.lock"), wait=True):
