@@ -410,8 +410,9 @@ INVERSE = (
         {"similarity": "inverse_distance", "lam": 1.0},
     ),
 )
-# Most important variants first, so that an interrupted experiment is still useful. In a block, every
-# variant gets its seed 0 before the first one gets its seed 1. The longest trainings come last.
+# Most important variants first, so that an interrupted experiment is still useful. In a block,
+# every variant gets its seed 0 before the first one gets its seed 1. The longest trainings come
+# last.
 BLOCKS = (
     _pair(1.0), (RANDOM, *NOTES), BEYOND, RAW, LAMBDAS, SCALES, _pair(0.5), EXTRAS, INVERSE,
     _longer((*_pair(1.0), SCALES[1]), many=False), _longer(NOTES, many=True),
