@@ -1,30 +1,38 @@
-"""Store how a training changes the embeddings of strangers, for the slider of notebook 07.
+"""Store how the two released trainings change the embeddings of strangers: the slider of notebook 07.
 
-    dsel toy --out runs/toy --speakers 2500 --tracks 2
-    python tools/emergence.py --data runs/toy --run runs/emergence --set steps=1200 within=0
+    python tools/train_released.py ... --keep 500 1000 4000 --out runs/four_terms
+    python tools/train_released.py ... --keep 500 1000 4000 --out runs/five_terms
+    python tools/emergence.py four_terms=runs/four_terms five_terms=runs/five_terms
 
-trains in the run folder and writes data/emergence.npz: `steps` (S,), and for each head the audio
-embeddings at these steps, float16 (S, P, D). The P points are the half tracks of data/mini's test
-speakers, in the order of `dsel.evaluate.points.half_tracks`. `--snapshots` takes checkpoints that
-were kept during such a training instead.
+writes data/emergence.npz. For each released network NAME it holds `NAME_steps` (S,), and for each
+head `NAME_identity` and `NAME_content`, the audio embeddings at these steps, float16 (S, P, D). The
+steps are 0, those that `--keep` left in the run folder, and the step of the released network itself.
+The P points are the half tracks of data/mini's test speakers, in the order of
+`dsel.evaluate.points.half_tracks`. data/models/README.md has the settings of both trainings.
 """
 
 from __future__ import annotations
 
 import argparse
-import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
 
-from dsel import corpus, train
-from dsel.evaluate.embeddings import embed_tracks
-from dsel.evaluate.points import half_tracks
-from dsel.evaluate.probes import random_network
-from dsel.model import HEADS, ModelConfig, TwoStream
-from dsel.utils.package_data import EMERGENCE
+ROOT = Path(__file__).resolve().parents[1]
+if __package__ in (None, ""):  # run as a file
+    sys.path.insert(0, str(ROOT))
 
-STEPS = (200, 400, 800, 1200)  # at which a checkpoint is kept
+from dsel import corpus  # noqa: E402
+from dsel.evaluate.embeddings import embed_tracks  # noqa: E402
+from dsel.evaluate.points import half_tracks  # noqa: E402
+from dsel.evaluate.probes import random_network  # noqa: E402
+from dsel.model import HEADS, TwoStream  # noqa: E402
+from dsel.train.released import RELEASED, load_model  # noqa: E402
+from dsel.utils.package_data import EMERGENCE  # noqa: E402
+from dsel.utils.readers import read_json  # noqa: E402
+
+REMEDY = "it belongs to dsel: get it again with git, or install dsel anew"
 
 
 def embedded(model: TwoStream, strangers: corpus.Corpus) -> dict[str, np.ndarray]:
@@ -35,57 +43,49 @@ def embedded(model: TwoStream, strangers: corpus.Corpus) -> dict[str, np.ndarray
     return points.vectors["audio"]
 
 
-def write(networks: list[tuple[int, TwoStream]], out: Path = EMERGENCE) -> None:
+def moments(name: str, run: Path) -> list[tuple[int, TwoStream]]:
+    """Collect the networks of a training: (step, network), in order of the steps.
+
+    Args:
+        name: of the released network, whose step the card tells.
+        run: the folder of its training, with kept/STEP.pt.
+    """
+    card = read_json(RELEASED / f"{name}.json", remedy=REMEDY, entries={})
+    released = load_model(name, "cpu")
+    found = {int(path.stem): load_model(path, "cpu") for path in run.glob("kept/*.pt")}
+    found |= {0: random_network(released, card["train"]["seed"]), card["step"]: released}
+    return sorted(found.items())
+
+
+def write(networks: dict[str, list[tuple[int, TwoStream]]], out: Path = EMERGENCE) -> None:
     """Embed the strangers with each network and write the file.
 
     Args:
-        networks: (training step, network), in order.
+        networks: {name of the released network: what `moments` gives}.
         out: the file.
     """
-    strangers = corpus.open("mini")
-    vectors = [embedded(model, strangers) for _, model in networks]
-    steps = [step for step, _ in networks]
-    arrays = {head: np.stack([x[head] for x in vectors]).astype(np.float16) for head in HEADS}
-    np.savez_compressed(out, steps=np.array(steps), **arrays)
-    print(f"{out}: steps {steps}, {arrays['identity'].shape}, {out.stat().st_size:,} bytes")
-
-
-def trained(options, kept: Path) -> list[Path]:
-    """Train as the options say, and keep a checkpoint at each of STEPS; return the files."""
-    values = {key: int(value) for key, value in (pair.split("=") for pair in options.set)}
-    config = train.TrainConfig.laptop(**values)
-    people = corpus.open(options.data)
-    trainer = train.Trainer(people, ModelConfig.laptop(), config, options.run)
-    kept.mkdir(exist_ok=True)
-    files = []
-    for step in STEPS:
-        trainer.fit(until=step)
-        files.append(Path(shutil.copy(options.run / "checkpoint.pt", kept / f"{step}.pt")))
-    return files
+    strangers, arrays = corpus.open("mini"), {}
+    for name, stages in networks.items():
+        vectors = [embedded(model, strangers) for _, model in stages]
+        arrays[f"{name}_steps"] = np.array([step for step, _ in stages])
+        for head in HEADS:
+            arrays[f"{name}_{head}"] = np.stack([x[head] for x in vectors]).astype(np.float16)
+    np.savez_compressed(out, **arrays)
+    steps = {name: [step for step, _ in stages] for name, stages in networks.items()}
+    print(f"{out}: steps {steps}, {out.stat().st_size:,} bytes")
 
 
 def main() -> None:
-    """Train, or take the snapshots, and write the file."""
+    """Read the arguments NAME=RUN and write the file."""
     plain = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=plain)
-    parser.add_argument("--data", help="corpus to train on")
-    parser.add_argument("--run", type=Path, default=Path("runs/emergence"), help="run folder")
-    settings = "training configuration, whole numbers: steps, within, seed"
-    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help=settings)
-    snapshots = "checkpoint.pt files of one training"
-    parser.add_argument("--snapshots", nargs="*", type=Path, default=[], help=snapshots)
+    runs = "released network and the folder of its training"
+    parser.add_argument("runs", nargs="+", metavar="NAME=RUN", help=runs)
     options = parser.parse_args()
-    kept = options.run / "kept"
-    networks = []
-    for path in options.snapshots or trained(options, kept):
-        folder = kept / path.stem
-        folder.mkdir(parents=True, exist_ok=True)
-        shutil.copy(path, folder / "checkpoint.pt")
-        checkpoint = train.read_checkpoint(folder)
-        networks.append((checkpoint["step"], train.load_model(folder, "cpu")))
-    networks.sort(key=lambda pair: pair[0])
-    seed = checkpoint["config"]["train"]["seed"]  # the same in all checkpoints of a training
-    write([(0, random_network(networks[0][1], seed)), *networks])
+    pairs = [text.split("=", 1) for text in options.runs]
+    if any(len(pair) < 2 for pair in pairs):
+        parser.error("each argument is NAME=RUN, such as four_terms=runs/four_terms")
+    write({name: moments(name, Path(run)) for name, run in pairs})
 
 
 if __name__ == "__main__":

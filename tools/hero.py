@@ -414,7 +414,7 @@ def main(argv=None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--model", default="gpu", help="a released network (default: gpu)")
+    parser.add_argument("--model", default="four_terms", help="a released network")
     parser.add_argument("--out", type=Path, default=OUT)
     parser.add_argument("--frames", type=Path, help="write every frame into this folder too")
     options = parser.parse_args(argv)

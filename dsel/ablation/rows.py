@@ -479,7 +479,7 @@ GRID = tuple(
 )
 SINGLE = tuple(
     _variant(front, name, f"{name} only", {alpha: 0.0, **NO_CONFUSION})
-    for front in ("track", "none")
+    for front in ("track", "none", "level")
     for name, alpha in (("identity", "alpha_c"), ("content", "alpha_s"))
 )
 NO_EXTRAS = tuple(

@@ -327,12 +327,16 @@ def real_figure(rows: list[dict]):
     for name, colour in zip(names, colours, strict=True):
         y = round(found[name].mean, 1)
         label = f"{name.removeprefix('networks, ')} ({found[name].n})"
+        several = found[name].n >= verdict.ENOUGH
         bar = {
             "orientation": "h",
             "text": [y],
             "textposition": "outside",
             "marker": {"color": colour},
         }
+        around = [round(found[name].half, 2)] if several else None
+        bar |= {"error_x": {"array": around, "thickness": 2}} if several else {}
+        bar |= {"textposition": "inside", "insidetextanchor": "start"} if several else {}
         figure.add_trace(go.Bar(x=[y], y=[label], showlegend=False, **bar))
     figure.update_xaxes(title="EER, %", range=[0, 44])
     title = (

@@ -2,6 +2,8 @@
 they were given.
 """
 
+import json
+
 import numpy as np
 import pytest
 from conftest import make_noise_corpus
@@ -14,8 +16,10 @@ from dsel.evaluate import points as maps
 from dsel.evaluate.embeddings import Embeddings
 from dsel.evaluate.names import speaker_names
 from dsel.evaluate.vectors import invented_clusters, partner_rank
+from dsel.model import HEADS
 from dsel.plots import maps as mapplots
 from dsel.plots import projection
+from dsel.train import RELEASED
 from dsel.utils import package_data
 
 
@@ -199,15 +203,22 @@ def test_figures_show_every_point_once():
     proof = {
         "before": {"identity": 20.0, "content": 21.0},
         "after": {"identity": 50.0, "content": 25.0},
+        "control": {"identity": 9.0, "content": 8.0},  # bars alone
     }
     planes = {
         "before": {"identity": one, "content": two},
         "after": {"identity": two, "content": one},
     }
     figure = mapplots.maps_and_proof(planes, labels, hover, proof, title="t", chance=8, of="purity")
+    assert shown(figure, ("x", None)) == expected(one)  # a column a network, a row a head
+    assert shown(figure, ("x2",)) == expected(two)
     assert shown(figure, ("x4",)) == expected(two)
-    bars = [list(trace.y) for trace in figure.data if trace.type == "bar"]
-    assert bars == [[20, 21], [50, 25]]
+    assert shown(figure, ("x5",)) == expected(one)
+    bars = {trace.name: dict(zip(trace.y, trace.x, strict=True)) for trace in figure.data[-2:]}
+    assert bars == {
+        "identity": {"before": 20, "after": 50, "control": 9},
+        "content": {"before": 21, "after": 25, "control": 8},
+    }
 
     pairs = mapplots.joined_pairs({"both": np.concatenate([one, two])}, labels, hover, title="t")
     assert [text for *_, text in shown(pairs, ("x", None)) if text.endswith(" (face)")] != []
@@ -247,10 +258,15 @@ def test_the_kept_training_is_of_the_strangers_that_are_shipped():
     """
     from dsel import corpus
 
+    points = 2 * len(corpus.open("mini").split("test"))
     with np.load(package_data.EMERGENCE) as kept:
-        steps, shape = kept["steps"].tolist(), kept["identity"].shape
-        assert shape == kept["content"].shape
-        assert np.isfinite(kept["identity"].astype(np.float32)).all()
-    assert steps == sorted(steps)
-    assert steps[0] == 0
-    assert shape[:2] == (len(steps), 2 * len(corpus.open("mini").split("test")))
+        for name in ("four_terms", "five_terms"):
+            steps = kept[f"{name}_steps"].tolist()
+            assert steps == sorted(steps)
+            assert steps[0] == 0
+            card = json.loads((RELEASED / f"{name}.json").read_text(encoding="utf-8"))
+            assert card["step"] in steps  # the released network is one of the moments
+            for head in HEADS:
+                vectors = kept[f"{name}_{head}"].astype(np.float32)
+                assert vectors.shape[:2] == (len(steps), points)
+                assert np.isfinite(vectors).all()
