@@ -1,4 +1,4 @@
-"""Store how the two released trainings change the embeddings of strangers: the slider of notebook 07.
+"""Store how the released trainings change embeddings of strangers: the slider of notebook 07.
 
     python tools/train_released.py ... --keep 500 1000 4000 --out runs/four_terms
     python tools/train_released.py ... --keep 500 1000 4000 --out runs/five_terms
@@ -6,7 +6,7 @@
 
 writes data/emergence.npz. For each released network NAME it holds `NAME_steps` (S,), and for each
 head `NAME_identity` and `NAME_content`, the audio embeddings at these steps, float16 (S, P, D). The
-steps are 0, those that `--keep` left in the run folder, and the step of the released network itself.
+steps are 0, those that `--keep` left in the run folder, and the step of the released network.
 The P points are the half tracks of data/mini's test speakers, in the order of
 `dsel.evaluate.points.half_tracks`. data/models/README.md has the settings of both trainings.
 """

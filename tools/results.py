@@ -69,7 +69,7 @@ def released(card: dict) -> str:
     """
     recipe, train, metrics = card["evaluation"]["corpus"]["recipe"], card["train"], metrics_of(card)
     text = (
-        f"**The released network** (`data/models/laptop.pt`; {train['steps']} steps, seed "
+        f"**The network released then** (`data/models/laptop.pt`; {train['steps']} steps, seed "
         f"{train['seed']}), "
         f"on {recipe['test']} speakers it was never trained on, in %; in brackets the 95 % "
         "interval over speakers:"

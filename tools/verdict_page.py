@@ -18,11 +18,11 @@ ROOT = Path(__file__).resolve().parents[1]
 if __package__ in (None, ""):  # run as a file
     sys.path.insert(0, str(ROOT))
 
-from dsel.ablation import verdict  # noqa: E402
+from dsel.ablation import frozen_rows, verdict  # noqa: E402
 from dsel.ablation.rows import ROWS  # noqa: E402
 from dsel.ablation.verdict import WORDS, one  # noqa: E402
 from dsel.utils.files import write_bytes  # noqa: E402
-from tools import stills  # noqa: E402
+from tools import model_cards, stills  # noqa: E402
 
 PICTURES = ROOT / "docs" / "figures"
 ALT = {
@@ -106,8 +106,11 @@ def confirmed() -> str:
     path = verdict.FOLDER / "confirmed.csv"
     frozen = json.loads((verdict.FOLDER / "frozen.json").read_text(encoding="utf-8"))
     text = (
-        f"The choice is frozen in `data/ablation/grid/frozen.json`; the seed of the new speakers, "
-        f"{frozen['seed']}, comes from its hash of `results.csv`."
+        "The choice is frozen in `data/ablation/grid/frozen.json`; the seed of the new speakers, "
+        f"{frozen['seed']}, comes from its hash of `results.csv`, which `sha256sum` gives again. "
+        "The hash of the earlier experiment covers the first "
+        f"{len(frozen_rows(verdict.SHIPPED))} rows of `data/ablation/results.csv`, those that were "
+        "there at the time; `dsel.ablation.frozen_rows` finds and checks them."
     )
     if not path.is_file():
         return f"{text} These networks have not been judged on them yet."
@@ -122,15 +125,19 @@ def confirmed() -> str:
         for row in there
     ]
     head = ["", "seeds", "free", "hard", "easy", WORDS]
+    judged = verdict.new_speakers()
     released = [
-        [f"released: {verdict.LONG[name]}", 1]
-        + [one(m[f"eer_{kind}"]) for kind in ("free", "hard", "easy")]
-        + [one(m["eer_hard"] - m["eer_easy"])]
-        for name, m in verdict.on_new_speakers().items()
+        [f"released: {verdict.LONG[name]}", 1, *model_cards.verified(judged[name])]
+        for name in model_cards.FIRST
     ]
+    untrained = verdict.on_new_speakers()["untrained"]
+    rates = {kind: untrained[f"eer_{kind}"] for kind in ("free", "hard", "easy")}
+    words = rates["hard"] - rates["easy"]
+    released.append([verdict.LONG["untrained"], 1, *map(one, rates.values()), one(words)])
     note = (
-        "Only single networks of some rows could be judged there, so there are no intervals; the "
-        "released ones were stopped where validation speakers were best."
+        "Only single networks of some rows could be judged there, so there are no intervals over "
+        "seeds; the released ones were stopped where validation speakers were best, in brackets "
+        "the 95 % interval over the 120 speakers (bootstrap)."
     )
     return f"{text} {note}\n\n{verdict.table(head, cells + released, align='lrrrrr')}"
 
@@ -153,8 +160,9 @@ def tables() -> str:
     parts.append(_folded("The changes", f"{change_note}\n\n{verdict.effect_table(results)}"))
     if verdict.real_voices():
         real = (
-            "Mean over seeds ± half of the 95 % interval over seeds (Student's t); fewer than three "
-            "seeds: the mean alone. Other people are not in it: test-other has 10, speechocean 125."
+            "Mean over seeds ± half of the 95 % interval over seeds (Student's t); fewer than "
+            "three seeds: the mean alone. Other people are not in it: test-other has "
+            "10, speechocean 125."
         )
         parts.append(_folded("Real voices, EER in %", f"{real}\n\n{verdict.real_table()}"))
     parts.append(

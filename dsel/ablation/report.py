@@ -470,15 +470,15 @@ def sentences(results: list[dict], split: str = "test") -> list[str]:
         return interval(differences(results, *pair, f"{split}_{name}").values())
 
     said = {
-        "The notes' two confusion terms, on novel combinations of person and words (hard trials), "
-        "after training on speech in "
+        "The notes' two confusion terms at λ = 1, with the authors' input, on novel "
+        "combinations of person and words (hard trials), after training on speech in "
         "which everybody has words of their own, change the equal error rate by": change(
             notes, "eer_hard"
         ),
         "On free trials, after the same training, they change it by": change(notes, "eer_free"),
-        "Heard along the main directions of the faces alone, where a term that compares a face "
-        "with a sound can reach, they "
-        "change it on hard trials by": change(notes, "seen_eer_hard"),
+        "Heard along the main directions of the faces alone, they change it on hard trials by": (
+            change(notes, "seen_eer_hard")
+        ),
         "A third confusion term, within the audio stream, added to them, changes the error on hard "
         "trials by": change(further, "eer_hard"),
         "All three together change the accuracy of the content task, by its own head, by": change(

@@ -19,6 +19,7 @@ from dsel.ablation.report import paired, values
 from dsel.ablation.rows import GRID_LAMBDAS, SHIPPED, final, grid_id, read_results
 from dsel.corpus.store import TRIALS
 from dsel.evaluate.intervals import Interval, grid_step, holm, interval
+from dsel.evaluate.metrics import Metric, read_metric
 from dsel.utils.markdown import table
 from dsel.utils.readers import NAME, NUMBER, read_csv, read_json
 
@@ -153,6 +154,21 @@ def at(rows: list[dict[str, float]], step: int) -> dict[str, float]:
 def bound_reached(name: str, scale: str, w_max: float = 20.0) -> int | None:
     """The first step at which the scale 'w_content' or 'w_identity' stood at its bound."""
     return next((int(r["step"]) for r in curves(name) if r[scale] > w_max - 1e-3), None)
+
+
+def leaks(folder: Path = FOLDER) -> dict[str, list[Metric]]:
+    """{released network: what each head keeps of the other's factor}: tools/judge_released.py."""
+    return _metrics(folder / "released_leakage.json")
+
+
+def new_speakers(folder: Path = FOLDER) -> dict[str, list[Metric]]:
+    """{released network: its metrics on new speakers, with intervals over these}."""
+    return _metrics(folder / "released_new_speakers.json")
+
+
+def _metrics(path: Path) -> dict[str, list[Metric]]:
+    found = read_json(path, remedy=REMEDY, entries={})
+    return {name: [read_metric(row) for row in rows] for name, rows in found.items()}
 
 
 def real_voices(folder: Path = SHIPPED) -> list[dict]:
@@ -465,11 +481,13 @@ def answers(results: list[dict]):
         "leak",
         "The content head learns more of the speaker as λ grows: its EER falls from "
         f"{mean(level[0], 'content_head_eer_free')} to {mean(CHOSEN, 'content_head_eer_free')} %, "
-        f"below that of an untrained network ({mean('random', 'content_head_eer_free')} %). The "
-        f"identity head loses words: phonemes are read off it in "
-        f"{mean(level[0], 'phoneme_identity_head')} % of windows at λ = 0 and in "
-        f"{mean(CHOSEN, 'phoneme_identity_head')} % at λ = 3 (untrained: "
-        f"{mean('random', 'phoneme_identity_head')} %).",
+        f"below that of an untrained network ({mean('random', 'content_head_eer_free')} %); the "
+        "ceiling, a listener who is told the names of training speakers and hears the content "
+        f"vectors of `four_terms` alone, has {_ceiling('eer')} %. The identity head loses words: "
+        f"phonemes are read off it in {mean(level[0], 'phoneme_identity_head')} % of windows at "
+        f"λ = 0 and in {mean(CHOSEN, 'phoneme_identity_head')} % at λ = 3 (untrained: "
+        f"{mean('random', 'phoneme_identity_head')} %; the best code of `four_terms`: "
+        f"{_ceiling('phoneme')} %).",
     )
     opened = min(steps, key=lambda row: row["cone"])
     yield (
@@ -514,6 +532,13 @@ def answers(results: list[dict]):
 
 def _all_below(rows: list[dict], judge: str, mfcc: dict[str, float]) -> bool:
     return max(_real_seeds(rows, judge, MICROPHONE).values()) < mfcc[MICROPHONE]
+
+
+def _ceiling(metric: str, network: str = "four_terms") -> str:
+    """The most that can be read of a factor: EER of the supervised listener, or phonemes read."""
+    reached = {"eer": "supervised, same embedding", "phoneme": "ceiling: "}[metric]
+    found = [m for m in leaks()[network] if m.metric == metric and m.of.startswith(reached)]
+    return one(found[0].value)
 
 
 def _steps(rows: list[dict]) -> str:

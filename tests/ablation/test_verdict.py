@@ -115,6 +115,57 @@ def test_real_voices_are_averaged_over_their_seeds():
     assert (found.mean, found.n) == (12.0, 3)
 
 
+def test_a_page_counts_seeds_in_english(results):
+    from tools import verdict_page
+
+    assert [verdict.in_seeds(n) for n in (1, 2, 5)] == ["1 seed", "2 seeds", "5 seeds"]
+    page = verdict_page.top() + verdict_page.questions() + verdict_page.tables()
+    assert not re.search(r"\b1 seeds|seed\(s\)", page)
+    assert "1 seed" in page
+
+
+def real(judge, *eers, steps=800, condition=verdict.MICROPHONE):
+    found = {"judge": judge, "steps": str(steps), "condition": condition}
+    return [found | {"seed": str(k), "eer": f"{x:.2f}"} for k, x in enumerate(eers)]
+
+
+def test_real_voices_are_compared_seed_by_seed():
+    rows = real("a", 10, 12, 14) + real("b", 11, 13, 15.5) + real("still", 5, steps=0)
+    assert verdict.best_on_real(rows)[0] == "a"  # what was not trained is no variant
+    assert verdict.real_seeds(rows) == "3 seeds"
+    assert verdict.real_seeds(rows + real("c", 20)) == "1 to 3 seeds"
+    change = verdict.real_change(rows, "a", "b")
+    assert change.mean == pytest.approx(-3.5 / 3)
+    assert verdict.spread(verdict.on_real_voices(rows, "a", verdict.MICROPHONE)).startswith(
+        "12.0 ±"
+    )
+    assert verdict.spread(verdict.on_real_voices(real("c", 20, 21), "c", verdict.MICROPHONE)) == (
+        "20.5"
+    )
+
+
+def test_what_leaks_stands_between_a_random_network_and_a_ceiling():
+    for name, rows in verdict.leaks().items():
+        eers = {m.of: m for m in rows if m.metric == "eer"}
+        assert eers["supervised, same embedding"].value < eers["random network"].value
+        assert all(m.low < m.value < m.high for m in eers.values()), name
+        (ceiling,) = (m for m in rows if m.of.startswith("ceiling"))
+        assert ceiling.value >= max(m.value for m in rows if m.metric == "phoneme")
+
+
+@pytest.mark.parametrize("name", ["four_terms", "five_terms", "lambda0"])
+def test_networks_on_new_speakers_are_those_of_the_csv(name):
+    """The same errors as on the machine that trained them, now with intervals."""
+    known = verdict.on_new_speakers()[name]
+    for m in verdict.new_speakers()[name]:
+        if m.metric == "eer" and m.head == "identity" and not (m.same_sex or m.group):
+            assert m.value == pytest.approx(known[f"eer_{m.trials}"], abs=1e-3)
+            assert m.low < m.value < m.high
+        if m.metric == "min_dcf":
+            assert m.p_target == 0.05
+            assert m.low <= m.value <= m.high
+
+
 def test_the_supervised_listener_is_read_from_its_page():
     page = "| who | free | hard | easy |\n|---|---|---|---|\n"
     page += "| x | 1.0 / 2.0 | 3.0 / 4.0 | 5.0 / 6.0 |\n"
