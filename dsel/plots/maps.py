@@ -124,64 +124,68 @@ def maps_and_proof(
     of: str,
     network: str = "",
 ):
-    """Draw a row of maps per stage, and at its end the bars that say how much of it to believe.
+    """Draw a column of maps per network, and beside them the bars that say how much to believe.
 
     Args:
-        planes: {stage: {head: plane}}.
+        planes: {network: {head: plane}}.
         labels, hover: of the points, the same in all maps.
-        proof: {stage: {head: metric in %}}, for every head of planes and possibly more.
+        proof: {network: {code: metric in %}}; it may hold more networks than planes, as controls.
         title: of the figure.
         chance: level of the dotted line through the bars, in %.
         of: what the bars measure.
-        network: which network is shown.
+        network: where the networks come from.
     """
     from plotly.subplots import make_subplots
 
-    stages, heads = list(planes), list(next(iter(planes.values())))
-    bars_at = len(heads) + 1
-    titles = [
-        text for stage in stages for text in (*(f"{stage}: {head} head" for head in heads), of)
-    ]
+    names, heads = list(planes), list(next(iter(planes.values())))
+    rows, bars_at = len(heads), len(names) + 1
+    titles = [f"{name}: {head}" for head in heads for name in names]
+    titles.insert(len(names), of)
+    bars, no_panel = {"rowspan": rows}, [[None]] * (rows - 1)
     figure = make_subplots(
-        len(stages),
+        rows,
         bars_at,
+        specs=[[{}] * len(names) + last for last in ([bars], *no_panel)],
         subplot_titles=titles,
-        column_widths=[0.37] * len(heads) + [0.26],
-        horizontal_spacing=0.05,
-        vertical_spacing=0.12,
+        column_widths=[0.66 / len(names)] * len(names) + [0.34],
+        horizontal_spacing=0.06,
+        vertical_spacing=0.08,
     )
-    for row, stage in enumerate(stages, start=1):
-        for col, head in enumerate(heads, start=1):
+    for row, head in enumerate(heads, start=1):
+        for col, name in enumerate(names, start=1):
             group = "all" if row == col == 1 else ""
-            add_points(figure, planes[stage][head], labels, hover, row=row, col=col, legend=group)
-        _proof_bars(figure, proof[stage], chance, row=row, col=bars_at)
-    _bare(figure, title, network=network, height=420 * len(stages))
+            add_points(figure, planes[name][head], labels, hover, row=row, col=col, legend=group)
+    _proof_bars(figure, proof, chance, row=1, col=bars_at)
+    _bare(figure, title, network=network, height=150 + 265 * rows)
     highest = max(value for metrics in proof.values() for value in metrics.values())
-    shown = {"visible": True, "col": bars_at}
-    figure.update_xaxes(**shown, showgrid=False)
-    top = {"range": [0, 1.2 * highest], "ticksuffix": " %"}
-    return figure.update_yaxes(**shown, **top)
+    shown = {"visible": True, "row": 1, "col": bars_at}
+    figure.update_xaxes(**shown, range=[0, 1.5 * highest], ticksuffix=" %")
+    return figure.update_yaxes(**shown, showgrid=False, autorange="reversed")
 
 
-def _proof_bars(figure, metrics: dict, chance: float, *, row: int, col: int) -> None:
-    """Draw {name: %} as bars with their values, and the line of chance through them."""
+def _proof_bars(figure, proof: dict, chance: float, *, row: int, col: int) -> None:
+    """Draw {network: {code: %}} as groups of bars with their values, and the line of chance."""
     import plotly.graph_objects as go
 
-    bars = go.Bar(
-        x=list(metrics),
-        y=list(metrics.values()),
-        text=[f"{value:.0f}" for value in metrics.values()],
-        textposition="outside",
-        cliponaxis=False,
-        marker={"color": [COLOURS.get(name, GREY) for name in metrics]},
-        hovertemplate="%{x}: %{y:.1f} %<extra></extra>",
-        showlegend=False,
-    )
-    figure.add_trace(bars, row, col)
+    for code in next(iter(proof.values())):
+        values = [metrics[code] for metrics in proof.values()]
+        bars = go.Bar(
+            y=list(proof),
+            x=values,
+            orientation="h",
+            name=code,
+            text=[f"{code} {value:.0f}" for value in values],
+            textposition="outside",
+            cliponaxis=False,
+            marker={"color": COLOURS.get(code, GREY)},
+            hovertemplate=f"%{{y}}, {code}: %{{x:.1f}} %<extra></extra>",
+            showlegend=False,
+        )
+        figure.add_trace(bars, row, col)
     line = {"color": COLOURS["chance"], "dash": "dot"}
     note = {"bgcolor": "rgba(255,255,255,.85)"}  # it stands on a bar
-    text = {"annotation_text": "chance", "annotation": note}
-    figure.add_hline(chance, row=row, col=col, line=line, **text)
+    text = {"annotation_text": "chance", "annotation_position": "bottom right", "annotation": note}
+    figure.add_vline(chance, row=row, col=col, line=line, **text)
 
 
 def joined_pairs(panels: dict, labels, hover, *, title: str, network: str = ""):
@@ -224,27 +228,35 @@ def joined_pairs(panels: dict, labels, hover, *, title: str, network: str = ""):
 
 
 def emergence(
-    steps: list, planes: dict, labels, hover, notes: list[str], *, title: str, network: str = ""
+    steps: list,
+    planes: dict,
+    labels,
+    hover,
+    notes: list[str],
+    *,
+    title: str,
+    network: str = "",
+    first: int = -1,
 ):
-    """Draw maps of the same points at several steps of a training, under a slider.
+    """Draw maps of the same points at several moments of trainings, under a slider.
 
     Args:
-        steps: the training steps, (S,).
-        planes: {head: S planes}.
+        steps: names of the moments, e.g. the training steps, (S,).
+        planes: {heading of a panel: S planes}.
         labels, hover: of the points.
         notes: a line under the title for each step, e.g. what was counted then.
         title: of the figure.
         network: which network is shown.
+        first: the number of the moment that is shown at rest; the last: what was learnt.
     """
     import plotly.graph_objects as go
     from plotly.subplots import make_subplots
 
-    heads = [f"{head} head" for head in planes]
-    figure = make_subplots(1, len(planes), subplot_titles=heads, horizontal_spacing=0.03)
-    last = len(steps) - 1  # at rest: what was learnt
+    figure = make_subplots(1, len(planes), subplot_titles=list(planes), horizontal_spacing=0.03)
+    first %= len(steps)
     for col, moments in enumerate(planes.values(), start=1):
         group = "all" if col == 1 else ""
-        add_points(figure, moments[last], labels, hover, row=1, col=col, legend=group)
+        add_points(figure, moments[first], labels, hover, row=1, col=col, legend=group)
     names = sorted(set(labels.tolist()))
 
     def state(n: int) -> list:
@@ -259,14 +271,14 @@ def emergence(
     move = {"mode": "immediate", "frame": {"duration": 700, "redraw": True}}
     move["transition"] = {"duration": 600}
     moves = [{"method": "animate", "label": str(s), "args": [[str(s)], move]} for s in steps]
-    _bare(figure, title, notes[last], network=network, height=560)
+    _bare(figure, title, notes[first], network=network, height=560)
     for col, moments in enumerate(planes.values(), start=1):  # the same axes at every step
         points = np.concatenate(moments)
         low, high = points.min(axis=0), points.max(axis=0)
         margin = 0.05 * (high - low)
         figure.update_xaxes(range=[low[0] - margin[0], high[0] + margin[0]], col=col)
         figure.update_yaxes(range=[low[1] - margin[1], high[1] + margin[1]], col=col)
-    return figure.update_layout(sliders=[slider(moves, "training step", active=last, pad=20)])
+    return figure.update_layout(sliders=[slider(moves, "training step", active=first, pad=20)])
 
 
 def explored(

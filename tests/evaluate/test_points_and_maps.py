@@ -251,12 +251,13 @@ def test_emergence_moves_the_points_that_it_shows():
             )
         assert ["none", "some", "all"][n] in frame.layout.title.text
     later = mapplots.emergence(
-        [0, 10, 20], planes, labels, hover, ["none", "some", "all"], title="t", first=2
+        [0, 10, 20], planes, labels, hover, ["none", "some", "all"], title="t", first=1
     )
-    assert later.layout.sliders[0].active == 2
-    assert "all" in later.layout.title.text
-    for trace, moved in zip(later.data, later.frames[2].data, strict=True):
-        np.testing.assert_allclose(trace.x, moved.x)
+    for rest, one in ((2, figure), (1, later)):  # the last, unless another is asked for
+        assert one.layout.sliders[0].active == rest
+        assert ["none", "some", "all"][rest] in one.layout.title.text
+        for trace, moved in zip(one.data, one.frames[rest].data, strict=True):
+            np.testing.assert_allclose(trace.x, moved.x)
 
 
 def test_the_kept_training_is_of_the_strangers_that_are_shipped():
