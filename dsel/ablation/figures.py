@@ -19,7 +19,7 @@ from dsel.ablation.report import (
     values,
 )
 from dsel.evaluate.intervals import interval
-from dsel.plots.style import PALETTE, slider
+from dsel.plots.style import PALETTE, headed, slider
 
 KINDS = {"eer_free": "free trials", "eer_hard": "hard trials", "eer_easy": "easy trials"}
 SYMBOLS = ("circle", "circle-open", "diamond", "triangle-up", "triangle-down", "square")
@@ -79,13 +79,7 @@ def group_figure(results: list[dict], name: str, split: str = "test"):
     }
     figure.update_xaxes(**ticks, range=[-0.5, len(rows) - 0.5])
     figure.update_yaxes(title=f"EER, {split} speakers, %", rangemode="tozero")
-    size = {
-        "height": 480,
-        "width": min(1200, max(640, 150 * len(rows) + 160)),
-    }  # a slide is 1280 wide
-    return figure.update_layout(
-        title=f"{name}<br><sup>mean over seeds, 95 % interval; faint: each seed</sup>", **size
-    )
+    return headed(figure, name, "mean over seeds, 95 % interval; faint: each seed", height=520)
 
 
 def effect_figure(results: list[dict], split: str = "test"):
@@ -110,10 +104,9 @@ def effect_figure(results: list[dict], split: str = "test"):
     figure.update_xaxes(
         title="EER with the confusion loss minus without, points (left: it helps)", zeroline=False
     )
-    size = {"height": 120 * len(names) + 180, "width": 980, "margin": {"l": 180}}
     below = f"paired over seeds, 95 % interval, {split} speakers"
-    title = f"What the disentanglement loss changes<br><sup>{below}</sup>"
-    return figure.update_layout(title=title, **size)
+    title = "What the disentanglement loss changes"
+    return headed(figure, title, below, height=110 * len(names) + 240)
 
 
 def growth_figure(results: list[dict], split: str = "test"):
@@ -164,9 +157,8 @@ def growth_figure(results: list[dict], split: str = "test"):
     figure.update_xaxes(title="step", row=grid["rows"]).update_xaxes(rangemode="tozero")
     figure.update_yaxes(title="points of EER", col=1)
     below = f"with minus without, paired over seeds, {split} speakers"
-    title = f"How its effect grows with training<br><sup>{below}</sup>"
-    size = {"height": 130 + 300 * grid["rows"], "width": max(560, 260 * wide + 120)}
-    return figure.update_layout(title=title, **size, margin={"t": 110})
+    title = "How its effect grows with training"
+    return headed(figure, title, below, height=150 + 300 * grid["rows"], headings=1)
 
 
 def along_directions(heard: dict, dims: list[int]):
@@ -205,8 +197,7 @@ def along_directions(heard: dict, dims: list[int]):
     figure.update_xaxes(title="d, directions of the faces", type="log", tickvals=dims)
     figure.update_yaxes(title="EER, %", rangemode="tozero", col=1)
     title = "Voices of strangers, along the directions in which faces differ"
-    title += "<br><sup>thin lines: along all directions</sup>"
-    return figure.update_layout(title=title, height=460, width=1000, margin={"t": 100})
+    return headed(figure, title, "thin lines: along all directions", height=540, headings=1)
 
 
 def coverage_figure(
@@ -239,10 +230,8 @@ def coverage_figure(
     figure.add_hline(y=truth, line={"color": PALETTE[6]})
     figure.update_yaxes(title="EER, %", range=[truth - 5 * spread, truth + 5 * spread])
     figure.update_xaxes(title="experiment", showgrid=False)
-    bar = slider(steps, "seeds", active=3, y=-0.15)
-    return figure.update_layout(
-        title="Forty experiments, one truth", sliders=[bar], height=480, width=900
-    )
+    bar = slider(steps, "seeds", active=3)
+    return headed(figure, "Forty experiments, one truth", sliders=[bar], height=540)
 
 
 def _points(

@@ -6,8 +6,18 @@ from __future__ import annotations
 
 from dsel.ablation import verdict
 from dsel.ablation.rows import GRID_LAMBDAS
-from dsel.ablation.verdict import CHOSEN, EFFECTS, FIVE, FOUR, FRONT_ENDS, LONG, OTHERS, WORDS
-from dsel.plots.style import PALETTE
+from dsel.ablation.verdict import (
+    CHOSEN,
+    EFFECTS,
+    ENOUGH,
+    FIVE,
+    FOUR,
+    FRONT_ENDS,
+    LONG,
+    OTHERS,
+    WORDS,
+)
+from dsel.plots.style import PALETTE, headed
 
 COLOUR = {"track": PALETTE[1], "level": PALETTE[0], "none": PALETTE[2]}
 GREY = PALETTE[6]
@@ -62,13 +72,12 @@ def verdict_figure(results: list[dict], supervised: dict[str, float] | None = No
         arrowcolor=GREY,
     )
     figure.update_xaxes(
-        title="EER on free trials, % (left: voices are told apart better)", range=[7, 44]
+        title="EER on free trials, % (left: voices are told apart better)", range=[3, 44]
     )
     figure.update_yaxes(title="word dependence: hard − easy, points", range=[-2, 75], zeroline=True)
-    title = "Every variant, on speakers never trained on<br>"
-    title += "<sup>best: bottom left; mean over seeds, faint: each seed</sup>"
-    legend = {"x": 0.56, "y": 0.02, "yanchor": "bottom", "font": {"size": 12}}
-    return figure.update_layout(title=title, width=900, height=640, legend=legend, margin={"t": 80})
+    title = "Every variant, on speakers never trained on"
+    note = "best: bottom left; mean over seeds, faint: each seed"
+    return headed(figure, title, note, height=760)
 
 
 def _alone(figure, results: list[dict], supervised: dict[str, float] | None) -> None:
@@ -97,7 +106,6 @@ def _alone(figure, results: list[dict], supervised: dict[str, float] | None) -> 
             text=[name.replace(", ", ",<br>") for name in names],
             showlegend=False,
             textposition=[place.get(name, "middle right") for name in names],
-            textfont={"size": 12},
             marker={"symbol": "square", "size": 10, "color": "#444"},
             hovertemplate="%{text}: free %{x} %, word dependence %{y}<extra></extra>",
         )
@@ -141,7 +149,8 @@ def lambda_figure(results: list[dict], measure: str, title: str, axis: str = "EE
         title="λ, the weight of the confusion terms", type="category", categoryarray=LAMBDAS
     )
     figure.update_yaxes(title=axis, rangemode="tozero")
-    return _sized(figure, f"{title}<br><sup>test speakers; mean over seeds, faint: each seed</sup>")
+    note = "test speakers; mean over seeds, faint: each seed"
+    return headed(figure, title, note, height=540)
 
 
 def choice_figure(results: list[dict]):
@@ -164,9 +173,11 @@ def choice_figure(results: list[dict]):
         )
     figure.update_xaxes(title="λ, the weight of the confusion terms", type="category")
     figure.update_yaxes(title="mean of free and hard EER, %", rangemode="tozero")
-    return _sized(
+    return headed(
         figure,
-        "At which λ?<br><sup>four terms, validation speakers: what the choice was made by</sup>",
+        "At which λ?",
+        "four terms, validation speakers: what the choice was made by",
+        height=480,
     )
 
 
@@ -206,9 +217,7 @@ def effects_figure(results: list[dict]):
         zeroline=False,
     )
     figure.update_xaxes(title="change of the EER, points (left: fewer errors)", zeroline=False)
-    return _sized(
-        figure, "What each change does<br><sup>paired over 5 seeds, 95 % interval</sup>", height=470
-    )
+    return headed(figure, "What each change does", "paired over 5 seeds, 95 % interval", height=520)
 
 
 def front_end_figure(results: list[dict]):
@@ -231,12 +240,8 @@ def front_end_figure(results: list[dict]):
             )
             figure.add_trace(bar, 1, column)
     figure.update_yaxes(title="EER, %", range=[0, 52], col=1)
-    return _sized(
-        figure,
-        "What does the front end do?<br><sup>test speakers, mean over seeds</sup>",
-        above=110,
-        below=True,
-    )
+    note = "test speakers, mean over seeds"
+    return headed(figure, "What does the front end do?", note, height=470, headings=1)
 
 
 def leak_figure(results: list[dict]):
@@ -266,12 +271,8 @@ def leak_figure(results: list[dict]):
         untrained = {"line": {"color": GREY, "dash": "dot"}, "annotation_text": "untrained"}
         figure.add_hline(y=_mean(results, "random", measure), row=1, col=column, **untrained)
     figure.update_xaxes(title="λ", type="category")
-    return _sized(
-        figure,
-        "What leaks where?<br><sup>four terms, test speakers, mean over seeds</sup>",
-        above=150,
-        below=True,
-    )
+    note = "four terms, test speakers, mean over seeds"
+    return headed(figure, "What leaks where?", note, height=500, headings=2)
 
 
 def length_figure():
@@ -302,9 +303,9 @@ def length_figure():
         figure.add_trace(hard, 1, 1).add_trace(cone, 1, 2)
     figure.update_xaxes(title="step", range=[0, 4050])
     figure.update_yaxes(rangemode="tozero")
-    title = "What changes with length and people?<br>"
-    title += "<sup>3000 speakers, level only, validation speakers, 1 seed</sup>"
-    return _sized(figure, title, above=150, below=True)
+    title = "What changes with length and people?"
+    note = "3000 speakers, level only, validation speakers, 1 seed"
+    return headed(figure, title, note, height=500, headings=2)
 
 
 def real_figure(rows: list[dict]):
@@ -327,7 +328,7 @@ def real_figure(rows: list[dict]):
     for name, colour in zip(names, colours, strict=True):
         y = round(found[name].mean, 1)
         label = f"{name.removeprefix('networks, ')} ({found[name].n})"
-        several = found[name].n >= verdict.ENOUGH
+        several = found[name].n >= ENOUGH
         bar = {
             "orientation": "h",
             "text": [y],
@@ -339,11 +340,11 @@ def real_figure(rows: list[dict]):
         bar |= {"textposition": "inside", "insidetextanchor": "start"} if several else {}
         figure.add_trace(go.Bar(x=[y], y=[label], showlegend=False, **bar))
     figure.update_xaxes(title="EER, %", range=[0, 44])
-    title = (
-        "What changes on real voices?<br><sup>10 strangers, a microphone drawn for each recording; "
-        "in brackets: seeds; orange: normalised over the track</sup>"
-    )
-    return _sized(figure, title, height=80 + 40 * max(6, len(names)))
+    note = "10 strangers, a microphone drawn for each recording; in brackets: seeds"
+    note += "; bars: 95 % interval over seeds" if any(i.n >= ENOUGH for i in found.values()) else ""
+    shade = "orange: normalised over the track; blue: not; grey: untrained; black: no network"
+    height = 140 + 36 * max(6, len(names))
+    return headed(figure, "What changes on real voices?", note, shade, height=height)
 
 
 def figures(results: list[dict]) -> dict:
@@ -383,21 +384,3 @@ def _faint(x, y, colour: str):
     marker = {"color": colour, "size": 5, "opacity": 0.3}
     points = {"mode": "markers", "showlegend": False, "hoverinfo": "skip"}
     return go.Scatter(x=list(x), y=[round(v, 2) for v in y], marker=marker, **points)
-
-
-def _sized(figure, title: str, *, height: int = 440, above: int = 80, below: bool = False):
-    """Title and size; below: the legend in one line under the panels."""
-    legend = (
-        {
-            "orientation": "h",
-            "x": 0.5,
-            "xanchor": "center",
-            "y": -0.3 if above > 110 else -0.2,
-            "yanchor": "top",
-        }
-        if below
-        else {}
-    )
-    return figure.update_layout(
-        title=title, width=900, height=height, margin={"t": above}, legend=legend
-    )

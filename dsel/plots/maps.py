@@ -148,7 +148,7 @@ def maps_and_proof(
         specs=[[{}] * len(names) + last for last in ([bars], *no_panel)],
         subplot_titles=titles,
         column_widths=[0.66 / len(names)] * len(names) + [0.34],
-        horizontal_spacing=0.06,
+        horizontal_spacing=0.1,
         vertical_spacing=0.08,
     )
     for row, head in enumerate(heads, start=1):
