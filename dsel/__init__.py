@@ -33,7 +33,7 @@ def load(source: str | Path = "four_terms", device: str = "cpu") -> TwoStream:
         dsel.utils.errors.BadInput: there is nothing of the three, or it cannot be used.
 
     >>> import torch
-    >>> model = load("laptop")
+    >>> model = load()
     >>> sound = torch.zeros(1, 16_000)  # one second, 25 frames
     >>> model.audio(sound)["identity"].shape  # (B, N, D)
     torch.Size([1, 21, 128])

@@ -5,7 +5,7 @@
     runs/demo              a run folder: its checkpoint.pt, or the model.pt that the ablation keeps
     runs/demo/model.pt     a file of weights; if a card (model.json) lies beside it, its sha256 is
                            compared with the card's
-    laptop                 released networks: data/models/laptop.pt with their card laptop.json
+    four_terms             released networks: data/models/four_terms.pt with their card
 
 If a run folder or a file has the name of released networks, the folder or the file is taken. See
 `dsel.train.weights` for what is checked in a file.
@@ -44,7 +44,7 @@ def load_model(source: str | Path, device: str = "auto") -> TwoStream:
     Raises:
         BadInput: there is nothing of the three, or it cannot be used. The message names the file.
 
-    >>> model = load_model("laptop", "cpu")
+    >>> model = load_model("four_terms", "cpu")
     >>> model.config.D
     128
     """
@@ -90,7 +90,7 @@ def load_loss(source: str | Path) -> DisentangledLoss:
 
     `source` and errors are those of `load_model`; weights alone have no loss, which is BadInput.
 
-    >>> sorted(load_loss("laptop").scales())
+    >>> sorted(load_loss("four_terms").scales())
     ['w_content', 'w_identity']
     """
     state, path = read_source(source)
