@@ -109,9 +109,13 @@ def test_every_variant_is_a_point_of_the_figure(results):
     assert (20.0, 30.0) in set(zip(alone.x, alone.y, strict=True))
 
 
+def real(judge, *eers, steps=800, condition=verdict.MICROPHONE):
+    found = {"judge": judge, "steps": str(steps), "condition": condition}
+    return [found | {"seed": str(k), "eer": f"{x:.2f}"} for k, x in enumerate(eers)]
+
+
 def test_real_voices_are_averaged_over_their_seeds():
-    rows = [{"judge": "a", "condition": "c", "eer": x} for x in ("10.0", "12.0", "14.0")]
-    found = verdict.on_real_voices([*rows, {"judge": "b", "condition": "c", "eer": "90"}], "a", "c")
+    found = verdict.on_real_voices(real("a", 10, 12, 14) + real("b", 90), "a", verdict.MICROPHONE)
     assert (found.mean, found.n) == (12.0, 3)
 
 
@@ -122,11 +126,6 @@ def test_a_page_counts_seeds_in_english(results):
     page = verdict_page.top() + verdict_page.questions() + verdict_page.tables()
     assert not re.search(r"\b1 seeds|seed\(s\)", page)
     assert "1 seed" in page
-
-
-def real(judge, *eers, steps=800, condition=verdict.MICROPHONE):
-    found = {"judge": judge, "steps": str(steps), "condition": condition}
-    return [found | {"seed": str(k), "eer": f"{x:.2f}"} for k, x in enumerate(eers)]
 
 
 def test_real_voices_are_compared_seed_by_seed():
