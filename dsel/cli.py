@@ -311,7 +311,7 @@ class _Command:
 
     def run_and_corpus(self) -> None:
         """Add the arguments of every command that looks at a trained run."""
-        text = "run folder from 'dsel train', file of weights (.pt), or released networks (four_terms)"
+        text = "run folder of 'dsel train', file of weights (.pt), or released networks (four_terms)"
         self.parser.add_argument("run", type=Path, metavar="RUN", help=text)
         self.path("--data", "corpus from 'dsel toy' or 'dsel prepare'", "CORPUS", required=True)
         splits = ("train", "validation", "test")
@@ -396,7 +396,7 @@ def _corpus_commands(command: Callable[..., _Command]) -> None:
     prepare.choice("--split", part, splits, "test")
     size = "height and width of the cropped face in pixels"
     prepare.number("--size", size, 96, "PIXELS", type=_COUNT)
-    model = "run folder, .pt file or released networks (four_terms), to measure how late the sound is"
+    model = "run folder, .pt file or released networks (four_terms): measures how late the sound is"
     prepare.path("--model", model, "RUN")
     prepare.number("--workers", WORKERS, type=_COUNT)
 
