@@ -353,3 +353,18 @@ def test_every_rule_can_fail(how):
 
 def test_every_rule_is_shown_to_fail():
     assert {rule for rule, _, _ in BREAK.values()} == {rule.__name__ for rule in RULES}
+
+
+def test_notebook_00_opens_with_the_talking_map_and_no_code_before_it():
+    """Require a short head, folded cells, and then the map: it stands on the first screen."""
+    nb = json.loads(NOTEBOOKS[0].read_text(encoding="utf-8"))
+    head, *before, opening = nb["cells"][:4]
+    assert len([line for line in source(head).splitlines() if line]) <= 8
+    assert len(source(head)) < 1100
+    assert all(cell["metadata"]["jupyter"]["source_hidden"] for cell in (*before, opening))
+    assert not any(cell["outputs"] for cell in before)
+    shown = [output["data"] for output in opening["outputs"] if "data" in output]
+    (figure,) = [data[PLOTLY] for data in shown if PLOTLY in data]
+    assert len(figure["layout"]["images"]) >= 6  # faces
+    assert len(figure["layout"]["annotations"]) == len(figure["layout"]["images"])  # names
+    assert any("dsel-screen" in "".join(data.get("text/html", "")) for data in shown)  # it talks
