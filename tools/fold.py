@@ -18,7 +18,7 @@ __all__ = ["TITLE", "builds_a_figure", "fold", "title_of"]
 TITLE = re.compile(r"\A# @title [^\n]*\n+")
 FIGURE = "application/vnd.plotly.v1+json"
 WIDGET = "application/vnd.jupyter.widget-view+json"
-HEADING = re.compile(r"^#{1,3} (.+)$", re.M)
+HEADING = re.compile(r"^#{1,3} ([^가-힣\n]+)$", re.M)  # the Korean title names no cell
 
 
 def builds_a_figure(cell) -> bool:

@@ -112,7 +112,8 @@ def map_of_faces(plane: np.ndarray, speakers, hover, faces: dict):
         figure.add_scatter(
             **points, mode="markers", marker=look, hovertemplate=HOVER, showlegend=False
         )
-    for number, (x, y) in enumerate(spread(middles, size).tolist()):
+    places = spread(middles, size)
+    for number, (x, y) in enumerate(places.tolist()):
         speaker, (to_x, to_y) = owners[number], middles[number].tolist()
         line = {"color": colour_of(number), "width": 2}
         figure.add_shape(type="line", x0=x, y0=y, x1=to_x, y1=to_y, line=line, layer="below")
@@ -122,8 +123,11 @@ def map_of_faces(plane: np.ndarray, speakers, hover, faces: dict):
         label = {"text": speaker.split(",")[0], "showarrow": False, "font": {"size": 13}}
         figure.add_annotation(x=x, y=y - 0.68 * size, **label)
     hide_axes(figure)
-    figure.update_yaxes(scaleanchor="x")
-    return figure.update_layout(height=430, margin={"l": 10, "r": 10, "t": 50, "b": 10})
+    all_of_it = np.concatenate([plane, places - 0.9 * size, places + 0.6 * size])
+    (left, low), (right, high) = all_of_it.min(axis=0), all_of_it.max(axis=0)
+    figure.update_xaxes(range=[left, right])
+    figure.update_yaxes(range=[low, high], scaleanchor="x")
+    return figure.update_layout(height=370, margin={"l": 10, "r": 10, "t": 40, "b": 5})
 
 
 def spread(middles: np.ndarray, size: float) -> np.ndarray:
@@ -150,8 +154,8 @@ def spread(middles: np.ndarray, size: float) -> np.ndarray:
                 if np.abs(away).max() < 1:
                     push[k] += away / max(np.linalg.norm(away), 1e-9)
             for heap in middles:
-                away = (place - heap) / size
-                if np.linalg.norm(away) < 0.95:
+                away = (place - heap) / size - (0, 0.2)  # from square and label together
+                if np.linalg.norm(away) < 1.05:
                     push[k] += away / max(np.linalg.norm(away), 1e-9)
         if not push.any():
             break

@@ -186,6 +186,17 @@ def test_a_page_names_its_figures_and_asks_nobody(view, suffix):
     assert not re.search(r"(?:import|url)\(?\s*['\"]https?:", html)
 
 
+def test_a_page_folds_what_the_notebook_folds():
+    nb = figure_notebook()
+    title = "# @title Figure: S\n"
+    nb.cells[-1].source = title + nb.cells[-1].source
+    assert 'class="folded"' not in views.page("site", nb, "x").split("<main>")[-1]
+    nb.cells[-1].metadata["jupyter"] = {"source_hidden": True}
+    html = views.page("site", nb, "x").split("</style>")[-1]
+    assert html.count('<details class="folded"><summary>Figure: S</summary>') == 1
+    assert html.index("<details") < html.index("Plotly.newPlot")
+
+
 def test_a_missing_script_says_where_it_comes_from(tmp_path, monkeypatch):
     monkeypatch.setitem(views.ASSETS, "reveal", ("no_such_package", "x", "reveal"))
     with pytest.raises(SystemExit, match="make slides"):

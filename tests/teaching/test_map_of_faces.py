@@ -21,6 +21,9 @@ def test_every_speaker_has_a_face_a_name_and_its_points():
     figure = talking_maps.map_of_faces(plane, speakers, hover, faces)
     assert [note.text for note in figure.layout.annotations] == ["voice A", "voice B"]
     assert all(image.source.startswith("data:image/") for image in figure.layout.images)
+    low, high = figure.layout.yaxis.range
+    for image in figure.layout.images:
+        assert low < image.y - image.sizey / 2 < image.y + image.sizey / 2 < high
     ends = [(line.x1, line.y1) for line in figure.layout.shapes]  # each face points to its heap
     for end, own in zip(ends, (slice(0, 3), slice(3, 6)), strict=True):
         assert end == pytest.approx(np.median(plane[own], axis=0))
