@@ -41,8 +41,9 @@ def source(cell) -> str:
 
 
 def lines(cell) -> list[str]:
-    """Return the lines of a cell that are not empty."""
-    return [line for line in source(cell).splitlines() if line.strip()]
+    """Return the lines of a cell that are not empty; the title of a folded cell is none of them."""
+    text = source(cell).splitlines()
+    return [line for line in text if line.strip() and not line.startswith("# @title ")]
 
 
 def tags(cell) -> set[str]:

@@ -272,7 +272,7 @@ def test_every_exercise_stands_on_a_page():
 def test_the_question_of_notebook_00_has_the_numbers_that_are_refused_as_copied():
     from dsel.teaching.exercises import chance
 
-    (question,) = [s for kind, s in cells_of("00") if kind == "markdown" and "**Exercise.**" in s]
+    (question,) = [s for kind, s in cells_of("00") if kind == "markdown" and "**Exercise**" in s]
     assert f"B={chance.CLIPS}" in question
     assert f"N={chance.WINDOWS}" in question
     for name, value in chance.LOGGED.items():
