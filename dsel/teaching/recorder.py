@@ -15,6 +15,8 @@ import traitlets
 
 from dsel.utils.errors import BadInput
 
+__all__ = ["MOST", "Recorder"]
+
 MOST = 2 << 30  # bytes of a video
 
 
