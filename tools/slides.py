@@ -7,7 +7,7 @@ JupyterLab shows it and nbconvert reads it.
     subslide   further text, a `###`, code with an output: downwards
     fragment   what a short cell prints: uncovered on the slide before
     notes      text that explains a figure: for the speaker
-    skip       imports, preparations, exercises, checks and solutions
+    skip       imports, preparations, exercises, checks, solutions, and text tagged `reading`
 """
 
 from __future__ import annotations
@@ -82,6 +82,8 @@ def _slide_type(cell, *, first: bool, full: bool) -> tuple[str, bool]:
     """
     text = source(cell)
     if cell["cell_type"] == "markdown":
+        if "reading" in tags(cell):
+            return "skip", True
         open_text = DETAILS.sub("", text).strip()
         if first or re.match(r"##? ", open_text):
             return "slide", len(open_text) > SHORT_TEXT

@@ -34,10 +34,9 @@ def test_every_slide_keeps_the_rules(path):
     figures = 0
     for cell, kind in zip(nb["cells"], kinds, strict=True):
         text = slides.source(cell)
-        if cell["cell_type"] == "markdown" and slides.DETAILS.sub("", text).lstrip().startswith(
-            "## "
-        ):
-            assert kind == "slide", text[:60]
+        opens = slides.DETAILS.sub("", text).lstrip().startswith("## ")
+        if cell["cell_type"] == "markdown" and opens:
+            assert kind == ("skip" if "reading" in slides.tags(cell) else "slide"), text[:60]
         if (
             slides.tags(cell) & {"solution", "exercise", "law"}
             or "google.colab" in text
@@ -74,6 +73,7 @@ FIGURE = ("application/vnd.plotly.v1+json",)
     [
         (cell("markdown", "## Section\ntext"), "slide"),
         (cell("markdown", "### Part"), "subslide"),
+        (cell("markdown", "## Where this stands\nlong", tags=["reading"]), "skip"),
         (cell("markdown", "<details><summary>Solution</summary>x</details>"), "skip"),
         (cell("markdown", "**What you see.** This."), "notes"),
         (cell("code", "tier = notebook.start()"), "skip"),
