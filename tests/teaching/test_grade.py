@@ -7,6 +7,7 @@ import pytest
 
 nbformat = pytest.importorskip("nbformat")
 pytest.importorskip("nbclient")
+psutil = pytest.importorskip("psutil")
 
 from tools import grade  # noqa: E402
 
@@ -51,9 +52,13 @@ def test_verdicts_are_collected_in_a_table_and_a_csv(tmp_path, monkeypatch, caps
 
 @pytest.mark.heavy
 def test_a_notebook_that_does_not_end_is_stopped(tmp_path):
-    notebook(tmp_path / "05_x.ipynb", "while True:\n    pass")
-    (row,) = grade.grade(tmp_path, seconds=4)
+    number = tmp_path / "number"
+    start = f"open({str(number)!r}, 'w').write(str(subprocess.Popen(['sleep', '300']).pid))"
+    notebook(tmp_path / "05_x.ipynb", f"import subprocess\n{start}", "while True:\n    pass")
+    (row,) = grade.grade(tmp_path, seconds=15)
     assert row["name"] == "too long"
+    left = [p for p in psutil.process_iter(["pid", "status"]) if p.pid == int(number.read_text())]
+    assert not left or left[0].status() == psutil.STATUS_ZOMBIE  # what it had started is stopped
 
 
 @pytest.mark.heavy
