@@ -113,6 +113,10 @@ def map_of_faces(plane: np.ndarray, speakers, hover, faces: dict):
             **points, mode="markers", marker=look, hovertemplate=HOVER, showlegend=False
         )
     places = spread(middles, size)
+    told = [hover[speakers == speaker][0] for speaker in owners]  # a face speaks as its first point
+    target = {"size": 46, "opacity": 0, "symbol": "square"}
+    points = {"x": places[:, 0], "y": places[:, 1], "text": told, "marker": target}
+    figure.add_scatter(**points, mode="markers", hovertemplate=HOVER, showlegend=False)
     for number, (x, y) in enumerate(places.tolist()):
         speaker, (to_x, to_y) = owners[number], middles[number].tolist()
         line = {"color": colour_of(number), "width": 2}

@@ -27,7 +27,12 @@ def test_every_speaker_has_a_face_a_name_and_its_points():
     ends = [(line.x1, line.y1) for line in figure.layout.shapes]  # each face points to its heap
     for end, own in zip(ends, (slice(0, 3), slice(3, 6)), strict=True):
         assert end == pytest.approx(np.median(plane[own], axis=0))
-    assert [text for trace in figure.data for text in trace.text] == hover.tolist()
+    *points, over_faces = figure.data
+    assert [text for trace in points for text in trace.text] == hover.tolist()
+    assert list(over_faces.text) == [hover[0], hover[3]]  # a face is hovered and clicked, too
+    assert [(image.x, image.y) for image in figure.layout.images] == [
+        (x, y) for x, y in zip(over_faces.x, over_faces.y, strict=True)
+    ]
 
 
 def test_a_face_without_points_is_refused():
