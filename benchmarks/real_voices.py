@@ -230,18 +230,23 @@ def main() -> None:
                 trained_voice, data, work / f"{name}-{seed}", options.steps, seed, changes, shape
             )
             add(f"networks, {label}", seed, options.steps, train)
-    text = f"""# Real voices
+    Path(__file__).with_suffix(".md").write_text(page(rows, options.steps), encoding="utf-8")
 
-Equal error rate in %, all pairs of utterances. Networks trained for {options.steps} steps; mean
-over seeds, in brackets their range. Rows: `data/ablation/real_voices.csv`.
+
+def page(rows: list[dict], steps: int) -> str:
+    """What benchmarks/real_voices.md says."""
+    return f"""# Real voices
+
+Equal error rate in %, all pairs of utterances. Networks trained for {steps} steps; mean over seeds,
+in brackets their range. Rows: `data/ablation/real_voices.csv`; intervals, and what follows from
+them: [results](../docs/results.md#what-changes-on-real-voices).
 
 {table(rows)}
 
 As recorded, a speaker of test-other is one session: mean MFCCs know the recording, and that is
 enough. With a microphone, a room and noise drawn for every utterance they do not. Made by
-`python benchmarks/real_voices.py`; its head says how.
+`python benchmarks/real_voices.py`; its head says how. Called again, it goes on with what is missing.
 """
-    Path(__file__).with_suffix(".md").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -131,8 +131,8 @@ def test_a_page_counts_seeds_in_english(results):
 def test_real_voices_are_compared_seed_by_seed():
     rows = real("a", 10, 12, 14) + real("b", 11, 13, 15.5) + real("still", 5, steps=0)
     assert verdict.best_on_real(rows)[0] == "a"  # what was not trained is no variant
-    assert verdict.real_seeds(rows) == "3 seeds"
-    assert verdict.real_seeds(rows + real("c", 20)) == "1 to 3 seeds"
+    assert verdict.real_seeds(rows, ("a", "b")) == "3 seeds"
+    assert verdict.real_seeds(rows + real("c", 20), ("a", "c")) == "1 to 3 seeds"
     change = verdict.real_change(rows, "a", "b")
     assert change.mean == pytest.approx(-3.5 / 3)
     assert verdict.spread(verdict.on_real_voices(rows, "a", verdict.MICROPHONE)).startswith(
