@@ -245,7 +245,7 @@ them: [results](../docs/results.md#what-changes-on-real-voices).
 
 As recorded, a speaker of test-other is one session: mean MFCCs know the recording, and that is
 enough. With a microphone, a room and noise drawn for every utterance they do not. Made by
-`python benchmarks/real_voices.py`; its head says how. Called again, it goes on with what is missing.
+`python benchmarks/real_voices.py`; its head says how. Called again, it goes on.
 """
 
 

@@ -531,7 +531,8 @@ def answers(results: list[dict]):
             "real-voices",
             f"Trained for {_steps(rows)} steps on 251 LibriSpeech voices behind drawn faces "
             f"({real_seeds(rows, FRONT_ON_REAL.values())}), the networks at λ = 1 tell 10 "
-            f"strangers apart with {found['level']} % (level) or {found['none']} % (not normalised) errors against "
+            f"strangers apart with {found['level']} % (level) or {found['none']} % (not "
+            "normalised) errors against "
             f"{found['track']} % (track) where a microphone is drawn for each recording. The best "
             f"variant, {judge.removeprefix('networks, ')}, has {spread(best)} %, {beside} the "
             f"{one(mfcc[MICROPHONE])} % of mean MFCCs; *level* with {further}. As "
