@@ -368,6 +368,7 @@ def embed_codes(
     tracks: Sequence[Track],
     *,
     windows: int = WINDOWS,
+    per_track: int = PER_TRACK,
     progress: bool = True,
 ) -> tuple[Embeddings, dict]:
     """Embed some windows of each track, evenly spaced, and the mean of each track.
@@ -381,8 +382,8 @@ def embed_codes(
         model: the networks.
         cache: holds the tracks.
         tracks: what to embed.
-        windows: at most so many in all, and PER_TRACK of a track; if there are more tracks than
-            that, not all are used.
+        windows: at most so many in all; if there are more tracks than that, not all are used.
+        per_track: at most so many of a track; notebook 07 takes more, for its maps.
         progress: show a bar.
     Returns:
         The windows, vectors[stream][code] float32 (W, D) for CODES; and the means {stream: {code:
@@ -399,7 +400,7 @@ def embed_codes(
         tracks[k]
         for k in np.unique(np.linspace(0, len(tracks) - 1, min(len(tracks), windows)).astype(int))
     ]
-    count = int(np.clip(windows // len(tracks), 1, PER_TRACK))
+    count = int(np.clip(windows // len(tracks), 1, per_track))
     places = [evenly(track.usable - WINDOW_FRAMES + 1, count) for track in tracks]
     found: dict[str, dict[str, list]] = {s: {code: [] for code in CODES} for s in STREAMS}
     per_track_means: dict[str, dict[str, list]] = {s: {code: [] for code in CODES} for s in STREAMS}
