@@ -92,7 +92,7 @@ def released(card: dict) -> str:
     parts.append(
         table(["EER by kind of trial (chance 50)", "identity head", "content head"], lines)
     )
-    costs = [m for m in metrics if m.metric == "min_dcf"]
+    costs = [m for m in metrics if m.metric == "min_dcf" and m.low is not None]  # newer cards
     for p_target in dict.fromkeys(m.p_target for m in costs):
         head = [
             f"detection cost, a target expected in {100 * p_target:g} % of trials",

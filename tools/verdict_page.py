@@ -137,7 +137,8 @@ def confirmed() -> str:
     note = (
         "Only single networks of some rows could be judged there, so there are no intervals over "
         "seeds; the released ones were stopped where validation speakers were best, in brackets "
-        "the 95 % interval over the 120 speakers (bootstrap)."
+        "the 95 % interval over the 120 speakers (bootstrap). Their detection cost (minDCF, with "
+        "its P_target and interval) and what leaks: [models](../data/models/README.md)."
     )
     return f"{text} {note}\n\n{verdict.table(head, cells + released, align='lrrrrr')}"
 
