@@ -6,6 +6,7 @@
 # make lab    JupyterLab on notebook 00
 # make slides site student    three views of the notebooks -> build/
 # make grade FOLDER=handed-in   run students' notebooks, collect the verdicts of the self-checks -> a table, grades.csv
+# make live     the page where the networks look and listen -> build/live/ (needs npm); `dsel live` opens it
 # make docs     every generated piece of README.md, docs/ and benchmarks/README.md; the Colab link, first cell and slides of every notebook
 # make pictures   the figures of docs/results.md (needs Chromium)
 # make hero     the moving picture of README.md
@@ -22,7 +23,7 @@ BIN := $(VENV)/bin
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: demo test quick lint pytest fuzz kill mutation nbval lab slides site student grade docs pictures hero stamp stills browser colab clean
+.PHONY: demo test quick lint pytest fuzz kill mutation nbval lab slides site student grade live site-live docs pictures hero stamp stills browser colab clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python -m dsel demo --out runs/demo
@@ -66,6 +67,13 @@ slides site student: $(VENV)/.test
 grade: $(VENV)/.test
 	$(BIN)/python tools/grade.py "$(FOLDER)"
 
+live: $(VENV)/.test
+	$(BIN)/python tools/live.py
+
+site: site-live
+site-live: $(VENV)/.test
+	$(BIN)/python tools/live.py --out build/site/live --optional
+
 docs: $(VENV)/.test
 	$(BIN)/python tools/docs.py
 
@@ -101,7 +109,7 @@ $(VENV)/.demo: $(VENV)/.uv pyproject.toml constraints.txt
 	$(call install,speech$(COMMA)faces)
 
 $(VENV)/.test: $(VENV)/.uv pyproject.toml constraints.txt
-	$(call install,speech$(COMMA)faces$(COMMA)lab$(COMMA)views$(COMMA)test)
+	$(call install,speech$(COMMA)faces$(COMMA)lab$(COMMA)views$(COMMA)export$(COMMA)test)
 	$(BIN)/uv pip install -q --python $(BIN)/python --no-deps sphinx-revealjs==3.2.1  # reveal.js in a wheel; Sphinx is not needed
 	touch $@
 

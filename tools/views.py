@@ -190,9 +190,16 @@ def page(view: str, nb, name: str) -> str:
     return text
 
 
-def index():
-    """Make the first page: a notebook of one cell, notebooks/README.md, the map of the course."""
+def index(live: bool = False):
+    """Make the first page: a notebook of one cell, notebooks/README.md, the map of the course.
+
+    live: the page where the networks look and listen is there too (tools/live.py).
+    """
     text = (NOTEBOOKS / "README.md").read_text(encoding="utf-8")
+    if live:
+        text += (
+            "\n\n**[Talk to it](live/index.html)**: the networks look and listen in your browser.\n"
+        )
     return nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text)])
 
 
@@ -216,7 +223,8 @@ def make(view: str, out: Path, paths=None) -> list[Path]:
     if view != "student":
         copy_assets(out, ("plotly", "mathjax", *(("reveal",) if view == "slides" else ())))
         made.append(out / "index.html")
-        html, _ = exporter("site").from_notebook_node(index(), resources("dsel"))
+        live = (out / "live" / "index.html").is_file()
+        html, _ = exporter("site").from_notebook_node(index(live), resources("dsel"))
         html = html.replace('.html">', f'{suffix}">') if view == "slides" else html
         made[-1].write_text(html, encoding="utf-8")
     return made

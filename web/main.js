@@ -1,0 +1,350 @@
+// The page: what is pressed, what is said, and which picture is drawn.
+
+import { crop } from "./face.js";
+import * as figures from "./figures.js";
+import { contentLoss, cosine, matrix, mean, nearest, offset, place, row, similarities } from "./measure.js";
+
+const $ = (id) => document.getElementById(id), LONGEST = 8, FRAME = 640, RATE = 16000, MARGIN = 2;
+const HEADS = ["content", "identity"], MICROPHONE = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
+const kept = { words: {}, vectors: {}, clips: {} }; // fetched when the page opens: from then on it needs no network
+const page = { takes: [], shift: 0, moment: 0 }; // takes: what was recorded or chosen, the newest last
+let words = {}, facts, worker, calls = 0, player, playing = [];
+globalThis.talk = page;
+
+// --- Words ---------------------------------------------------------------------------------------
+
+const say = (key, values = {}) => (words[key] ?? key).replace(/\{(\w+)\}/g, (_, name) => values[name]);
+const percent = (x) => Math.round(100 * x);
+
+function status(key, values, bad = false) {
+  $("status").textContent = key ? say(key, values) : "";
+  $("status").className = bad ? "bad" : "";
+}
+
+function language(code) {
+  words = kept.words[code];
+  document.documentElement.lang = code;
+  document.title = words.title;
+  for (const element of document.querySelectorAll("[data-t]")) element.innerHTML = words[element.dataset.t];
+  for (const id of ["crop", "table", "curve", "who_map", "what_map"]) $(id).setAttribute("aria-label", words[`${id}_label`]);
+  if (facts) honest(), show();
+}
+
+function honest() {
+  const { measured: real, network } = facts, right = facts.trained.identity.eer;
+  $("honest").textContent = say("honest", { network, eer: percent(right) })
+    + " " + (real ? say("real", { clips: real.clips, right: percent(real.within_one), chance: percent(real.chance) }) : say("not_measured"));
+}
+
+// --- Work that takes time ------------------------------------------------------------------------
+
+function ask(what, message = {}, transfer = []) {
+  worker ??= new Worker("worker.js", { type: "module" });
+  const id = ++calls;
+  return new Promise((resolve, reject) => {
+    const heard = ({ data }) => {
+      if (data.id !== id) return;
+      if (data.step) return status(data.step);
+      worker.removeEventListener("message", heard);
+      if (data.error) reject(new Error(data.error));
+      else resolve(data.done);
+    };
+    worker.addEventListener("message", heard);
+    worker.postMessage({ id, what, ...message }, transfer);
+  });
+}
+
+async function analyse(blob, { name, whole = false } = {}) {
+  silence();
+  status("opening");
+  await page.ready;
+  try {
+    const take = await ask("analyse", { blob, whole, name: "trained", size: facts.size });
+    if (whole === false && !take.face) throw new Error("no_face");
+    page.takes.push({ ...take, blob, name: name || say("take", { n: page.takes.filter((t) => t.own).length + 1 }), own: !name });
+    Object.assign(page, { shift: 0, moment: loudest(take.sound) });
+    Object.assign($("film"), { src: URL.createObjectURL(blob), currentTime: 0.01 });
+    document.body.classList.add("ready");
+    await show();
+    status("done", { seconds: ((take.ms.film + take.ms.networks) / 1000).toFixed(1) });
+  } catch (error) {
+    status(error.message in words ? error.message : "failed", { why: error.message }, true);
+  }
+}
+
+function loudest(samples) { // the window with the most energy
+  const power = Array.from({ length: samples.length / FRAME - 4 }, (_, t) =>
+    samples.subarray(t * FRAME, (t + 5) * FRAME).reduce((s, x) => s + x * x, 0));
+  return power.indexOf(Math.max(...power));
+}
+
+const take = () => page.takes.at(-1);
+const which = () => ($("untrained").checked ? "untrained" : "trained");
+const headOf = (task) => HEADS[(task === "who") !== $("swapped").checked ? 1 : 0];
+
+async function vectors(one, stream, task) {
+  const name = which();
+  one.vectors[name] ??= await ask("embed", { name, small: one.small, sound: one.sound, size: facts.size });
+  return matrix(one.vectors[name][stream][headOf(task)], facts.D);
+}
+
+async function known(stream, task) { // vectors of the drawn people: of windows (audio), of clips (face)
+  const x = kept.vectors[which()];
+  const W = facts.windows.at.length * facts.D, P = facts.people.length * facts.D, k = HEADS.indexOf(headOf(task));
+  const start = stream === "audio" ? k * W : 2 * W + k * P;
+  return matrix(x.subarray(start, start + (stream === "audio" ? W : P)), facts.D);
+}
+
+async function unpacked(url) {
+  return new Response((await fetch(url)).body.pipeThrough(new DecompressionStream("gzip"))).arrayBuffer();
+}
+
+// --- The panels ----------------------------------------------------------------------------------
+
+async function show() {
+  if (!take()) return;
+  drawCrop(take().frames.subarray(Math.floor(take().sound.length / FRAME / 2) * 27648));
+  $("face_said").textContent = say(take().face ? "face_found" : "face_whole", { frames: take().sound.length / FRAME });
+  await showStep();
+  await showWho();
+  await showWhat();
+}
+
+function drawCrop(bytes, canvas = $("crop")) { // the face, and a frame around its lower half
+  const pen = canvas.getContext("2d"), image = new ImageData(96, 96);
+  for (let k = 0; k < 9216; k++) image.data.set([bytes[3 * k], bytes[3 * k + 1], bytes[3 * k + 2], 255], 4 * k);
+  const small = new OffscreenCanvas(96, 96);
+  small.getContext("2d").putImageData(image, 0, 0);
+  pen.drawImage(small, 0, 0, 192, 192);
+  pen.strokeStyle = "#ffb000";
+  pen.lineWidth = 2;
+  pen.strokeRect(1, 97, 190, 94);
+}
+
+async function showStep() {
+  const C = similarities(await vectors(take(), "face", "step"), await vectors(take(), "audio", "step"));
+  Object.assign(page, { C, sync: offset(C) });
+  const { late, confidence, reach } = page.sync, { fifths, wrong } = facts[which()][headOf("step")];
+  const part = fifths.findLastIndex(([least]) => confidence >= least), right = percent(fifths[Math.max(0, part)][1]);
+  const side = late === 0 ? "in_step" : late > 0 ? "late" : "early";
+  $("step_said").textContent = `${say(side, { frames: Math.abs(late), ms: 40 * Math.abs(late) })} `
+    + say(confidence < wrong ? "unsure" : "sure", { confidence: confidence.toFixed(2), right, wrong: wrong.toFixed(2) });
+  Object.assign($("shift"), { min: -reach, max: reach, value: page.shift });
+  showShift();
+}
+
+function showShift() { // the slider moves the sound: frame t now hears window t + k
+  const k = page.shift, { loss, chance, count } = (page.loss = contentLoss(page.C, facts.w, k));
+  $("shift_said").textContent = say("shift_said", { k, ms: 40 * k, loss: loss.toFixed(3), chance: chance.toFixed(3), count });
+  figures.table($("table"), page.C, k, words);
+  figures.curve($("curve"), page.sync, k, words);
+}
+
+async function showWho() {
+  const head = facts[which()][headOf("who")], voices = await known("audio", "who"), faces = await known("face", "who");
+  const clipVoice = facts.people.map((_, p) => {
+    const from = facts.windows.track.indexOf(p), to = facts.windows.track.lastIndexOf(p) + 1;
+    return mean(voices, from, to);
+  });
+  const clipFace = facts.people.map((_, p) => row(faces, p));
+  const own = [];
+  for (const one of page.takes) own.push({ take: one, audio: await vectors(one, "audio", "who"), face: await vectors(one, "face", "who") });
+  const last = own.at(-1), rank = (stream, clips) => {
+    const all = [...clips.map((v, p) => ({ name: facts.people[p].name, v })),
+      ...own.slice(0, -1).map((o) => ({ name: o.take.name, v: mean(o[stream]) }))];
+    const scored = all.map(({ name, v }) => ({ name, score: cosine(mean(last[stream]), v) })).sort((a, b) => b.score - a.score);
+    return scored.filter(({ name }, k) => scored.findIndex((s) => s.name === name) === k).slice(0, 3);
+  };
+  page.who = { voices: rank("audio", clipVoice), faces: rank("face", clipFace), pairs: [] };
+  for (const id of ["voices", "faces"]) list($(id), page.who[id].map(({ name, score }) => `${name}: ${score.toFixed(2)}`));
+  const half = Math.floor(last.audio.n / 2);
+  const pairs = [{ a: say("first_half"), b: say("second_half"), score: cosine(mean(last.audio, 0, half), mean(last.audio, half)) }];
+  own.forEach((p, i) => own.slice(i + 1).forEach((q) => pairs.push({ a: p.take.name, b: q.take.name, score: cosine(mean(p.audio), mean(q.audio)) })));
+  page.who.pairs = pairs.map((pair) => ({ ...pair, same: pair.score > head.threshold }));
+  list($("takes"), page.who.pairs.map(({ a, b, score, same }) => say(same ? "same" : "other", { a, b, score: score.toFixed(2), threshold: head.threshold.toFixed(2) })));
+  const names = [...new Set(facts.people.map((p) => p.name))];
+  const groups = names.map((name) => {
+    const clips = facts.people.map((p, k) => ({ ...p, k })).filter((p) => p.name === name);
+    return { name, points: clips.map(({ k }) => place(clipVoice[k], head.who)), text: clips.map((p) => `${name}: ${p.said}`) };
+  });
+  const mine = own.map((o) => ({ name: o.take.name, own: true, points: [place(mean(o.audio), head.who)], text: [o.take.name] }));
+  figures.map($("who_map"), [...groups, ...mine]);
+}
+
+async function showWhat() {
+  const audio = await vectors(take(), "audio", "what"), all = await known("audio", "what"), { windows, people } = facts;
+  const t = Math.min(page.moment, audio.n - 1), head = facts[which()][headOf("what")], seen = new Set(), found = [];
+  for (const { k, cosine: score } of nearest(row(audio, t), all)) {
+    const person = people[windows.track[k]];
+    if (seen.has(person.name) || !windows.kind[k] || person.name === take().name) continue;
+    seen.add(person.name);
+    found.push({ k, score, person });
+    if (found.length === 5) break;
+  }
+  page.what = found.map(({ k, score, person }) => ({ k, score, name: person.name, phoneme: windows.phoneme[k], word: windows.word[k] }));
+  Object.assign($("moment"), { max: audio.n - 1, value: t });
+  $("moment_said").textContent = say("moment_said", { seconds: ((t + 2.5) / 25).toFixed(2) });
+  list($("sounds"), page.what.map((w) => say("sound_of", { ...w, score: w.score.toFixed(2) })));
+  const kinds = [...new Set(windows.kind)].filter(Boolean).sort();
+  const groups = kinds.map((kind) => {
+    const ks = windows.kind.flatMap((x, k) => (x === kind && windows.at[k] % 3 === 0 ? [k] : []));
+    return { name: say(`kind_${kind}`), points: ks.map((k) => place(row(all, k), head.what)), text: ks.map((k) => `/${windows.phoneme[k]}/ ${windows.word[k]}`) };
+  });
+  figures.map($("what_map"), [...groups,
+    { name: say("here"), own: true, points: [place(row(audio, t), head.what)], text: [say("here")] }]);
+}
+
+function list(where, texts) {
+  where.replaceChildren(...texts.map((text) => Object.assign(document.createElement("li"), { textContent: text })));
+}
+
+// --- Sound ---------------------------------------------------------------------------------------
+
+function silence() {
+  playing.forEach((source) => source.stop());
+  playing = [];
+  $("film").pause();
+}
+
+function sound(samples, when = 0, offset = 0) {
+  player ??= new AudioContext();
+  player.resume();
+  const buffer = player.createBuffer(1, samples.length, RATE), source = player.createBufferSource();
+  buffer.copyToChannel(samples, 0);
+  source.buffer = buffer;
+  source.connect(player.destination);
+  source.start(player.currentTime + when, offset);
+  playing.push(source);
+}
+
+async function play() { // the film is mute; its sound is played beside it, moved by the slider
+  silence();
+  const one = take(), film = $("film"), late = page.shift / 25;
+  film.currentTime = Math.max(0, one.first / 25);
+  await film.play();
+  sound(one.sound, Math.max(0, -late), Math.max(0, late));
+}
+
+function excerpt(samples, t) { // the window and two frames on either side, all equally loud
+  const part = samples.slice(Math.max(0, t - MARGIN) * FRAME, (t + 5 + MARGIN) * FRAME), n = part.length;
+  const level = Math.sqrt(part.reduce((s, x) => s + x * x, 0) / n) || 1;
+  return part.map((x, i) => Math.max(-1, Math.min(1, (0.1 / level) * x * Math.min(1, i / 160, (n - i) / 160))));
+}
+
+async function hear() {
+  silence();
+  const { sounds } = kept;
+  const starts = facts.people.map((_, p) => facts.people.slice(0, p).reduce((s, q) => s + q.frames * FRAME, 0)), { windows, people } = facts;
+  const parts = [excerpt(take().sound, page.moment), ...page.what.map(({ k }) => {
+    const p = windows.track[k];
+    return excerpt(sounds.subarray(starts[p], starts[p] + people[p].frames * FRAME), windows.at[k]);
+  })];
+  parts.forEach((part, k) => sound(part, 0.45 * k));
+}
+
+// --- Recording -----------------------------------------------------------------------------------
+
+async function record() {
+  if (!navigator.mediaDevices?.getUserMedia) return status("not_https", {}, true);
+  let stream;
+  try {
+    stream = await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 640 }, height: { ideal: 480 }, frameRate: { ideal: 25 } }, audio: MICROPHONE });
+  } catch (error) {
+    return status({ NotAllowedError: "denied", NotFoundError: "no_camera", NotReadableError: "busy" }[error.name] || "failed", { why: error.message }, true);
+  }
+  const live = $("live"), kinds = ["video/webm;codecs=vp8,opus", "video/mp4", "video/webm"];
+  Object.assign(live, { srcObject: stream, hidden: false });
+  await live.play();
+  $("camera").hidden = true;
+  let watching = true;
+  const watch = async () => {
+    const picture = snapshot(live);
+    const [box] = (await ask("look", { picture })).sort((p, q) => q[2] - p[2]);
+    if (box) drawCrop(crop(picture, box, 96));
+    $("face_said").textContent = say(box ? "face_seen" : "face_lost");
+    if (watching) setTimeout(watch, 150);
+  };
+  watch();
+  for (let n = 3; n; n--) {
+    status("countdown", { n });
+    await pause(700);
+  }
+  const recorder = new MediaRecorder(stream, { mimeType: kinds.find((kind) => MediaRecorder.isTypeSupported(kind)) });
+  const parts = [], ended = new Promise((resolve) => (recorder.onstop = resolve));
+  recorder.ondataavailable = ({ data }) => parts.push(data);
+  recorder.start();
+  $("stop").hidden = false;
+  $("stop").focus();
+  $("stop").onclick = () => recorder.state === "recording" && recorder.stop();
+  for (let n = 0; n < LONGEST && recorder.state === "recording"; n++) {
+    status("recording", { left: LONGEST - n });
+    await Promise.race([pause(1000), ended]);
+  }
+  if (recorder.state === "recording") recorder.stop();
+  await ended;
+  watching = false;
+  stream.getTracks().forEach((track) => track.stop());
+  Object.assign(live, { srcObject: null, hidden: true });
+  $("stop").hidden = true;
+  $("camera").hidden = false;
+  const blob = new Blob(parts, { type: recorder.mimeType });
+  Object.assign($("keep"), { href: URL.createObjectURL(blob), hidden: false });
+  await analyse(blob);
+}
+
+const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+function snapshot(video) {
+  const scale = Math.min(1, 400 / Math.max(video.videoWidth, video.videoHeight));
+  const canvas = new OffscreenCanvas(Math.round(video.videoWidth * scale), Math.round(video.videoHeight * scale));
+  const pen = canvas.getContext("2d");
+  pen.drawImage(video, 0, 0, canvas.width, canvas.height);
+  const { data, width, height } = pen.getImageData(0, 0, canvas.width, canvas.height);
+  return { data, width, height };
+}
+
+// --- Start ---------------------------------------------------------------------------------------
+
+function showPeople() {
+  const first = facts.people.filter((p, k, all) => all.findIndex((q) => q.name === p.name) === k);
+  $("people").replaceChildren(...first.map((person) => {
+    const button = document.createElement("button");
+    button.innerHTML = `<img src="people/${person.id}.png" alt="" width="96" height="96">${person.name}`;
+    button.onclick = () => analyse(kept.clips[person.id], { name: person.name, whole: true });
+    return button;
+  }));
+}
+
+async function fetchAll() { // what is not needed for the first paint
+  const script = Object.assign(document.createElement("script"), { src: "vendor/plotly.min.js" });
+  await new Promise((resolve, reject) => {
+    Object.assign(script, { onload: resolve, onerror: () => reject(new Error("missing")) });
+    document.head.append(script);
+  });
+  kept.sounds = Float32Array.from(new Int16Array(await unpacked("people/sounds.i16.gz")), (x) => x / 32767);
+  for (const name of ["trained", "untrained"]) kept.vectors[name] = new Float32Array(await unpacked(`people/${name}.f32.gz`));
+  for (const { id } of facts.people) kept.clips[id] = await (await fetch(`people/${id}.mp4`)).blob();
+  for (const name of ["trained", "untrained"]) await ask("warm", { name });
+}
+
+const code = new URLSearchParams(location.search).get("lang") || navigator.language.slice(0, 2);
+$("language").value = code === "ko" ? "ko" : "en";
+for (const { value } of $("language").options) kept.words[value] = await (await fetch(`strings.${value}.json`)).json();
+language($("language").value);
+facts = await (await fetch("people.json")).json();
+honest();
+showPeople();
+$("language").onchange = () => language($("language").value);
+$("swapped").onchange = $("untrained").onchange = show;
+$("camera").onclick = () => record();
+$("file").onchange = () => {
+  const [file] = $("file").files;
+  $("file").value = ""; // so that the same film can be chosen again
+  if (file) analyse(file);
+};
+$("play").onclick = play;
+$("hear").onclick = hear;
+$("shift").oninput = () => { page.shift = +$("shift").value; showShift(); };
+$("shift").onchange = () => !$("film").paused && play();
+$("moment").oninput = () => { page.moment = +$("moment").value; showWhat(); };
+page.ready = fetchAll().then(() => true, (error) => status(error.message in words ? error.message : "failed", { why: error.message }, true));

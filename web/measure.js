@@ -1,0 +1,59 @@
+// The formulas of the course on small arrays. A matrix is {n, D, x}: n rows of D numbers.
+
+export const REACH = 15; // frames by which the sound is tried early and late
+
+export const matrix = (x, D) => ({ n: x.length / D, D, x });
+export const row = ({ D, x }, k) => x.subarray(k * D, (k + 1) * D);
+export const dot = (a, b) => { let s = 0; for (let k = 0; k < a.length; k++) s += a[k] * b[k]; return s; };
+export const cosine = (a, b) => dot(a, b) / Math.max(1e-12, Math.sqrt(dot(a, a) * dot(b, b)));
+
+export function mean(m, from = 0, to = m.n) {
+  const out = new Float32Array(m.D);
+  for (let k = from; k < to; k++) row(m, k).forEach((v, d) => (out[d] += v / (to - from)));
+  return out;
+}
+
+// C[t][tau] = cos(v_t, a_tau)
+export function similarities(face, audio) {
+  const unit = (m) => Array.from({ length: m.n }, (_, k) => {
+    const v = row(m, k), length = Math.max(1e-12, Math.sqrt(dot(v, v)));
+    return v.map((x) => x / length);
+  });
+  const [v, a] = [unit(face), unit(audio)];
+  return v.map((p) => Float32Array.from(a, (q) => dot(p, q)));
+}
+
+const average = (v) => v.reduce((s, x) => s + x, 0) / v.length;
+
+// By how many frames the sound is late: dsel.evaluate.sync.sync_offset.
+export function offset(C) {
+  const N = C.length, reach = Math.min(REACH, (N - 1) >> 1);
+  const rows = C.map(average), columns = C[0].map((_, j) => average(C.map((r) => r[j])));
+  const curve = Array.from({ length: 2 * reach + 1 }, (_, i) => {
+    const k = i - reach, values = [];
+    for (let t = Math.max(0, -k); t < Math.min(N, N - k); t++) values.push(C[t][t + k] - rows[t] - columns[t + k]);
+    return average(values);
+  });
+  const best = Math.max(...curve), sorted = [...curve].sort((a, b) => a - b);
+  return { late: curve.indexOf(best) - reach, confidence: best - sorted[reach], curve, reach };
+}
+
+// The content loss of the windows that a shift of k frames leaves: -mean log softmax(w C)_tt.
+export function contentLoss(C, w, k) {
+  const first = Math.max(0, -k), count = C.length - Math.abs(k), losses = [];
+  for (let t = first; t < first + count; t++) {
+    const logits = Array.from(C[t].subarray(first + k, first + k + count), (c) => w * c), most = Math.max(...logits);
+    losses.push(most + Math.log(logits.reduce((s, l) => s + Math.exp(l - most), 0)) - logits[t - first]);
+  }
+  return { loss: average(losses), chance: Math.log(count), count };
+}
+
+// Rows sorted by their cosine with a vector, the nearest first: [{k, cosine}].
+export const nearest = (vector, m) => Array.from({ length: m.n }, (_, k) => ({ k, cosine: cosine(vector, row(m, k)) }))
+  .sort((a, b) => b.cosine - a.cosine);
+
+// The place of a vector on a map: P (x / |x| - m).
+export function place(vector, { middle, axes }) {
+  const length = Math.max(1e-12, Math.sqrt(dot(vector, vector)));
+  return axes.map((axis) => axis.reduce((s, a, d) => s + a * (vector[d] / length - middle[d]), 0));
+}

@@ -1,0 +1,65 @@
+// The work that takes seconds, beside the page: decode, find the face, run both streams.
+
+import * as ort from "./vendor/ort.wasm.min.mjs";
+import { detector, resize } from "./face.js";
+import { SIZE, read } from "./media.js";
+
+const NETS = {}; // name -> Promise of {audio, face}
+let find; // Promise of the face detector
+
+export async function unpacked(url) { // files that end in .gz are unpacked here, whatever the server does
+  const answer = await fetch(url);
+  if (!answer.ok) throw new Error("missing");
+  return new Response(answer.body.pipeThrough(new DecompressionStream("gzip"))).arrayBuffer();
+}
+
+const engine = unpacked("vendor/ort-wasm-simd-threaded.wasm.gz").then((wasm) => {
+  ort.env.wasm.wasmBinary = wasm;
+  ort.env.wasm.wasmPaths = new URL("vendor/", self.location.href).href;
+  ort.env.wasm.numThreads = self.crossOriginIsolated ? Math.min(4, navigator.hardwareConcurrency) : 1;
+});
+
+const networks = (name) => (NETS[name] ??= (async () => {
+  await engine;
+  const load = async (stream) => ort.InferenceSession.create(new Uint8Array(await unpacked(`networks/${name}/${stream}.onnx.gz`)));
+  return { audio: await load("audio"), face: await load("face") };
+})());
+
+const detect = () => (find ??= unpacked("cascade.json.gz").then((b) => detector(JSON.parse(new TextDecoder().decode(b)))));
+
+async function embed(name, small, sound, size) { // -> {face: {content, identity}, audio: ...}, (N, D) each
+  const { audio, face } = await networks(name), T = sound.length / 640;
+  const flat = (found) => Object.fromEntries(Object.entries(found).map(([head, x]) => [head, x.data]));
+  return {
+    audio: flat(await audio.run({ samples: new ort.Tensor("float32", sound, [1, sound.length]) })),
+    face: flat(await face.run({ frames: new ort.Tensor("uint8", small, [1, T, size, size, 3]) })),
+  };
+}
+
+function shrunk(frames, size) { // (T, 96, 96, 3) -> (T, size, size, 3)
+  const one = SIZE * SIZE * 3, T = frames.length / one, out = new Uint8Array(T * size * size * 3);
+  for (let t = 0; t < T; t++) out.set(resize(frames.subarray(t * one, (t + 1) * one), SIZE, size), t * size * size * 3);
+  return out;
+}
+
+const DO = {
+  async analyse({ blob, whole, name, size }, tell) {
+    const begun = performance.now();
+    const clip = await read(blob, { detect: whole ? null : await detect(), whole, tell });
+    const seen = performance.now();
+    tell("listening");
+    const small = shrunk(clip.frames, size), vectors = { [name]: await embed(name, small, clip.sound, size) };
+    return { ...clip, small, vectors, ms: { film: seen - begun, networks: performance.now() - seen } };
+  },
+  async embed({ name, small, sound, size }) { return embed(name, small, sound, size); },
+  async look({ picture }) { return (await detect())(picture); },
+  async warm({ name }) { await networks(name); await detect(); },
+};
+
+self.onmessage = async ({ data: { id, what, ...rest } }) => {
+  try {
+    postMessage({ id, done: await DO[what](rest, (step) => postMessage({ id, step })) });
+  } catch (error) {
+    postMessage({ id, error: error.message });
+  }
+};
