@@ -258,11 +258,12 @@ async function record() {
   $("camera").hidden = true;
   let watching = true;
   const watch = async () => {
+    if (!watching || !live.videoWidth) return;
     const picture = snapshot(live);
     const [box] = (await ask("look", { picture })).sort((p, q) => q[2] - p[2]);
     if (box) drawCrop(crop(picture, box, 96));
     $("face_said").textContent = say(box ? "face_seen" : "face_lost");
-    if (watching) setTimeout(watch, 150);
+    setTimeout(watch, 150);
   };
   watch();
   for (let n = 3; n; n--) {

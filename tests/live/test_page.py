@@ -15,6 +15,7 @@ import torch
 import dsel
 import dsel.corpus
 from dsel.apply.serve import server
+from dsel.apply.sound import samples_of
 from dsel.corpus.clips import write_clip
 from dsel.evaluate.sync import sync_offset
 from dsel.losses import matching_loss
@@ -29,8 +30,11 @@ pytest.importorskip("cv2", reason="pip install 'dsel[faces]'")
 pytestmark = [pytest.mark.browser, pytest.mark.heavy]
 NETWORK = "laptop"
 LIMIT = 25e6  # bytes of everything that is served
-# What a crop may differ: the browser turns YCbCr into colours and shrinks pictures in its own way.
-MEAN, FAR = 3.0, 0.995  # of 255, mean over a clip; least cosine between content vectors
+# What a crop may differ: the browser turns YCbCr into colours in its own way, so that the detector
+# sees another picture, and its box moves by a pixel or some; on a drawn face by more than on a real
+# one. Given the same picture, box and crop are the same (test_modules.py).
+DRAWN, REAL = 6.0, 4.0  # of 255, mean over a clip
+FAR = 0.9  # least mean cosine between the content vectors of both crops
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +88,7 @@ class Visitor:
             self.away.append(request.url)
 
     def until(self, expression: str) -> None:
-        """Wait until something is true. (playwright's own way needs eval, which the page forbids.)"""
+        """Wait until something is true. (playwright's own way needs eval.)"""
         end = time.monotonic() + 240
         while not self.page.evaluate(f"!!({expression})"):
             assert time.monotonic() < end, expression
@@ -146,18 +150,18 @@ def caught(film, tmp_path, monkeypatch):
     return seen[0]
 
 
-def check_equal(visitor, frames, waveform):
+def check_equal(visitor, frames, waveform, limit=DRAWN):
     """The page's frames, sound, vectors and figures are those of Python on what `prepare` found."""
     T = len(frames)
     mine = visitor.bytes("frames", np.uint8).reshape(-1, 96, 96, 3)
     assert len(mine) == T
-    assert np.abs(mine.astype(float) - frames).mean() < MEAN
+    assert np.abs(mine.astype(float) - frames).mean() < limit
     sound = visitor.bytes("sound", "<f4")
     assert len(sound) == 640 * T
     assert np.corrcoef(sound, waveform)[0, 1] > 0.999
     networks, found = dsel.load(NETWORK), {}
     with torch.inference_mode():
-        small = torch.from_numpy(dsel.corpus.resize(mine, 48))[None]
+        small = torch.from_numpy(visitor.bytes("small", np.uint8).reshape(1, T, 48, 48, 3).copy())
         found = {
             "face": networks.face(small),
             "audio": networks.audio(torch.from_numpy(sound.copy())[None]),
@@ -166,7 +170,7 @@ def check_equal(visitor, frames, waveform):
     for stream in ("face", "audio"):
         for head in ("content", "identity"):
             vectors = visitor.bytes(f"vectors.trained.{stream}.{head}", "<f4").reshape(-1, 128)
-            np.testing.assert_allclose(vectors, found[stream][head][0].numpy(), atol=2e-3)
+            np.testing.assert_allclose(vectors, found[stream][head][0].numpy(), atol=1e-4)
     assert (unit(found["face"]["content"][0].numpy()) * unit(theirs.numpy())).sum(1).mean() > FAR
     late, confidence, curve = sync_offset(
         *(found[s]["content"][0].numpy() for s in ("face", "audio")), reach=min(15, (T - 5) // 2)
@@ -192,9 +196,23 @@ def test_everything_is_small_and_comes_with_its_licences(address):
 
 
 def test_a_film_gives_what_prepare_and_python_give(visitor, clips, tmp_path, monkeypatch):
-    film = phone_video(tmp_path / "phone.mp4", [clips["te0000_00"], clips["te0000_03"]], fps=30)
+    film = phone_video(tmp_path / "phone.mp4", [clips["te0000_00"]], fps=30)
     assert visitor.give(film).startswith("Done")
     check_equal(visitor, *caught(film, tmp_path, monkeypatch))
+
+
+def test_a_real_film_gives_what_prepare_and_python_give(visitor, tmp_path, monkeypatch):
+    source = live.REAL / "s3"
+    if not source.is_dir():
+        pytest.skip("no recordings in ../shared/real")
+    film = tmp_path / "real.mp4"
+    with av.open(str(next(source.glob("*.mpg")))) as container:
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    sound = samples_of(next(source.glob("*.mpg")))
+    sound = np.pad(sound, (0, 640 * len(frames)))[: 640 * len(frames)]
+    write_clip(film, np.stack(frames), sound, crf=12)
+    assert visitor.give(film).startswith("Done")
+    check_equal(visitor, *caught(film, tmp_path, monkeypatch), limit=REAL)
 
 
 @pytest.mark.parametrize("late", [-9, -3, 6])
@@ -282,7 +300,7 @@ def test_it_works_offline_once_it_is_open_and_in_korean(visitor, clips, tmp_path
         assert visitor.give(film).startswith("Done")
         visitor.page.check("#untrained")
         visitor.page.select_option("#language", "ko")
-        assert re.search("[가-힣]", visitor.page.text_content("#step_said"))
+        visitor.until("/[가-힣]/.test(document.getElementById('step_said').textContent)")
         visitor.page.click("#hear")
     finally:
         visitor.context.set_offline(False)
