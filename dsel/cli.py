@@ -311,7 +311,9 @@ class _Command:
 
     def run_and_corpus(self) -> None:
         """Add the arguments of every command that looks at a trained run."""
-        text = "run folder of 'dsel train', file of weights (.pt), or released networks (four_terms)"
+        text = (
+            "run folder of 'dsel train', file of weights (.pt), or released networks (four_terms)"
+        )
         self.parser.add_argument("run", type=Path, metavar="RUN", help=text)
         self.path("--data", "corpus from 'dsel toy' or 'dsel prepare'", "CORPUS", required=True)
         splits = ("train", "validation", "test")
