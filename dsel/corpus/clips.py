@@ -21,6 +21,9 @@ from dsel.utils.containers import open_to_read
 from dsel.utils.errors import BadInput
 from dsel.utils.files import atomic
 
+MOST_PIXELS = 2048 * 2048  # of a picture
+MOST_BYTES = 1 << 30  # of the pictures of a clip in memory
+
 # A clip to read: its path; or its bytes, after the name to call it by.
 ClipFile = str | os.PathLike | tuple[str, bytes]
 
@@ -150,6 +153,8 @@ def read_clip(path: ClipFile) -> tuple[np.ndarray, np.ndarray]:
         for frame in container.decode(video=0, audio=0):
             if isinstance(frame, av.VideoFrame):
                 images.append(colours.reformat(frame, format="rgb24", threads=1).to_ndarray())
+                if len(images) * images[0].nbytes > MOST_BYTES:  # more than its header says
+                    raise ValueError("too large")
             else:
                 blocks.append(frame.to_ndarray().mean(axis=0))
         if not images:
@@ -220,25 +225,35 @@ def _clip(path: ClipFile) -> Iterator[Any]:
         raise BadInput(f"{name}: no such clip")
     try:
         with open_to_read(source) as container:
-            if not container.streams.video or not container.streams.audio:
-                raise BadInput(
-                    f"{name}: a clip needs picture and sound; run 'dsel prepare' on the source "
-                    "again"
-                )
-            rate, hz = (
-                container.streams.video[0].average_rate,
-                container.streams.audio[0].sample_rate,
-            )
-            if rate != FPS or hz != SAMPLE_RATE:
-                found = f"{float(rate or 0):g} frames/s and {hz} Hz"
-                raise BadInput(
-                    f"{name}: {found}, not {FPS} and {SAMPLE_RATE}; run 'dsel prepare' on it"
-                )
+            _check_clip(name, container)
+            context = container.streams.video[0].codec_context
             # One thread: frames this small decode slower on two threads of a busy machine.
-            container.streams.video[0].codec_context.thread_count = 1
+            context.thread_count, context.options = 1, {"max_pixels": str(MOST_PIXELS)}
             yield container
-    except (av.FFmpegError, IndexError, TypeError) as error:
+    except BadInput:
+        raise
+    except (av.FFmpegError, IndexError, TypeError, ValueError) as error:
         raise BadInput(f"{name}: cannot be read as a clip ({error}); make it again") from error
+
+
+def _check_clip(name: Any, container: Any) -> None:
+    """Refuse what dsel did not write. Raises BadInput."""
+    again = "run 'dsel prepare' on the source again"
+    if not container.streams.video or not container.streams.audio:
+        raise BadInput(f"{name}: a clip needs picture and sound; {again}")
+    video, audio = container.streams.video[0], container.streams.audio[0]
+    if video.codec_context is None or audio.codec_context is None:
+        raise BadInput(f"{name}: picture or sound is coded in a way that cannot be read; {again}")
+    rate, hz = video.average_rate, audio.codec_context.sample_rate
+    if rate != FPS or hz != SAMPLE_RATE:
+        found = f"{float(rate or 0):g} frames/s and {hz} Hz"
+        raise BadInput(f"{name}: {found}, not {FPS} and {SAMPLE_RATE}; run 'dsel prepare' on it")
+    sound = audio.codec_context.format
+    if sound is None or sound.name != "fltp":  # whole numbers would be taken for samples of 1
+        raise BadInput(f"{name}: its sound is not AAC; run 'dsel prepare' on it")
+    pixels = video.codec_context.width * video.codec_context.height
+    if pixels > MOST_PIXELS or pixels * 3 * video.frames > MOST_BYTES:
+        raise BadInput(f"{name}: too large for a clip; run 'dsel prepare' on it")
 
 
 def _cut(blocks: list[np.ndarray], first: int, last: int) -> np.ndarray:

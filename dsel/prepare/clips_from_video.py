@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -306,15 +307,16 @@ def _cut(
     times, origin, cells, count = clock
     least = min(_side(piece.track) for piece in pieces)
     aspect, shrink = media.pixel_aspect(source.path, known), VideoReformatter()
-    waiting, done = sorted(pieces, key=lambda piece: piece.first), []
-    names = _names(source, waiting)
+    coming = deque(sorted(pieces, key=lambda piece: piece.first))
+    names = _names(source, list(coming))
+    showing: list[_Piece] = []
+    done = []
     for k, (time, frame) in enumerate(_watched(source, recipe, known, "cutting")):
         if k == len(times):  # damage that was passed over the first time
             break
         first, stop = cells[k], cells[k + 1] if k + 1 < len(times) else count
-        showing = [
-            piece for piece in waiting if piece.first < max(stop, first + 1) and piece.stop > first
-        ]
+        while coming and coming[0].first < max(stop, first + 1):
+            showing.append(coming.popleft())
         if showing and not least:
             image = shrink.reformat(
                 frame, recipe.size, recipe.size, "rgb24", interpolation="AREA", threads=1
@@ -329,8 +331,8 @@ def _cut(
             for piece in showing:
                 box = piece.track.at(time) * scale
                 piece.show(faces.crop(picture, box, recipe.size), first, stop)
-        for piece in [piece for piece in waiting if piece.stop <= stop]:
-            waiting.remove(piece)
+        for piece in [piece for piece in showing if piece.stop <= stop]:
+            showing.remove(piece)
             waveform = sound.read(
                 origin + frame_start(piece.first), samples_for(piece.stop - piece.first)
             )

@@ -79,18 +79,18 @@ class FaceTrack:
         Before the first detection and after the last one it moves on as it did there.
         """
         steps, boxes = self._path
-        box = np.array([np.interp(time, steps, column) for column in boxes.T])
+        box = np.array([np.interp(time, steps, column) for column in boxes])
         beyond = time - np.clip(time, steps[0], steps[-1])
         reach = round(2 * EVERY * FPS)  # steps over which the movement at an end is measured
         if not beyond or len(steps) <= reach or steps[-1] <= steps[0]:
             return box
         end, inner = (0, reach) if beyond < 0 else (-1, -1 - reach)
-        speed = (boxes[end, :2] - boxes[inner, :2]) / (steps[end] - steps[inner])
+        speed = (boxes[:2, end] - boxes[:2, inner]) / (steps[end] - steps[inner])
         return np.append(box[:2] + speed * beyond, box[2])
 
     @cached_property
     def _path(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return times (K,), 25 per second between first and last detection, and boxes (K, 3).
+        """Return times (K,), 25 per second between first and last detection, and boxes (3, K).
 
         They are smoothed by a Gaussian. It is symmetric and continues a movement beyond the ends,
         so it neither lags nor stops short.
@@ -101,7 +101,7 @@ class FaceTrack:
             [np.interp(steps, self.times, _without_outliers(column)) for column in self.boxes.T],
             axis=1,
         )
-        return steps, _gaussian(boxes, SMOOTH * FPS)
+        return steps, np.ascontiguousarray(_gaussian(boxes, SMOOTH * FPS).T)
 
 
 def haar(name: str = "haarcascade_frontalface_alt2.xml") -> Detector:
@@ -259,22 +259,22 @@ def _whole_faces(tracks: list[FaceTrack]) -> list[FaceTrack]:
     Where both are seen as often, the larger one is the face.
     """
     gone: set[int] = set()
+    sides = [track.side for track in tracks]
     for i, inner in enumerate(tracks):
         for j, outer in enumerate(tracks):
-            if i != j and _within(inner, outer):
+            apart = outer.end <= inner.start or inner.end <= outer.start
+            if not apart and sides[i] * LARGER <= sides[j] and _within(inner, outer):
                 gone.add(i if len(inner.times) <= len(outer.times) else j)
     return [track for k, track in enumerate(tracks) if k not in gone]
 
 
 def _within(inner: FaceTrack, outer: FaceTrack) -> bool:
-    """Return whether one face lies in another, larger one whenever it is seen, but for one look."""
-    if inner.side * LARGER > outer.side:
-        return False
+    """Return whether one face lies in another one at most of its times."""
     boxes = [(box, outer.at(time)) for time, box in zip(inner.times, inner.boxes, strict=True)]
     at_once = [outer.start <= time <= outer.end for time in inner.times]
     inside = [np.abs(a[:2] - b[:2]).max() < b[2] / 2 for a, b in boxes]
     held = sum(x and y for x, y in zip(at_once, inside, strict=True))
-    return held > 0 and held >= 0.6 * len(inner.times)
+    return held >= 0.6 * len(inner.times)
 
 
 def _difference(a: Look, b: Look) -> float:

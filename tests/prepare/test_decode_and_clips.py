@@ -108,6 +108,40 @@ def test_a_file_that_is_no_clip_is_refused(tmp_path):
         assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("tag", [b"avc1", b"esds"])
+def test_a_clip_without_a_decoder_is_one_line(tmp_path, tag):
+    path = clips.write_clip(tmp_path / "a.mp4", picture(), tone())
+    data = path.read_bytes().replace(tag, b"zzz1")
+    if tag == b"esds":
+        data = data.replace(b"mp4a", b"zzza")
+    path.write_bytes(data)
+    readers = [
+        lambda: clips.read_clip(path),
+        lambda: clips.read_clip(("in a shard", data)),
+        lambda: clips.read_part(path, range(2, 5), range(2, 5), 12),
+        lambda: clips.remux_shifted(path, tmp_path / "b.mp4", 3),
+    ]
+    for reader in readers:
+        with pytest.raises(BadInput, match="coded in a way that cannot be read") as error:
+            reader()
+        assert "\n" not in str(error.value)
+
+
+def test_a_clip_with_sound_of_whole_numbers_is_refused(tmp_path):
+    """Its samples would be taken as they are: 32,767 for 1."""
+    film = Film("mkv", "libx264", "pcm_s16le", rate=16_000, layout="mono", seconds=1.2)
+    with pytest.raises(BadInput, match="its sound is not AAC"):
+        clips.read_clip(shoot(tmp_path / "x.mkv", film))
+
+
+@pytest.mark.parametrize("budget", ["MOST_PIXELS", "MOST_BYTES"])
+def test_a_clip_beyond_the_budget_is_refused(tmp_path, monkeypatch, budget):
+    path = clips.write_clip(tmp_path / "a.mp4", picture(), tone())
+    monkeypatch.setattr(clips, budget, 1000)
+    with pytest.raises(BadInput, match=r"a\.mp4: too large for a clip"):
+        clips.read_clip(path)
+
+
 # -------------------------------------------------------------------------------------- sound moved
 
 
