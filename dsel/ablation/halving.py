@@ -88,11 +88,13 @@ def halving(results: list[dict], schedule: Schedule, grid=GRID) -> list[tuple[Va
 
 
 def best_front_end_and_lambda(results: list[dict]) -> tuple[str, float]:
-    """Front end and lambda of the best row of the grid at entanglement 1 with the paper's four
-    terms, lambda > 0.
+    """Find the front end and lambda of the best variant of the grid, such as ('none', 3.0).
 
-    By the criterion over the seeds of the first rung, which all rows have; ('none', 3.0) for
-    example. Raises LookupError while one of them is missing.
+    Only variants at entanglement 1 with the notes' four terms and lambda > 0 are compared, by the
+    criterion over the seeds of the first rung, which all variants have.
+
+    Raises:
+        LookupError: one of them is missing.
     """
     rows = [row for row in GRID[0] if row.changes["lam"] and not row.changes.get("within")]
     best = survivors(results, [row.id for row in rows], RUNGS[0])
@@ -103,8 +105,11 @@ def best_front_end_and_lambda(results: list[dict]) -> tuple[str, float]:
 
 
 def chosen_by_the_grid(results: list[dict]) -> dict:
-    """{"grid": {"front_end", "lam", "criterion" of every row with both seeds of the first rung}};
-    {} while rows are missing.
+    """Say what the grid chooses; {} while variants are missing.
+
+    Returns:
+        {"grid": {"front_end", "lam", "criterion" of every variant with both seeds of the first
+        rung}}.
     """
     try:
         front_end, lam = best_front_end_and_lambda(results)

@@ -546,10 +546,10 @@ def _all_below(rows: list[dict], judge: str, mfcc: dict[str, float]) -> bool:
     return max(_real_seeds(rows, judge, MICROPHONE).values()) < mfcc[MICROPHONE]
 
 
-def _ceiling(metric: str, network: str = "four_terms") -> str:
+def _ceiling(name: str, network: str = "four_terms") -> str:
     """The most that can be read of a factor: EER of the supervised listener, or phonemes read."""
-    reached = {"eer": "supervised, same embedding", "phoneme": "ceiling: "}[metric]
-    found = [m for m in leaks()[network] if m.metric == metric and m.of.startswith(reached)]
+    reached = {"eer": "supervised, same embedding", "phoneme": "ceiling: "}[name]
+    found = [m for m in leaks()[network] if m.metric == name and m.of.startswith(reached)]
     return one(found[0].value)
 
 

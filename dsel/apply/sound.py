@@ -197,7 +197,7 @@ def pieces(samples: np.ndarray) -> list[np.ndarray]:
 
 
 def _from_array(sound, rate: int) -> np.ndarray:
-    """An array as float32 (S,), mono, 16 kHz."""
+    """Convert an array to float32 (S,), mono, 16 kHz."""
     x = np.asarray(sound)
     if x.ndim not in (1, 2) or not x.size or x.dtype.kind not in "fiu":
         raise BadInput(
@@ -227,7 +227,7 @@ def mixed_down(channels: np.ndarray) -> np.ndarray:
 
 
 def _resampled(x: np.ndarray, rate: int) -> np.ndarray:
-    """(S,) at any rate -> (S',) at 16 kHz."""
+    """Resample a sound: (S,) at any rate -> (S',) at 16 kHz."""
     if rate == SAMPLE_RATE:
         return x
     from math import gcd

@@ -136,7 +136,7 @@ def verify(
 
 
 def metrics(found: np.ndarray, trials: FileTrials) -> dict:
-    """EER and minDCF of scores (K,), with intervals where the paths tell the speakers."""
+    """Compute EER and minDCF of scores (K,), with intervals if the paths name the speakers."""
     a, b = (
         np.array([_speaker(name) for name in side])
         for side in (trials.a.tolist(), trials.b.tolist())
@@ -199,7 +199,7 @@ def _embedded(
     cache,
     progress: bool,
 ) -> np.ndarray:
-    """Vectors of all files, in order: float32 (files, crops or 1, D)."""
+    """Embed all files, in order: float32 (files, crops or 1, D)."""
     key, done = _print_of(networks, crops, every), {}
     if cache is not None and Path(cache).is_file():
         done = _read_cache(Path(cache), key, (crops or 1, networks.config.D))
@@ -217,9 +217,7 @@ def _embedded(
 
 
 def _crops_of(networks: TwoStream, samples: np.ndarray, crops: int, every: int) -> np.ndarray:
-    """Mean identity embedding of each crop of a sound: (crops, D); of the whole sound where crops
-    is 0: (1, D).
-    """
+    """Embed each crop of a sound: (crops, D); the whole sound if crops is 0: (1, D)."""
     if not crops:
         return mean_embedding(networks, samples, "identity")[None]
     if len(samples) < CROP:
@@ -234,7 +232,7 @@ def _crops_of(networks: TwoStream, samples: np.ndarray, crops: int, every: int) 
 
 
 def _print_of(networks: TwoStream, crops: int, every: int) -> str:
-    """Changes when the weights or the way of embedding change."""
+    """Compute a text that changes when the weights or the way of embedding change."""
     digest = hashlib.sha1(f"{crops} {every} {SAMPLE_RATE}".encode())
     for value in networks.state_dict().values():
         digest.update(value.detach().cpu().numpy().tobytes())
@@ -280,8 +278,9 @@ def _write_cache(path: Path, key: str, done: dict) -> None:
 
 
 def _speaker(name: str) -> str:
-    """The speaker that a path names: its first folder, or what stands before the first - or _ of a
-    bare file name.
+    """Return the speaker that a path names.
+
+    That is its first folder; of a bare file name, the part before the first - or _.
     """
     parts = Path(name).parts
     if len(parts) > 1:

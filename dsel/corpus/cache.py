@@ -36,10 +36,10 @@ class ClipSource(Protocol):
         """Where the clips lie if they are packed in shards; None if each is a file."""
 
     def clip(self, track: Track) -> tuple[np.ndarray, np.ndarray]:
-        """Frames uint8 (T, H, W, 3) and waveform float32 (640 T,) of a track, in step."""
+        """Read frames uint8 (T, H, W, 3) and waveform float32 (640 T,) of a track, in step."""
 
     def stamp(self, track: Track) -> str:
-        """A text that changes when the clip of a track changes."""
+        """Return a text that changes when the clip of a track changes."""
 
 
 @dataclass(frozen=True)

@@ -82,7 +82,7 @@ def _copy(folder: Path, out: Path) -> None:
 
 
 def _portions(corpus: Corpus, rows: np.ndarray, most: int) -> Iterator[list[int]]:
-    """Rows in order, cut where their clips would fill more than so many bytes."""
+    """Yield rows in order, cut where their clips would fill more than so many bytes."""
     chosen: list[int] = []
     filled = 0
     for k in rows.tolist():

@@ -40,7 +40,7 @@ class Unreachable(BadInput):
 
 
 def is_url(place: str | os.PathLike) -> bool:
-    """Whether a corpus lies behind a URL rather than in a folder."""
+    """Say whether a corpus lies behind a URL and not in a folder."""
     return "://" in str(place)
 
 
@@ -113,7 +113,7 @@ class Shards:
         return {**self.__dict__, "_files": {}}  # open files do not travel to another process
 
     def read(self, row: int) -> bytes:
-        """The clip of one row. Raises BadInput where it cannot be had, and says which shard."""
+        """Read the clip of a row. Raises BadInput, which names the shard, if that fails."""
         name, first, size = self.names[self.shard[row]], int(self.first[row]), int(self.size[row])
         if is_url(self.place):
             return fetch(f"{self.place}/{name}", first, size)
@@ -129,7 +129,7 @@ class Shards:
         return file.read(size)
 
     def stamp(self, row: int) -> str:
-        """Changes when the shard of a row does, as far as that can be told without reading it."""
+        """Return a text that changes when the shard of a row does; the shard is not read."""
         place = f"{self.shard[row]} {self.first[row]} {self.size[row]}"
         if is_url(self.place):
             return place
@@ -214,7 +214,7 @@ def fetch(url: str, first: int = 0, size: int | None = None) -> bytes:
 
 
 def _kept(url: str, opener: Callable[[str], Any]) -> Path:
-    """The file behind a URL, whole, in the cache folder; fetched when it is not there yet."""
+    """Return the file behind a URL in the cache folder; fetch it if it is not there."""
     path = cache_folder() / "fetched" / hashlib.sha1(url.encode()).hexdigest()
     if not path.is_file():
         sweep(path.parent)

@@ -282,7 +282,7 @@ def _difference(a: Look, b: Look) -> float:
 
 
 def thumb_difference(a: np.ndarray, b: np.ndarray) -> float:
-    """Mean absolute difference of two tiny pictures, of 255."""
+    """Compute the mean absolute difference of two tiny pictures, of 255."""
     return float(np.abs(a.astype(np.int16) - b).mean())
 
 
@@ -343,7 +343,7 @@ def _track(seen: list, begin: float, stop: float) -> FaceTrack:
 
 
 def _without_outliers(values: np.ndarray) -> np.ndarray:
-    """Median of three neighbours where a value lies outside both of them; the ends stay."""
+    """Replace a value outside both neighbours by the median of the three; the ends stay."""
     inner = (
         np.median(np.stack([values[:-2], values[1:-1], values[2:]]), axis=0)
         if len(values) > 2

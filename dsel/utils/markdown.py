@@ -9,7 +9,7 @@ NO_BREAK = "\u00a0"
 
 
 def table(head: Sequence, rows: Sequence[Sequence], *, align: str = "") -> str:
-    """A Markdown table.
+    """Write a Markdown table.
 
     A value and its interval ('3.1 ± 1.2') stay on one line. A bar inside a cell is escaped.
 
@@ -32,7 +32,7 @@ def table(head: Sequence, rows: Sequence[Sequence], *, align: str = "") -> str:
 
 
 def text_table(head: Sequence, rows: Sequence[Sequence], *, align: str = "", gap: int = 3) -> str:
-    """The same in plain text: columns padded to their widest cell, `gap` spaces between them.
+    """Write a table in plain text: columns padded to their widest cell, `gap` spaces apart.
 
     >>> print(text_table(["", "EER"], [["free", "13.1"], ["hard", "9.8"]], align="lr"))
             EER

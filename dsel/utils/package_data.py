@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def folder() -> Path:
-    """The folder that holds mini/ and models/."""
+    """Return the folder that holds mini/ and models/."""
     checkout = PACKAGE.parent / "data"
     return checkout if (PACKAGE.parent / "pyproject.toml").is_file() else PACKAGE / "_data"
 

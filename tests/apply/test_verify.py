@@ -91,6 +91,7 @@ def test_one_class_alone_and_missing_files_are_said(tmp_path, audio, networks):
         verify(tmp_path / "gone.txt", audio, networks, progress=False)
 
 
+@pytest.mark.heavy
 def test_error_rates_equal_those_of_scikit_learn():
     rng = np.random.default_rng(0)
     target = rng.random(37_720) < 0.5

@@ -381,6 +381,7 @@ def test_leakage_of_a_corpus_that_knows_little(noise_corpus):
         leakage(model, noise_corpus, split="validation")
 
 
+@pytest.mark.heavy
 def test_table_shows_every_figure_beside_chance_and_ceiling(world):
     found = judge(world, ["what"], ["who"])
     lines = leakage_table(found).splitlines()

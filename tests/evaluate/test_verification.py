@@ -174,6 +174,7 @@ def test_a_draw_of_speakers_is_the_trial_list_of_those_speakers():
         np.testing.assert_array_equal(weight, by_list)
 
 
+@pytest.mark.heavy
 def test_the_interval_covers_the_truth_about_as_often_as_it_says():
     """Against the EER of a world of 1,000 people; intervals over trials, which forget that people
     repeat, cover less.

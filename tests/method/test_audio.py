@@ -37,6 +37,7 @@ print(theirs.std().item(), tuple(theirs.shape))
 """
 
 
+@pytest.mark.heavy
 def test_equals_torchaudio():
     pytest.importorskip("importlib.metadata").version("torchaudio")
     found = subprocess.run([sys.executable, "-c", COMPARE], capture_output=True, text=True)

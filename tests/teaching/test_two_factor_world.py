@@ -66,6 +66,7 @@ def test_a_run_is_a_function_of_its_seed_and_leaves_the_global_generator_alone()
     assert factors.judge(one, 0) == factors.judge(again, 0)
 
 
+@pytest.mark.heavy
 def test_learning_beats_chance_and_confusion_makes_words_matter_less():
     """Check the direction of the effect on one seed; notebook 05 measures its size."""
     without, with_it = (factors.train(0, 250, lam=lam) for lam in (0.0, 1.0))
