@@ -27,6 +27,7 @@ function language(code) {
   document.title = words.title;
   for (const element of document.querySelectorAll("[data-t]")) element.innerHTML = words[element.dataset.t];
   for (const id of ["crop", "table", "curve", "who_map", "what_map"]) $(id).setAttribute("aria-label", words[`${id}_label`]);
+  status();
   if (facts) honest(), show();
 }
 
