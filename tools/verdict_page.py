@@ -83,7 +83,7 @@ def missing() -> str:
     points = (
         "**Long trainings** (the released networks, *What changes with length and people?*): one "
         "seed each, three variants. λ = 0, 1, 3, 10, the fifth term and no bound on the scale w, "
-        f"five seeds each: {grid_rows('long')}.",
+        f"with *none* and *track*, five seeds each: {grid_rows('long')}.",
         "**Without extra identity-only tracks**, at entanglement 1: not run. λ = 0, 1 (*track*) "
         f"and 0, 1, 3 (*none*): {grid_rows(*no_extra)}. The earlier experiment has λ = 1 at "
         "entanglement 0, three seeds.",
