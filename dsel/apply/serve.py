@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import webbrowser
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -96,4 +97,5 @@ def serve(
         tell(f"{address}  (stop with Ctrl-C)")
         if browser:
             webbrowser.open(address)
-        running.serve_forever()
+        with suppress(KeyboardInterrupt):
+            running.serve_forever()

@@ -17,6 +17,8 @@ from dsel.evaluate.sync import sync_offset
 from dsel.losses import matching_loss
 from dsel.prepare import face_tracks as faces
 from dsel.prepare.decode import frame_grid
+from dsel.utils.errors import BadInput
+from tools import live
 from tools.live import WEB, cascade, write_cascade
 from tools.stills import CHROMIUM
 
@@ -234,3 +236,25 @@ def test_nothing_but_own_files_is_asked_for():
             assert "//" not in re.sub(
                 r"^\s*//.*|\s//\s.*", "", path.read_text(encoding="utf-8"), flags=re.M
             ), path
+
+
+def test_without_npm_the_page_is_refused_in_one_line_or_left_out(monkeypatch, capsys):
+    before = live.LOCK.read_text()
+    monkeypatch.setattr(live.shutil, "which", lambda name: None)
+    assert live.main(["--lock"]) == 2
+    assert live.main(["--lock", "--optional"]) == 0
+    assert capsys.readouterr().err.count("npm: not found") == 2
+    assert live.LOCK.read_text() == before
+
+
+def test_a_package_with_another_content_is_refused(tmp_path, monkeypatch):
+    package = json.loads(live.LOCK.read_text())[0]
+
+    def another(command, **options):
+        Path(command[command.index("--pack-destination") + 1], "x.tgz").write_bytes(b"another")
+        return live.subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(live.shutil, "which", lambda name: "npm")
+    monkeypatch.setattr(live.subprocess, "run", another)
+    with pytest.raises(BadInput, match="sha512"):
+        live.unpack(package, tmp_path)
