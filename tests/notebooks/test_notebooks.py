@@ -272,8 +272,8 @@ GOOD = {
             "metadata": {"cellView": "form", "jupyter": {"source_hidden": True}},
             "execution_count": 1,
             "outputs": [],
-            "source": "# @title Imports\nfrom dsel.teaching import notebook\ntier = notebook.start()\n"
-            "assert True\nassert_close(grad, grad)",
+            "source": "# @title Imports\nfrom dsel.teaching import notebook\n"
+            "tier = notebook.start()\nassert True\nassert_close(grad, grad)",
         },
         {
             "cell_type": "markdown",
