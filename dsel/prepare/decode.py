@@ -134,7 +134,11 @@ def orientation(frame) -> tuple[bool, bool, bool]:
     The file says so by a display matrix, which takes pixel (x, y) to (a x + c y, b x + d y). There
     are eight of them without a slant: four turns, each with and without a mirror.
     """
-    matrix = frame.side_data.get("DISPLAYMATRIX")
+    from av.sidedata.sidedata import SideDataContainer
+
+    # Not frame.side_data: before PyAV 19 it and the frame hold each other, and a film's frames stay
+    # in memory until the garbage collector comes by.
+    matrix = SideDataContainer(frame).get("DISPLAYMATRIX")
     if matrix is None:
         return False, False, False
     a, b, _, c, d = np.frombuffer(bytes(matrix), np.int32)[:5].astype(float)
