@@ -80,8 +80,10 @@ def changes(target: Target) -> list[tuple[str, str]]:
     source = target.file.read_text(encoding="utf-8")
     lines = set(range(1, len(source.splitlines()) + 1))
     if target.functions:
-        every = [n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.FunctionDef)]
-        chosen = [node for node in every if node.name in target.functions]
+        functions = (
+            node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef)
+        )
+        chosen = [node for node in functions if node.name in target.functions]
         missing = set(target.functions) - {node.name for node in chosen}
         if missing:
             raise ValueError(f"{target.file.name} has no function {min(missing)}: it has moved on")

@@ -155,7 +155,7 @@ class Shards:
 def _read_index(path: Path) -> dict[str, np.ndarray]:
     """Read index.npz and check that every row lies somewhere in some shard. Raises BadInput."""
     index = read_arrays(path, INDEX, remedy=AGAIN)
-    if index.keys() != set(INDEX) or index["names"].dtype.kind != "U":
+    if index.keys() != set(INDEX) or index["names"].dtype.kind != "U" or index["names"].ndim != 1:
         raise BadInput(f"{path}: lacks one of {', '.join(INDEX)}; {AGAIN}")
     columns = [index[name] for name in INDEX[1:]]
     if any(x.dtype.kind != "i" or x.shape != columns[0].shape or x.ndim != 1 for x in columns):

@@ -25,6 +25,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from dsel.utils.processes import before_fork, in_worker
+
 MEMORY = 2 << 30  # bytes
 SECONDS = 30
 LONGEST = 1000  # characters of a clear line
@@ -80,6 +82,7 @@ def run_case(target: str, number: int, make: Maker, folder: Path) -> Outcome:
     """
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "work").mkdir(parents=True)
+    before_fork()
     begun = time.monotonic()
     child = os.fork()
     if child == 0:
@@ -135,6 +138,7 @@ def _child(target: str, number: int, make: Maker, folder: Path) -> None:
     """Make and run a case in this process, which ends."""
     code = 1
     try:
+        in_worker()  # a fork does not copy the threads of decoders, which their freeing waits for
         os.setsid()  # so that whatever it starts can be ended with it
         work = folder / "work"
         os.chdir(work)

@@ -31,9 +31,12 @@ from typing import NamedTuple
 from films import fixed
 from fuzz.targets import TINY, templates
 
+from dsel.utils.processes import before_fork, in_worker
+
 ROOT = Path(__file__).resolve().parents[2]
 REPORT = ROOT / "benchmarks" / "kills.md"
 SAID = Path(tempfile.gettempdir()) / f"dsel-kills-{os.getpid()}"  # what the last command said
+LONGEST = 300  # s of a command
 CLOCK = ("time", "seconds")  # columns that tell how long something took
 PASSING = re.compile(r"\.lock$|(^|/)cache/|/figures/|(^|/)checkpoint-\d+\.pt$")
 
@@ -107,6 +110,7 @@ class Life(NamedTuple):
 
 def run(argv: list[str], after: float | None = None, number: int = signal.SIGKILL) -> Life:
     """Run a command in a forked process, and send it a signal after so many seconds."""
+    before_fork()
     begun = time.monotonic()
     child = os.fork()
     if child == 0:
@@ -119,6 +123,9 @@ def run(argv: list[str], after: float | None = None, number: int = signal.SIGKIL
         if after is not None and not sent and time.monotonic() - begun >= after:
             os.kill(child, number)
             sent = True
+        if time.monotonic() - begun > LONGEST:
+            os.killpg(child, signal.SIGKILL)
+            raise RuntimeError(f"{argv}: still running after {LONGEST} s")
         time.sleep(0.001)
     seconds = time.monotonic() - begun
     return Life(status, seconds, sent and _somebody_is_left(child))
@@ -129,6 +136,7 @@ def _command(argv: list[str]) -> None:
     code = 1
     try:
         os.setsid()
+        in_worker()  # a fork does not copy the threads of decoders, which their freeing waits for
         signal.signal(signal.SIGINT, signal.default_int_handler)
         said = os.open(SAID, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
         for number in (1, 2):
@@ -225,6 +233,7 @@ def kill(name: str, made: Path, folder: Path, kills: int, seed: int = 0) -> Foun
     """
     job, rng = JOBS[name], random.Random(f"{name} {seed}")
     out, fell, wrong = folder / "out", 0, []
+    shutil.rmtree(out, ignore_errors=True)  # what the command before this one made
     whole, seconds = _finished(job, made, out)
     for turn in range(4 * kills):
         if fell == kills:
