@@ -38,7 +38,7 @@ REPORT = ROOT / "benchmarks" / "kills.md"
 SAID = Path(tempfile.gettempdir()) / f"dsel-kills-{os.getpid()}"  # what the last command said
 LONGEST = 300  # s of a command
 CLOCK = ("time", "seconds")  # columns that tell how long something took
-PASSING = re.compile(r"\.lock$|(^|/)cache/|/figures/|(^|/)checkpoint-\d+\.pt$")
+PASSING = re.compile(r"\.lock$|(^|/)cache/|(^|/)figures/|(^|/)checkpoint-\d+\.pt$")
 
 
 class Job(NamedTuple):
@@ -153,8 +153,11 @@ def _command(argv: list[str]) -> None:
         os._exit(code)
 
 
-def _somebody_is_left(group: int, patience: float = 5.0) -> bool:
-    """Return whether a process of a group still lives after some seconds; ends it then."""
+def _somebody_is_left(group: int, patience: float = 12.0) -> bool:
+    """Return whether a process of a group still lives after some seconds; ends it then.
+
+    The loader processes of torch look every 5 s whether the training still lives.
+    """
     until = time.monotonic() + patience
     while time.monotonic() < until:
         try:
