@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, field, fields, replace
+from difflib import get_close_matches
 from pathlib import Path
 
 from dsel.model import ModelConfig
@@ -539,9 +540,10 @@ def cells(schedule: Schedule, rows=None, seeds=None) -> list[tuple[Variant, int]
     """
     unknown = sorted(set(rows or ()) - set(VARIANTS) - set(EXPERIMENTS))
     if unknown:
+        near = get_close_matches(unknown[0], VARIANTS, 8, cutoff=0) or VARIANTS
         raise BadInput(
-            f"ablation: no row {unknown[0]!r}; there are {', '.join(VARIANTS)}; and groups "
-            f"{', '.join(EXPERIMENTS)}"
+            f"ablation: no row {unknown[0][:40]!r}; groups are {', '.join(EXPERIMENTS)}; the "
+            f"nearest of {len(VARIANTS)} rows are {', '.join(near)}"
         )
     names = ["terms"] if rows is None else [name for name in rows if name in EXPERIMENTS]
     blocks = [block for name in names for block in EXPERIMENTS[name]]

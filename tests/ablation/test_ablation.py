@@ -259,7 +259,7 @@ def test_killed_anywhere_and_started_again_it_ends_the_same(corpora, tmp_path):
 def test_a_folder_keeps_its_schedule_and_unknown_things_are_refused(finished, corpora):
     with pytest.raises(BadInput, match="lam_warmup 2 there, 7 asked"):
         small(finished, corpora, ["both"], lam_warmup=7)
-    with pytest.raises(BadInput, match="no row 'bth'; there are"):
+    with pytest.raises(BadInput, match="no row 'bth'; groups are"):
         small(finished, corpora, ["bth"])
     with pytest.raises(BadInput, match="unknown key 'step'"):
         Schedule.named("laptop", step=3)

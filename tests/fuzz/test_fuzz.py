@@ -5,6 +5,7 @@ The harness itself is tried with faults that it must find.
 
 import os
 import random
+import signal
 import time
 from pathlib import Path
 
@@ -78,7 +79,7 @@ def test_what_the_harness_must_find(tmp_path, monkeypatch):
     assert ended(lambda: 0, **place).kind == "result"
     assert ended(lambda: 1 / 0, **place).kind == "traceback"
     assert ended(lambda: time.sleep(60), **place).kind == "hang"
-    assert ended(lambda: os.kill(os.getpid(), 11), **place).kind == "crash"
+    assert ended(lambda: os.kill(os.getpid(), signal.SIGUSR1), **place).kind == "crash"
     assert ended(lambda: bytearray(hold), **place).kind == "traceback"  # refused: MemoryError
     assert ended(lambda: 0, lambda out: "one file is lost", **place).kind == "silent"
     assert ended(lambda: 0, out="EER  nan", **place).kind == "not a number"
