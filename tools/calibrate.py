@@ -156,7 +156,7 @@ def update(path: Path, rows: list[dict], columns: tuple[str, ...], names: Sequen
 
 LENGTHS = (1.0, 1.5, 2.0, 2.5, 4.0, 7.0)  # seconds of face and of sound that are compared
 MISFITS = 0.2  # share of pairs whose sound belongs to another clip: as many are no match in life
-LOOKS = 1500  # pairs of a length
+LOOKS = 500  # pairs of a length
 STEPS = ((0, 0.5), (0.5, 0.8), (0.8, 0.95), (0.95, 1.01))  # of the probability, for the table
 PAGE = ROOT / "benchmarks" / "offsets.md"
 Look = tuple[float, float, bool, bool, float]  # length, margin, match, right, seconds
