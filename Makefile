@@ -12,18 +12,23 @@
 # make hero     the moving picture of README.md
 # make stills   a picture of every figure into the notebooks, for GitHub: after a notebook has been run (needs Chromium)
 # make browser colab    every notebook in JupyterLab, as deck and as page; a bare notebook with Colab's versions
+# make lowest newest   the tests with the lowest versions that pyproject.toml allows; with the newest there are
+# make package   wheel and sdist -> build/dist/; the wheel is installed alone and tried
+# make reference pages   the reference of the package; the whole site, as it is published -> build/
+# make licences  the licence of every installed dependency
 # Each builds .venv by itself; a bare Python 3.10 or newer is enough.
 
 SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 COMMA := ,
-BIN := $(VENV)/bin
+BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 # uv does not read pip's list of local wheel folders.
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: demo test quick lint pytest fuzz kill mutation nbval lab slides site student grade live site-live docs pictures hero stamp stills browser colab clean
+.PHONY: demo test quick lint pytest fuzz kill mutation nbval lab slides site student grade live site-live docs pictures hero stamp stills browser colab clean \
+  lowest newest package reference pages licences
 
 demo: $(VENV)/.demo
 	$(BIN)/python -m dsel demo --out runs/demo
@@ -95,6 +100,41 @@ browser: $(VENV)/.test
 colab: $(VENV)/.test
 	$(BIN)/python -m pytest tests/notebooks/test_colab.py -m slow
 
+# Installs in a folder of its own, so that .venv stays as it is. $(1): what uv is told.
+define alone
+	rm -rf build/$@
+	$(PYTHON) -m venv build/$@
+	$(subst $(VENV),build/$@,$(BIN))/python -m pip install -q uv
+	$(subst $(VENV),build/$@,$(BIN))/uv pip install -q --python $(subst $(VENV),build/$@,$(BIN))/python $(1) -e '.[speech,faces,lab,views,test]'
+endef
+
+lowest:
+	$(call alone,--resolution lowest-direct)
+	OMP_NUM_THREADS=1 $(subst $(VENV),build/$@,$(BIN))/python -m pytest tests -m "not slow and not browser" -n 2 --dist loadgroup
+
+newest:
+	$(call alone,--upgrade)
+	OMP_NUM_THREADS=1 $(subst $(VENV),build/$@,$(BIN))/python -m pytest tests -m "not slow and not browser" -n 2 --dist loadgroup
+	DSEL_TIER=fast OMP_NUM_THREADS=1 $(subst $(VENV),build/$@,$(BIN))/python -m pytest notebooks --nbval-lax --nbval-current-env \
+	  --nbval-cell-timeout=300 -n 2 --dist loadfile
+
+package: $(VENV)/.uv
+	rm -rf build/dist build/lib build/bdist*
+	$(BIN)/uv build -q --out-dir build/dist
+	$(BIN)/python tools/try_wheel.py build/dist
+
+reference: $(VENV)/.reference
+	$(BIN)/python tools/reference.py
+
+pages: site slides reference
+	rm -rf build/pages
+	cp -r build/site build/pages
+	cp -r build/slides build/pages/slides
+	cp -r build/reference build/pages/reference
+
+licences: $(VENV)/.reference
+	$(BIN)/pip-licenses --python $(BIN)/python --order license
+
 $(VENV)/.uv:
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q uv
@@ -112,6 +152,9 @@ $(VENV)/.test: $(VENV)/.uv pyproject.toml constraints.txt
 	$(call install,speech$(COMMA)faces$(COMMA)lab$(COMMA)views$(COMMA)export$(COMMA)test)
 	$(BIN)/uv pip install -q --python $(BIN)/python --no-deps sphinx-revealjs==3.2.1  # reveal.js in a wheel; Sphinx is not needed
 	touch $@
+
+$(VENV)/.reference: $(VENV)/.test
+	$(call install,speech$(COMMA)faces$(COMMA)lab$(COMMA)views$(COMMA)test$(COMMA)reference)
 
 $(VENV)/.lab: $(VENV)/.uv pyproject.toml constraints.txt
 	$(call install,speech$(COMMA)faces$(COMMA)lab)

@@ -1,15 +1,17 @@
 """The audio front end: log-mel and MFCC in a few lines of torch, on the grid of `dsel.timing`.
 
 torchaudio computes the same numbers to the last bit (tests/method/test_audio.py proves it). It is
-not needed here, because its wheels cannot be imported beside every torch. For what else it offers,
-such as its corpora, `import_torchaudio()` returns it, or None.
+not needed here, because its wheels cannot be imported beside every torch. `import_torchaudio()`
+returns it, or the part of it that can be imported: for comparisons and for its corpora.
 
 Letters: B tracks, T video frames per track, M mel frames per track.
 """
 
 from __future__ import annotations
 
+import importlib
 import math
+import sys
 from types import ModuleType
 
 import torch
@@ -22,12 +24,10 @@ from dsel.utils.errors import BadInput
 N_MELS = 40  # mel bands, 0 to 8000 Hz (authors' code)
 N_FFT = 512  # (authors' code)
 FLOOR = 1e-6  # added before the log (authors' code)
-OVERHANG = (
-    MEL_LENGTH - MEL_HOP
-) // 2  # 120 samples of an analysis window on each side of its 10 ms
-PAD = (
-    OVERHANG + (N_FFT - MEL_LENGTH) // 2
-)  # 176: the same for the FFT, whose outer 56 have weight 0
+# 120 samples of an analysis window lie on each side of its 10 ms.
+OVERHANG = (MEL_LENGTH - MEL_HOP) // 2
+# 176: the same for the FFT, whose outer 56 have weight 0.
+PAD = OVERHANG + (N_FFT - MEL_LENGTH) // 2
 FRONT_ENDS = ("track", "level", "none", "authors")  # the kinds of `front_end`
 FULL_SCALE = 32767  # the int16 sample that stands for 1.0
 BEYOND = 240  # samples that the authors' loader reads after the last frame (authors' code)
@@ -189,13 +189,37 @@ def dct(coefficients: int, mels: int) -> Tensor:
     return (basis * (2.0 / mels) ** 0.5).T
 
 
+class _NotCompiled(ModuleType):
+    """Stand in for `torchaudio._extension`: nothing compiled is there; every check passes."""
+
+    def __getattr__(self, name: str) -> object:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return False if name.startswith("_IS_") else lambda function=None: function
+
+
 def import_torchaudio() -> ModuleType | None:
-    """Return the module torchaudio; None if it is missing or does not fit the installed torch."""
+    """Return torchaudio, at least the part of it that is written in Python.
+
+    The wheels of torchaudio hold a compiled part for one torch, on Linux for CUDA. Where it cannot
+    be loaded, a stand-in takes its place: transforms such as MelSpectrogram and the lists of
+    corpora (`torchaudio.datasets`) need nothing compiled.
+
+    Returns:
+        The module; None where it is not installed, or has no such part.
+    """
     try:
-        import torchaudio as module
-    except (ImportError, OSError, RuntimeError):
+        return importlib.import_module("torchaudio")
+    except ModuleNotFoundError:
         return None
-    return module
+    except (ImportError, OSError, RuntimeError):  # the compiled part
+        for name in [name for name in sys.modules if name.split(".")[0] == "torchaudio"]:
+            del sys.modules[name]
+    sys.modules["torchaudio._extension"] = _NotCompiled("torchaudio._extension")
+    try:
+        return importlib.import_module("torchaudio")
+    except (ImportError, OSError, RuntimeError, AttributeError):
+        return None
 
 
 def _power(sound: Tensor, center: bool = False) -> Tensor:

@@ -175,6 +175,12 @@ def _live(no_browser: bool, **arguments: Any) -> None:
     serve(**arguments, browser=not no_browser)
 
 
+def _notebooks(out: Path) -> None:
+    from dsel.utils.package_data import notebooks
+
+    print(f"{notebooks(out)}: read 00_start_here.ipynb first, with `jupyter lab`")
+
+
 def _import(file: Path, out: Path) -> None:
     from dsel.train.authors import import_authors
 
@@ -435,6 +441,11 @@ def _training_commands(command: Callable[..., _Command]) -> None:
     train.option("--set", settings, dest="settings", **pairs)
     networks = "change the networks, e.g. front_end=none D=64; an unknown key lists all keys"
     train.option("--net", networks, dest="networks", **pairs)
+
+    notebooks = command(
+        "notebooks", _notebooks, "Copy the notebooks of the course into a folder, to read and change"
+    )
+    notebooks.path("--out", "the folder", "DIR", required=True)
 
     release = command(
         "release",

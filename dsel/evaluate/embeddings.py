@@ -29,7 +29,7 @@ TOGETHER = 16  # tracks that go through a stream at once
 
 @dataclass(frozen=True)
 class Embeddings:
-    """All windows of some tracks, W in all, in order. vectors[stream][head] is float32 (W, D)."""
+    """All windows of some tracks, W in all, in order; `vectors[stream][head]`: float32 (W, D)."""
 
     tracks: list[Track]
     track: np.ndarray  # (W,) index into tracks

@@ -13,16 +13,12 @@ from dsel.audio import FRONT_ENDS, OVERHANG, front_end, import_torchaudio, insta
 from dsel.timing import FPS, mels_for, samples_for
 from dsel.utils.errors import BadInput
 
-# torchaudio's wheel is built for CUDA and cannot load its compiled part with every torch. What is
-# compared is written in Python. So a stub replaces the compiled part, in a process of its own,
-# where nothing else sees the stub.
+# In a process of its own. Where the compiled part of torchaudio cannot be loaded, a stand-in
+# takes its place.
 COMPARE = """
-import sys, types
-stub = types.ModuleType("torchaudio._extension")
-stub._IS_TORCHAUDIO_EXT_AVAILABLE = stub._IS_ALIGN_AVAILABLE = False
-stub.fail_if_no_align, stub._check_cuda_version = (lambda f: f), (lambda: None)
-sys.modules["torchaudio._extension"] = stub
-import torch, torchaudio
+import torch
+from dsel.audio import import_torchaudio
+torchaudio = import_torchaudio()
 import torch.nn.functional as F
 from dsel import audio
 waveform = 0.1 * torch.randn(3, 640 * 21, generator=torch.Generator().manual_seed(0))
@@ -95,9 +91,40 @@ def test_instance_norm_takes_a_fixed_microphone_away_up_to_the_floor():
     torch.testing.assert_close(flat.mean(-1), torch.zeros(2, 40), atol=1e-5, rtol=0)
 
 
-def test_torchaudio_is_never_needed():
-    module = import_torchaudio()
-    assert module is None or hasattr(module, "datasets")
+BROKEN = """
+import sys
+sys.path.insert(0, {folder!r})
+from dsel.audio import import_torchaudio
+print(import_torchaudio())
+"""
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({}, "None"),
+        (
+            {
+                "__init__.py": "from . import _extension",
+                "_extension.py": "raise OSError('libcudart')",
+            },
+            "module",
+        ),
+        ({"__init__.py": "raise OSError('libcudart.so: cannot open')"}, "None"),
+    ],
+)
+def test_torchaudio_is_never_needed(tmp_path, files, expected):
+    """Missing, without its compiled part, or broken: a module or None, and no exception."""
+    package = tmp_path / "torchaudio"
+    if files:
+        package.mkdir()
+        for name, text in files.items():
+            (package / name).write_text(text)
+    else:
+        (tmp_path / "torchaudio.py").write_text("raise ModuleNotFoundError('torchaudio')")
+    code = BROKEN.format(folder=str(tmp_path))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert expected in done.stdout
 
 
 # --- Front ends -----------------------------------------------------------------------------------

@@ -134,8 +134,11 @@ def test_the_wheel_carries_every_package_and_the_data():
         path.parent.relative_to(ROOT).as_posix().replace("/", ".")
         for path in ROOT.glob("dsel/**/__init__.py")
     }
-    assert set(setuptools["packages"]) == found | {"dsel._data"}
-    assert setuptools["package-dir"] == {"dsel._data": "data"}
+    assert set(setuptools["packages"]) == found | {"dsel._data", "dsel._notebooks"}
+    assert setuptools["package-dir"] == {
+        "dsel._data": "data",
+        "dsel._notebooks": "notebooks",
+    }
     data = ROOT / "data"
     carried = {
         path for pattern in setuptools["package-data"]["dsel._data"] for path in data.glob(pattern)

@@ -1,0 +1,123 @@
+"""Build the reference of the package from its docstrings: `make reference` -> build/reference/.
+
+Every package is one page: what it says of itself, then each name of its `__all__` with its
+signature, docstring and source. Formulas are drawn by the MathJax of an installed package
+(jupyter-server-mathjax), so that the pages need no network.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import logging
+import shutil
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+if __package__ in (None, ""):  # run as a file
+    sys.path.insert(0, str(ROOT))
+
+from tools.stamp import BRANCH, address  # noqa: E402
+from tools.views import copy_assets  # noqa: E402
+
+SOURCE, OUT = ROOT / "build" / "reference_source", ROOT / "build" / "reference"
+PAGES = {  # heading of the menu: modules
+    "The method": ("losses", "reference", "model", "audio", "timing"),
+    "Data": ("corpus", "toy", "prepare"),
+    "Training": ("train",),
+    "Results": ("evaluate", "ablation", "plots"),
+    "Use": ("apply", "teaching", "cli"),
+}
+MATHJAX = r"""window.MathJax = {
+  tex2jax: {inlineMath: [["\\(", "\\)"]], displayMath: [["\\[", "\\]"]],
+    ignoreClass: ".*", processClass: "arithmatex"}
+};
+"""
+
+
+def page(module: str) -> str:
+    """Return the Markdown page of one module or package of dsel."""
+    name = f"dsel.{module}"
+    offers = getattr(importlib.import_module(name), "__all__", None)
+    options = "    options:\n      show_root_heading: true\n"
+    if offers:
+        options += "      members: [" + ", ".join(sorted(offers)) + "]\n"
+    return f"# {name}\n\n::: {name}\n{options}"
+
+
+def front() -> str:
+    """Return the first page: the packages, one line each."""
+    lines = ["# dsel, the reference", ""]
+    lines += ["What the package offers, from its docstrings. How it works: the notebooks.", ""]
+    for heading, modules in PAGES.items():
+        lines += [f"## {heading}", ""]
+        for module in modules:
+            says = (importlib.import_module(f"dsel.{module}").__doc__ or "").split("\n")[0]
+            lines.append(f"- [dsel.{module}]({module}.md): {says}")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def equations() -> str:
+    """Return docs/equations.md with links into the repository made absolute."""
+    text = (ROOT / "docs" / "equations.md").read_text(encoding="utf-8")
+    return text.replace("](../", f"]({address()}/blob/{BRANCH}/")
+
+
+def configuration() -> dict:
+    """Return what mkdocs is told."""
+    menu = [{"dsel": "index.md"}, {"The formulas": "equations.md"}]
+    menu += [
+        {heading: [{f"dsel.{module}": f"{module}.md"} for module in modules]}
+        for heading, modules in PAGES.items()
+    ]
+    reads = {
+        "docstring_style": "google",
+        "show_source": True,
+        "show_signature_annotations": True,
+        "separate_signature": True,
+        "members_order": "source",
+        "show_if_no_docstring": False,
+        # "a, b: both ..." describes two parameters at once
+        "docstring_options": {"warn_missing_types": False, "warn_unknown_params": False},
+    }
+    return {
+        "site_name": "dsel, the reference",
+        "docs_dir": str(SOURCE),
+        "site_dir": str(OUT),
+        "use_directory_urls": False,  # pages open from a folder, without a server
+        "theme": {"name": "material", "font": False},  # no request to any other host
+        "nav": menu,
+        "plugins": [{"mkdocstrings": {"handlers": {"python": {"options": reads}}}}],
+        "markdown_extensions": [{"pymdownx.arithmatex": {"generic": True}}, "pymdownx.superfences"],
+        "extra_javascript": [
+            "mathjax.js",
+            "assets/mathjax/MathJax.js?config=TeX-AMS-MML_HTMLorMML-full,Safe",
+        ],
+    }
+
+
+def main() -> None:
+    """Write the Markdown pages, then let mkdocs build the site; its warnings are errors."""
+    from mkdocs.commands.build import build
+    from mkdocs.config import load_config
+
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
+    shutil.rmtree(SOURCE, ignore_errors=True)
+    SOURCE.mkdir(parents=True)
+    for modules in PAGES.values():
+        for module in modules:
+            (SOURCE / f"{module}.md").write_text(page(module), encoding="utf-8")
+    (SOURCE / "equations.md").write_text(equations(), encoding="utf-8")
+    (SOURCE / "index.md").write_text(front(), encoding="utf-8")
+    (SOURCE / "mathjax.js").write_text(MATHJAX, encoding="utf-8")
+    copy_assets(SOURCE, ["mathjax"])
+    settings = SOURCE.with_suffix(".yml")
+    settings.write_text(json.dumps(configuration()), encoding="utf-8")  # JSON is YAML
+    build(load_config(str(settings), strict=True))
+    print(f"{OUT}: {len(list(OUT.glob('*.html')))} pages")
+
+
+if __name__ == "__main__":
+    main()
