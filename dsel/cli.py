@@ -443,7 +443,9 @@ def _training_commands(command: Callable[..., _Command]) -> None:
     train.option("--net", networks, dest="networks", **pairs)
 
     notebooks = command(
-        "notebooks", _notebooks, "Copy the notebooks of the course into a folder, to read and change"
+        "notebooks",
+        _notebooks,
+        "Copy the notebooks of the course into a folder, to read and change",
     )
     notebooks.path("--out", "the folder", "DIR", required=True)
 

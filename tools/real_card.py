@@ -79,7 +79,8 @@ def card(real: Path, work: Path) -> str:
     steps = table(["step", "EER, %", "wrong offsets, %"], course, align="rrr")
     return f"""# `real`: trained on voices of real speakers
 
-`dsel.load("real")`. The networks of `four_terms` (same shape, loss and λ = {about["train"]["lam"]:g}),
+`dsel.load("real")`. The networks of `four_terms` (same shape, loss,
+λ = {about["train"]["lam"]:g}),
 trained on recordings instead of synthetic voices. SHA-256 of the weights: `{about["sha256"]}`.
 Made by `python -m tools.train_real`; this card by `python -m tools.real_card`.
 
@@ -90,9 +91,9 @@ noise of its own. Faces: drawn, and one real one, the speaker s1 of GRID (83 cli
 epoch). Microphone and light are drawn anew at every step. No recording is part of the repository.
 
 **Training.** Seed 0; step {about["step"]} of {about["train"]["steps"]} planned ones, the best of the
-judgements below on the 36 left-out speakers (EER, every track through another microphone) and on the
-17 other clips of s1 (offsets of 2 s, ±15 frames). The training was stopped after the last of them,
-while it still improved. Nothing else was chosen.
+judgements below on the 36 left-out speakers (EER, every track through another microphone) and on
+the 17 other clips of s1 (offsets of 2 s, ±15 frames). The training was stopped after the last of
+them, while it still improved. Nothing else was chosen.
 
 {steps}
 
@@ -102,9 +103,9 @@ another microphone, room and noise, so that the recording does not tell the spea
 
 {voices_table(real)}
 
-**Offsets** on 15 people of GRID that were never trained on, 2 s of face and sound, ±15 frames, chance
-9.7 %. Pieces of one clip overlap, so the counts are not numbers of independent trials. Other lengths
-and networks: [benchmarks/offsets.md](../../benchmarks/offsets.md).
+**Offsets** on 15 people of GRID that were never trained on, 2 s of face and sound, ±15 frames,
+chance 9.7 %. Pieces of one clip overlap, so the counts are not numbers of independent trials. Other
+lengths and networks: [benchmarks/offsets.md](../../benchmarks/offsets.md).
 
 {offsets_table(real, work)}
 
@@ -116,9 +117,9 @@ real face, so it knows nothing of real faces. Never decide who somebody is by th
 
 **Licence.** CC BY 4.0, since the weights were made from recordings under that licence: LibriSpeech
 (V. Panayotov, G. Chen, D. Povey, S. Khudanpur, 2015), the GRID corpus (M. Cooke, J. Barker, S.
-Cunningham, X. Shao, 2006; Zenodo record 3625687). speechocean762 (J. Zhang and others, 2021) is free
-for commercial and non-commercial use. Attribute the weights to the authors of dsel and name these
-corpora.
+Cunningham, X. Shao, 2006; Zenodo record 3625687). speechocean762 (J. Zhang and others, 2021)
+is free for commercial and non-commercial use. Attribute the weights to the authors of dsel and
+name these corpora.
 """
 
 

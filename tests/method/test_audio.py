@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dsel.audio import FRONT_ENDS, OVERHANG, front_end, import_torchaudio, instance_norm, log_mel
+from dsel.audio import FRONT_ENDS, OVERHANG, front_end, instance_norm, log_mel
 from dsel.timing import FPS, mels_for, samples_for
 from dsel.utils.errors import BadInput
 
