@@ -90,10 +90,10 @@ them children), cut into eight tracks of 2 s behind drawn faces, each with a mic
 noise of its own. Faces: drawn, and one real one, the speaker s1 of GRID (83 clips, each twice an
 epoch). Microphone and light are drawn anew at every step. No recording is part of the repository.
 
-**Training.** Seed 0; step {about["step"]} of {about["train"]["steps"]} planned ones, the best of the
-judgements below on the 36 left-out speakers (EER, every track through another microphone) and on
-the 17 other clips of s1 (offsets of 2 s, ±15 frames). The training was stopped after the last of
-them, while it still improved. Nothing else was chosen.
+**Training.** Seed 0; step {about["step"]} of {about["train"]["steps"]} planned ones, the best of
+the judgements below on the 36 left-out speakers (EER, every track through another microphone)
+and on the 17 other clips of s1 (offsets of 2 s, ±15 frames). The training was stopped after the last
+of them, while it still improved. Nothing else was chosen.
 
 {steps}
 
