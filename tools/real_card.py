@@ -92,8 +92,8 @@ epoch). Microphone and light are drawn anew at every step. No recording is part 
 
 **Training.** Seed 0; step {about["step"]} of {about["train"]["steps"]} planned ones, the best of
 the judgements below on the 36 left-out speakers (EER, every track through another microphone)
-and on the 17 other clips of s1 (offsets of 2 s, ±15 frames). The training was stopped after the last
-of them, while it still improved. Nothing else was chosen.
+and on the 17 other clips of s1 (offsets of 2 s, ±15 frames). The training was stopped after the
+last of them, while it still improved. Nothing else was chosen.
 
 {steps}
 
