@@ -271,9 +271,8 @@ def offsets_page(tables: list[tuple]) -> str:
 Made by `python -m tools.calibrate offsets`; its head names the data. Every number is measured on
 people who were not used to fit the curves: `drawn` on 60 drawn people (12 s each), `real` on the 20
 clips (3 s) of 15 people of GRID, all from one studio. Clips from elsewhere are harder. Pieces of
-one
-clip overlap, so the counts are not numbers of independent trials. `other`: the curve for networks
-without one of their own.
+one clip overlap, so the counts are not numbers of independent trials. `other`: the curve for
+networks without one of their own.
 
 **Right within one frame**, in %, by how much face and sound is compared. Searched up to 15 frames
 early and late, at 7 s up to 75.
@@ -282,16 +281,14 @@ early and late, at 7 s up to 75.
 
 **Is the probability true?** Columns: the probability in % that is told. Cells: how many of 100 such
 answers are right, in brackets the number of answers. {100 * MISFITS:.0f} % of the pairs do not
-belong
-together, and count as wrong.
+belong together, and count as wrong.
 
 {table(ranges, curves, align=align[: len(ranges)])}
 
-**What is said**, in %. An offset is told, and applied, from {100 * sync.LIKELY:.0f} % on. *told*:
-share
-of matching pairs for which it is. *of these wrong*: share of the told offsets that are wrong. Among
-pairs of {sync.LONG:g} s and more: share of misfits that are said to fit nobody, and of matches that
-are refused so by mistake.
+**What is said**, in %. An offset is told, and applied, from {100 * sync.LIKELY:.0f} % on.
+*told*: share of matching pairs for which it is. *of these wrong*: share of the told offsets that
+are wrong. Among pairs of {sync.LONG:g} s and more: share of misfits that are said to fit nobody,
+and of matches that are refused so by mistake.
 
 {table(columns, verdicts, align=align[: len(columns)])}
 """

@@ -76,12 +76,13 @@ def card(real: Path, work: Path) -> str:
             [row["step"].split(".")[0], *(f"{float(row[k]):.1f}" for k in ("eer", "wrong_offsets"))]
             for row in csv.DictReader(file)
         ]
-    steps = table(["step", "EER, %", "wrong offsets, %"], course, align="rrr")
+    lam, step, steps = about["train"]["lam"], about["step"], about["train"]["steps"]
+    judged = table(["step", "EER, %", "wrong offsets, %"], course, align="rrr")
     return f"""# `real`: trained on voices of real speakers
 
-`dsel.load("real")`. The networks of `four_terms` (same shape, loss,
-λ = {about["train"]["lam"]:g}),
-trained on recordings instead of synthetic voices. SHA-256 of the weights: `{about["sha256"]}`.
+`dsel.load("real")`. The networks of `four_terms` (same shape, same loss, λ = {lam:g}),
+trained on recordings instead of synthetic voices. SHA-256 of the weights:
+`{about["sha256"]}`.
 Made by `python -m tools.train_real`; this card by `python -m tools.real_card`.
 
 **Data.** Voices of 340 speakers: LibriSpeech train-clean-100 (one recording each) and
@@ -90,16 +91,17 @@ them children), cut into eight tracks of 2 s behind drawn faces, each with a mic
 noise of its own. Faces: drawn, and one real one, the speaker s1 of GRID (83 clips, each twice an
 epoch). Microphone and light are drawn anew at every step. No recording is part of the repository.
 
-**Training.** Seed 0; step {about["step"]} of {about["train"]["steps"]} planned ones, the best of
-the judgements below on the 36 left-out speakers (EER, every track through another microphone)
-and on the 17 other clips of s1 (offsets of 2 s, ±15 frames). The training was stopped after the
-last of them, while it still improved. Nothing else was chosen.
+**Training.** Seed 0; step {step} of {steps} planned ones, the best of the judgements below:
+on the 36 left-out speakers (EER, every track through another microphone) and on the 17 other clips
+of s1 (offsets of 2 s, ±15 frames). The training was stopped after the last of them, while it still
+improved. Nothing else was chosen.
 
-{steps}
+{judged}
 
 **Voices**, equal error rate in % on LibriSpeech test-other (10 speakers, 100 utterances, all 4950
 pairs), in brackets the 95 % interval over speakers. "A microphone each": every utterance through
-another microphone, room and noise, so that the recording does not tell the speaker.
+another microphone, room and noise, so that the recording does not tell the speaker. The intervals
+are wide and overlap: ten speakers.
 
 {voices_table(real)}
 
@@ -116,10 +118,10 @@ languages and ways of speaking are harder, and were not measured. The face ident
 real face, so it knows nothing of real faces. Never decide who somebody is by these networks.
 
 **Licence.** CC BY 4.0, since the weights were made from recordings under that licence: LibriSpeech
-(V. Panayotov, G. Chen, D. Povey, S. Khudanpur, 2015), the GRID corpus (M. Cooke, J. Barker, S.
-Cunningham, X. Shao, 2006; Zenodo record 3625687). speechocean762 (J. Zhang and others, 2021)
-is free for commercial and non-commercial use. Attribute the weights to the authors of dsel and
-name these corpora.
+(V. Panayotov, G. Chen, D. Povey, S. Khudanpur, 2015), the GRID corpus (M. Cooke, J. Barker,
+S. Cunningham, X. Shao, 2006; Zenodo record 3625687). speechocean762 (J. Zhang and others, 2021) is
+free for commercial and non-commercial use. Attribute the weights to the authors of dsel and name
+these corpora.
 """
 
 

@@ -17,7 +17,7 @@ from dsel.train.authors import WHERE, import_authors
 from dsel.train.checkpoint import NEWEST
 from dsel.utils.caches import cache_folder
 from dsel.utils.errors import BadInput
-from dsel.utils.files import atomic, atomic_folder
+from dsel.utils.files import atomic_folder, write_bytes
 
 PUBLISHED = {  # name -> where its file lies
     "voxsrc2020": "https://www.robots.ox.ac.uk/~vgg/software/lipsync/data/voxsrc2020_baseline.model"
@@ -43,8 +43,7 @@ def published(name: str) -> Path:
         remedy = "once there is a network; or bring the file and run 'dsel import FILE --out RUN'"
         raise BadInput(f"{name}: {url} cannot be reached; load it {remedy}") from error
     with atomic_folder(run) as folder:
-        with atomic(folder / f"{name}.model") as part:
-            part.write_bytes(data)
-        import_authors(folder / f"{name}.model", folder)
-        (folder / f"{name}.model").unlink()
+        theirs = write_bytes(folder / f"{name}.model", data)
+        import_authors(theirs, folder)
+        theirs.unlink()
     return run / NEWEST

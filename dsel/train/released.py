@@ -24,6 +24,7 @@ from dsel.train.checkpoint import NEWEST, newest_checkpoint, read_checkpoint
 from dsel.train.config import TrainConfig
 from dsel.train.device import choose_device
 from dsel.train.objective import make_loss
+from dsel.train.published import PUBLISHED, published
 from dsel.train.weights import networks_in, read_weights, write_weights
 from dsel.utils import package_data
 from dsel.utils.errors import BadInput
@@ -129,10 +130,12 @@ def find_weights(source: str | Path) -> Path:
         return folder
     if (RELEASED / f"{folder}.pt").is_file() and len(folder.parts) == 1:
         return RELEASED / f"{folder}.pt"
+    if str(source) in PUBLISHED:
+        return published(str(source))
     names = ", ".join(released_names()) or "none"
     raise BadInput(
         f"{folder / NEWEST}: no checkpoint; train one with 'dsel train --data DIR --out {source}', "
-        f"or give the name of released networks ({names})"
+        f"or give the name of released networks ({names}; {', '.join(PUBLISHED)} is fetched)"
     )
 
 

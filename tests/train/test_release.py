@@ -83,6 +83,23 @@ def test_a_released_model_is_what_its_card_says(name):
     assert eer[0] / 100 == pytest.approx(share, abs=4 * np.sqrt(share * (1 - share) / 36))
 
 
+@pytest.mark.heavy
+def test_real_is_what_its_card_says():
+    """It has the settings of `four_terms`; step, hash and figures are on its card."""
+    card = json.loads((RELEASED / "real.json").read_text())
+    text = (RELEASED / "real.md").read_text(encoding="utf-8")
+    assert hashlib.sha256((RELEASED / "real.pt").read_bytes()).hexdigest() == card["sha256"]
+    assert card["sha256"] in text
+    assert f"step {card['step']} of {card['train']['steps']}" in text
+    assert "CC BY 4.0" in text
+    model = dsel.load("real")
+    assert model.config == dsel.load("four_terms").config
+    drawn = json.loads((RELEASED / "four_terms.json").read_text())["train"]
+    assert (card["train"]["lam"], card["train"]["within"]) == (drawn["lam"], drawn["within"])
+    assert card["evaluation"]["corpus"]["recipe"]["voices"]  # judged on recordings
+    assert card["evaluation"]["split"] == "validation"
+
+
 def test_all_that_is_released_is_small():
     assert max(path.stat().st_size for path in RELEASED.iterdir()) < 2_500_000
     networks = len(list(RELEASED.glob("*.pt")))
