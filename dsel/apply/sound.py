@@ -23,6 +23,7 @@ from tqdm.auto import tqdm
 from dsel.evaluate.sync import networks_of
 from dsel.model import HEADS, TwoStream
 from dsel.prepare.decode import decode_sound
+from dsel.prepare.sources import VIDEOS
 from dsel.timing import SAMPLE_RATE, WINDOW_FRAMES, samples_for
 from dsel.utils.errors import BadInput
 from dsel.utils.files import atomic
@@ -41,16 +42,7 @@ SOUNDS = (
     ".wma",
     ".aif",
     ".aiff",
-    ".mp4",
-    ".m4v",
-    ".mov",
-    ".mkv",
-    ".webm",
-    ".avi",
-    ".mpg",
-    ".mpeg",
-    ".ts",
-    ".3gp",
+    *VIDEOS,
 )
 
 
