@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dsel.corpus.store import Track
 from dsel.corpus.tracks import Corpus
 from dsel.evaluate.sync import InStep, Offset, calibration, find_offset, sync_of
 from dsel.prepare.run import prepare
@@ -38,6 +39,9 @@ class Status(IntEnum):
     FITS_NOBODY = 4
 
 
+AGREE = 0.5  # more than this share of the windows must find the offset of the whole
+
+
 @dataclass(frozen=True)
 class Report:
     """Hold the offset of a video.
@@ -47,21 +51,38 @@ class Report:
         offset: of the whole video.
         windows: (start in seconds, offset) of its windows, in order.
         fixed: the corrected copy; None: none was written.
+        still: whether no face moves, so that no sound can be said to fit.
     """
 
     path: Path
     offset: Offset
     windows: tuple[tuple[float, Offset], ...]
     fixed: Path | None = None
+    still: bool = False
 
     @property
     def status(self) -> Status:
         """Return what the exit status says."""
-        if self.offset.fits_nobody:
+        if self.still or self.offset.fits_nobody:
             return Status.FITS_NOBODY
-        if not self.offset.sure:
+        if not self.offset.sure or (self.agreement <= AGREE and not self._drifts):
             return Status.NOT_SURE
         return Status.IN_STEP if abs(self.offset.late) <= 1 else Status.OUT_OF_STEP
+
+    @property
+    def agreement(self) -> float:
+        """Share of the windows that find the same offset within one frame; 1 with less than three.
+
+        A voice that fits nobody has its best shift somewhere, elsewhere in every window.
+        """
+        if len(self.windows) < 3:
+            return 1.0
+        same = [abs(found.late - self.offset.late) <= 1 for _, found in self.windows]
+        return sum(same) / len(same)
+
+    @property
+    def _drifts(self) -> bool:
+        return self.drift is not None and abs(self.drift) >= 1
 
     @property
     def drift(self) -> float | None:
@@ -77,7 +98,7 @@ class Report:
         lines = [f"{self.path.name}: {self._answer()}"]
         for start, found in self.windows:
             lines.append(f"  from {start:5.1f} s: {in_ms(found.late):>9}  {found.words}")
-        if self.drift is not None and abs(self.drift) >= 1:
+        if self._drifts:
             lines.append(
                 f"  drift: {MS * self.drift:+.0f} ms per minute; one shift cannot mend that"
             )
@@ -87,10 +108,17 @@ class Report:
 
     def _answer(self) -> str:
         found, reach = self.offset, MS * self.offset.reach / 1000
+        if self.still:
+            return "the picture stands still; nobody can say whether the sound fits it"
         if self.status is Status.FITS_NOBODY:
             return (
                 f"the sound fits nobody who is seen, within {reach:.1f} s early or late: "
                 "dubbed, a still picture, or the speaker is not in the picture"
+            )
+        if self.status is Status.NOT_SURE and self.offset.sure:
+            return (
+                f"not sure. {in_ms(found.late)} ({found.late:+d} frames) fits the whole best, but "
+                f"only {100 * self.agreement:.0f} % of its parts: a dubbed voice does that"
             )
         if self.status is Status.NOT_SURE:
             return (
@@ -134,17 +162,23 @@ def sync(path, model="four_terms", *, fix=None, audio=None, detector=None) -> Re
             detector=detector,
         )  # fmt: skip
         whole, windows = measured(corpus, instep)
-    report = Report(path, whole, windows)
+        still = not moving(corpus)
+    report = Report(path, whole, () if still else windows, still=still)
     if fix is None or report.status is not Status.OUT_OF_STEP:
         return report
     moved(path, Path(fix), -MS * whole.late / 1000)
     return Report(path, whole, windows, Path(fix))
 
 
+def moving(corpus: Corpus) -> list[Track]:
+    """List the tracks of a prepared video whose face moves: a photograph fits any sound."""
+    return [track for track in corpus.tracks if not track.factors.get("doubt")]
+
+
 def measured(corpus: Corpus, instep: InStep) -> tuple[Offset, tuple[tuple[float, Offset], ...]]:
     """Find the offset of a prepared video, and of its windows: (start in seconds, offset)."""
     curve, pairs, windows = calibration(instep.name), [], []
-    for track in corpus.tracks:
+    for track in moving(corpus) or corpus.tracks:
         face, sound = instep.embed(*corpus.clip(replace(track, offset=0)))  # as it was filmed
         pairs.append((face, sound))
         count = max(1, round(track.frames / (WINDOW * FPS)))

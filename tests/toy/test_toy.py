@@ -265,7 +265,7 @@ def test_a_worker_that_is_killed_costs_nothing(small, tmp_path, monkeypatch, cap
     monkeypatch.setattr(make, "make_speaker", die_once)
     monkeypatch.setattr(processes, "START", "fork")
     assert_same_content(small, make.toy(tmp_path / "out", workers=2, **SMALL))
-    assert "speaker te0001: the process that was at it died" in capsys.readouterr().err
+    assert "speaker te0001: its process died; it is tried once more" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
