@@ -68,12 +68,12 @@ class Verdict:
                 f"no verdict: no threshold is known for {self.network or 'these networks'} on "
                 f"{KINDS[self.kind]}; released networks have one"
             )
-        pairs, word = ("different people", "same") if self.same else ("one person", "different")
+        pairs = ("different people", "the same person")
+        told, truth = (pairs[1], pairs[0]) if self.same else (pairs[0], "one person")
         return (
             f"cosine {self.cosine:.2f}, threshold {self.threshold:.2f} "
             f"(network {self.network}, {KINDS[self.kind]})\n"
-            f"{'the same person' if self.same else 'different people'}. "
-            f"Of 100 pairs of {pairs}, {100 * self.wrong:.0f} are called {word} too "
+            f"{told}. Of 100 pairs of {truth}, {100 * self.wrong:.0f} are also called {told} "
             f"(95 % interval {100 * self.low:.0f} to {100 * self.high:.0f}; "
             f"{self.speakers} speakers, {self.trials} pairs)"
         )

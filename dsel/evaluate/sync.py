@@ -36,6 +36,7 @@ WIDE = 75  # the same, where that gives no sure answer and the clip is long enou
 NEAR = 2  # frames on either side of the peak that belong to it
 SURE, LIKELY = 0.95, 0.8  # probability of being right, for the words; below: not sure
 LONG = 2.5  # seconds; where a clip as long has no likely offset, its sound fits nobody in it
+LONGEST = 8.0  # seconds; the longest comparison that the curves were fitted on
 FILE = package_data.folder() / "models" / "offsets.csv"
 COLUMNS = {
     **{"network": TEXT, "sha256": TEXT, "kind": TEXT},
@@ -82,7 +83,7 @@ class Offset(NamedTuple):
 class Curve(NamedTuple):
     """Turn margin and length into a probability: a logistic curve, fitted by tools/calibrate.py.
 
-    logit P(right) = constant + margin * m + length * log2(seconds)
+    logit P(right) = constant + margin * m + length * log2(seconds), from 1 s to LONGEST
     """
 
     constant: float
@@ -91,7 +92,8 @@ class Curve(NamedTuple):
 
     def right(self, margin: float, seconds: float) -> float:
         """Return the probability that an offset is right within one frame."""
-        x = self.constant + self.margin * margin + self.length * np.log2(seconds)
+        length = np.log2(np.clip(seconds, 1.0, LONGEST))  # never beyond what was measured
+        x = self.constant + self.margin * margin + self.length * length
         return float(1 / (1 + np.exp(-np.clip(x, -30, 30))))
 
 

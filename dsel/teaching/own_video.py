@@ -1,6 +1,10 @@
 """An uploaded video among known people (notebook 10).
 
-    received            write what was uploaded to a file
+    recorder            buttons to record oneself and to upload, of whatever size
+    takes               the files that came of them
+    expectations        how good which answer is, and where that was measured
+    row                 players side by side
+    received            write what an ipywidgets.FileUpload holds to a file
     phone_video         a film as a phone might have made it, where nothing was uploaded
     nearest_speakers    who sounds like the video, see `dsel.evaluate.vectors`
     nearest_sounds      which windows sound like one of it
@@ -11,8 +15,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 
@@ -21,21 +27,97 @@ from dsel.evaluate.embeddings import Embeddings
 from dsel.evaluate.vectors import nearest_sounds, nearest_speakers
 from dsel.timing import FPS, SAMPLE_RATE, WINDOW_FRAMES, samples_for
 from dsel.utils.errors import BadInput
+from dsel.utils.markdown import table
 
 __all__ = [
     "GAP",
     "excerpt",
+    "expectations",
     "montage",
     "nearest_sounds",
     "nearest_speakers",
     "phone_video",
     "received",
+    "recorder",
+    "row",
+    "takes",
 ]
 
 GAP = 0.15  # s of silence between the sounds of a montage
 WIDTH, HEIGHT, FACE = 360, 288, 216  # pixels of a phone's film, and of the face in its middle
 LOUDNESS = 0.1  # root mean square of each sound of a montage
 FADE = 0.01  # s at either end of each sound of a montage
+
+
+def expectations(network: str = "real") -> str:
+    """Tabulate what to expect of a network on real people, as Markdown.
+
+    The numbers stand beside the weights: data/models/same_person.csv and the network's card.
+    """
+    from dsel.apply.comparison import calibration
+    from dsel.train.released import RELEASED
+
+    voice = calibration(network, "real")
+    card = RELEASED / f"{network}.md"
+    lines = card.read_text(encoding="utf-8").splitlines() if card.is_file() else []
+    offsets = [line.split("|")[3].strip() for line in lines if line.startswith("| all |")]
+    if voice is None or not offsets:
+        raise BadInput(f"{network}: no released network that was measured on real people")
+    same, other = (f"{100 * voice[error]:.0f}" for error in ("miss", "false_alarm"))
+    rows = [
+        [
+            "your voice",
+            f"of 100 pairs of one person, {same} are called different; "
+            f"of 100 pairs of two people, {other} are called the same",
+            f"{voice['speakers']} speakers of LibriSpeech, up to {voice['seconds']:g} s each, "
+            "another microphone each",
+        ],
+        [
+            "your offset",
+            f"{offsets[0]} % right within one frame (40 ms)",
+            "15 people of GRID in one studio, 2 s each",
+        ],
+        ["your face", "nothing: the networks have met one real face", "not measured"],
+    ]
+    return table(["what", "how good", "measured where"], rows)
+
+
+def row(players: Sequence[Any]) -> Any:
+    """Show what `dsel.teaching.notebook.show_clip` made side by side."""
+    from IPython.display import HTML
+
+    inside = "".join(player.data for player in players)
+    return HTML(f'<div style="display:flex;flex-wrap:wrap;gap:8px">{inside}</div>')
+
+
+def recorder(folder: str | Path) -> Any:
+    """Make the buttons to record and to upload, see `dsel.teaching.recorder`.
+
+    Without anywidget: an ipywidgets.FileUpload, for files that fit into one message (10 MB; on
+    Colab 1 MB).
+    """
+    try:
+        from dsel.teaching.recorder import Recorder
+    except ImportError:
+        from ipywidgets import FileUpload
+
+        return FileUpload(accept="video/*,.mkv,.mpg", multiple=False, description="Upload")
+    return Recorder(folder)
+
+
+def takes(widget: Any, folder: str | Path) -> list[Path]:
+    """List the files that arrived, in order.
+
+    Args:
+        widget: what `recorder` made.
+        folder: where a FileUpload's file is written.
+    Raises:
+        BadInput: a file arrived empty.
+    """
+    if hasattr(widget, "takes"):
+        return [Path(path) for path in widget.takes]
+    path = received(widget.value, folder)
+    return [] if path is None else [path]
 
 
 def received(value, folder) -> Path | None:
@@ -100,7 +182,7 @@ def phone_video(path, clips: list, *, late: int = 0, fps: int = 30, rate: int = 
         container.mux(video.encode())
         samples = np.ascontiguousarray(sound[None], np.float32)
         block = av.AudioFrame.from_ndarray(samples, "fltp", "mono")
-        block.sample_rate = SAMPLE_RATE
+        block.sample_rate, block.pts = SAMPLE_RATE, 0  # AAC begins before 0, as its run-in asks for
         resampler = av.AudioResampler(format="fltp", layout="stereo", rate=rate)
         for part in [*resampler.resample(block), *resampler.resample(None)]:
             container.mux(audio.encode(part))

@@ -37,7 +37,10 @@ def test_a_verdict_is_told_with_the_error_that_it_can_make(table, cosine, same, 
     verdict = comparison.judged(cosine, "laptop")
     assert (verdict.same, verdict.wrong) == (same, wrong)
     text = str(verdict)
-    assert f"{100 * wrong:.0f} are called {'same' if same else 'different'} too" in text
+    told, truth = (
+        ("the same person", "different people") if same else ("different people", "one person")
+    )
+    assert f"Of 100 pairs of {truth}, {100 * wrong:.0f} are also called {told}" in text
     assert "10 speakers, 4950 pairs" in text
 
 

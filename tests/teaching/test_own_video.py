@@ -1,11 +1,14 @@
 """Check uploads in both formats of ipywidgets, the phone film, and who and what is nearest."""
 
+import re
+import sys
 from itertools import pairwise
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from dsel.apply.comparison import calibration
 from dsel.evaluate import Embeddings
 from dsel.prepare.decode import decode_sound
 from dsel.teaching import own_video as yourvideo
@@ -76,8 +79,29 @@ def test_a_phone_video_has_another_rate_and_its_sound_so_late(late, tmp_path):
     clicks = [
         np.abs(heard[k * 32_000 : (k + 1) * 32_000]).argmax() / 16_000 + 2 * k for k in range(2)
     ]
-    for flash, click in zip(flashes, clicks, strict=True):
-        assert flash == pytest.approx(click - late / 25, abs=0.042)
+    for k, (flash, click) in enumerate(zip(flashes, clicks, strict=True)):
+        assert flash == pytest.approx(2 * k + 0.8, abs=0.034)  # a picture of 30 a second
+        # The middle of the click; AAC's run-in of 23 ms once made every film late.
+        assert click == pytest.approx(2 * k + 0.8 + 0.00825 + late / 25, abs=0.003)
+
+
+def test_what_to_expect_is_what_stands_beside_the_weights():
+    text = yourvideo.expectations("real")
+    assert len(text.splitlines()) == 5
+    row = calibration("real", "real")
+    assert f"{100 * row['miss']:.0f} are called different" in text
+    assert f"{100 * row['false_alarm']:.0f} are called the same" in text
+    assert re.search(r"\| your offset \| \d+\.\d % right within one frame", text)
+    with pytest.raises(BadInput, match="no released network"):
+        yourvideo.expectations("laptop2")
+
+
+def test_without_anywidget_there_is_still_an_upload(monkeypatch, tmp_path):
+    pytest.importorskip("ipywidgets")
+    monkeypatch.setitem(sys.modules, "dsel.teaching.recorder", None)
+    widget = yourvideo.recorder(tmp_path)
+    assert type(widget).__name__ == "FileUpload"
+    assert yourvideo.takes(widget, tmp_path) == []
 
 
 def some_embeddings(rng):
