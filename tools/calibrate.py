@@ -189,7 +189,7 @@ def looks(model: TwoStream, corpus: Corpus, tracks: Sequence[Track], seed: int) 
 
 
 def longest(clips: Sequence[sync.Pair]) -> float:
-    """Return the longest piece in seconds that all clips have, with room for a shift of 8 frames."""
+    """Return the longest piece that all clips have, in seconds, with room for a shift."""
     return (min(len(face) for face, _ in clips) - 8 + WINDOW_FRAMES - 1) / FPS
 
 
@@ -204,7 +204,7 @@ def drawn_shift(
 def piece(
     clips: Sequence[sync.Pair], windows: int, shift: int, match: bool, rng: np.random.Generator
 ) -> sync.Pair:
-    """Cut a face, and a sound that is `shift` frames late, from one clip; or from two, at random."""
+    """Cut a face, and a sound that is `shift` frames late, from one clip; or from two clips."""
     k, j = rng.choice(len(clips), size=2, replace=False)
     face, audio = clips[k][0], clips[k if match else j][1]
     room = min(len(face), len(audio)) - windows

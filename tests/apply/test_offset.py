@@ -9,7 +9,7 @@ from dsel import corpus as corpora
 from dsel.apply import offset as offsets
 from dsel.apply.offset import Report, Status, moved, sync
 from dsel.cli import main
-from dsel.evaluate.sync import Offset
+from dsel.evaluate.sync import Offset, calibration, find_offset, sync_of
 from dsel.prepare.decode import decode_sound, pictures
 from dsel.teaching.own_video import phone_video
 from dsel.utils.errors import BadInput
@@ -113,21 +113,34 @@ def test_a_drift_is_told_from_sure_windows_alone():
 
 
 @pytest.mark.heavy
-def test_a_still_picture_and_a_dubbed_voice_fit_nobody_and_get_no_copy(tmp_path, talk):
+def test_the_sound_of_a_still_picture_fits_nobody_and_it_gets_no_copy(tmp_path, talk):
     still = [(np.repeat(frames[:1], len(frames), axis=0), sound) for frames, sound in talk]
     video = phone_video(tmp_path / "still.mp4", still, late=3)
     found = sync(video, "laptop", fix=tmp_path / "fixed.mp4", detector=in_the_middle)
     assert found.status is Status.FITS_NOBODY
     assert found.fixed is None
     assert not (tmp_path / "fixed.mp4").exists()
-    mini = corpora.open("mini")
-    other = [t for t in mini.split("test") if t.speaker == mini.speakers("test")[-1]][:4]
-    dubbed = [
-        (frames, mini.clip(t)[1][: len(sound)])
-        for (frames, sound), t in zip(talk, other, strict=True)
+
+
+@pytest.mark.heavy
+def test_dubbed_voices_are_seldom_told_an_offset():
+    """Faces of every drawn person with the voices of the others: no shift is right."""
+    mini, instep = corpora.open("mini"), sync_of("real")
+    clips = {
+        name: [instep.embed(*mini.clip(t)) for t in mini.split("test") if t.speaker == name][:4]
+        for name in mini.speakers("test")
+    }
+    told = [
+        find_offset(
+            [(face, sound) for (face, _), (_, sound) in zip(clips[a], clips[b], strict=True)],
+            calibration("real"),
+        ).sure
+        for a in clips
+        for b in clips
+        if a != b
     ]
-    video = phone_video(tmp_path / "dubbed.mp4", dubbed)
-    assert sync(video, "laptop", detector=in_the_middle).status >= Status.NOT_SURE
+    assert len(told) > 100
+    assert np.mean(told) < 0.1
 
 
 def test_what_cannot_be_done_is_said_in_one_line(tmp_path, talk, capsys):

@@ -111,6 +111,9 @@ def test_every_released_network_is_calibrated_for_its_present_weights():
             expected = sha256(RELEASED / f"{row['network']}.pt")
             assert row["sha256"] == expected, "run tools/calibrate.py offsets"
         assert float(row["margin"]) > 0  # a clearer peak is right more often
+        curve = calibration(row["network"], row["kind"])
+        for seconds in (1, 2.5, 8, 600):  # without a peak, no length makes an offset sure
+            assert curve.right(0.0, seconds) < LIKELY
     assert calibration("runs/mine") == calibration("other") != calibration("laptop")
 
 
