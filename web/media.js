@@ -150,12 +150,15 @@ async function hear(audio, begin) { // every sample where its time stamp puts it
       sample.copyTo(plane, { planeIndex, format: "f32-planar" });
       plane.forEach((x, i) => (mono[i] += x / channels));
     }
-    start ??= sample.timestamp;
-    let place = Math.round((sample.timestamp - start) * rate);
-    if (Math.abs(place - end) <= 0.02 * rate) place = end; // unbroken sound
-    parts.push([place, mono]);
-    end = Math.max(end, place + n);
+    const runIn = Math.min(n, Math.max(0, Math.round(-sample.timestamp * rate))); // of AAC: before 0, not to be heard
+    const time = sample.timestamp + runIn / rate;
     sample.close();
+    if (runIn === n) continue;
+    start ??= time;
+    let place = Math.round((time - start) * rate);
+    if (Math.abs(place - end) <= 0.02 * rate) place = end; // unbroken sound
+    parts.push([place, mono.subarray(runIn)]);
+    end = Math.max(end, place + n - runIn);
   }
   if (start === null) throw new Error("no_sound");
   const whole = new Float32Array(end);
