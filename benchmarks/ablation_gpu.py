@@ -36,6 +36,7 @@ import statistics
 import subprocess
 import sys
 import tarfile
+import tempfile
 import time
 from pathlib import Path
 
@@ -116,8 +117,8 @@ def start_mps(env: dict) -> dict:
     if control is None:
         return {}
     needs = {
-        "CUDA_MPS_PIPE_DIRECTORY": "/tmp/dsel-mps",
-        "CUDA_MPS_LOG_DIRECTORY": "/tmp/dsel-mps-log",
+        "CUDA_MPS_PIPE_DIRECTORY": f"{tempfile.gettempdir()}/dsel-mps",
+        "CUDA_MPS_LOG_DIRECTORY": f"{tempfile.gettempdir()}/dsel-mps-log",
     }
     for folder in needs.values():
         Path(folder).mkdir(exist_ok=True)

@@ -687,6 +687,20 @@ def warm_up() -> None:
         pytest.main([str(TESTS), "--collect-only", "-q", "-p", "no:cacheprovider"])
 
 
+class FirstFailure:
+    """Note the name of the first test that fails, as a plugin of pytest; '' if none does."""
+
+    name = ""
+
+    def pytest_runtest_logreport(self, report):
+        if report.failed and not self.name:
+            self.name = report.nodeid.split("::")[-1].split("[")[0]
+
+    def pytest_collectreport(self, report):
+        if report.failed:
+            self.name = "import"
+
+
 def run_tests(_) -> str:
     """tests/method/test_losses.py up to its first failure: what failed, or '' if nothing did."""
     import pytest
@@ -697,9 +711,7 @@ def run_tests(_) -> str:
     )  # a failure need not be made small
     settings.load_profile("quick")
 
-    class First:
-        name = ""
-
+    class SeededFirst(FirstFailure):
         def pytest_collection_modifyitems(self, items):
             """A few of the seeded cases first: most mutants fall there at once. The many others
             last.
@@ -707,15 +719,7 @@ def run_tests(_) -> str:
             seeded = [item for item in items if item.name.startswith("test_value_and_gradient")]
             items[:] = [*seeded[:6], *(item for item in items if item not in seeded), *seeded[6:]]
 
-        def pytest_runtest_logreport(self, report):
-            if report.failed and not self.name:
-                self.name = report.nodeid.split("::")[-1].split("[")[0]
-
-        def pytest_collectreport(self, report):
-            if report.failed:
-                self.name = "import"
-
-    first = First()
+    first = SeededFirst()
     quiet = ["-x", "-q", "--tb=no", "-W", "ignore", "-p", "no:cacheprovider", "--hypothesis-seed=0"]
     pytest.main([str(TESTS), *quiet], plugins=[first])
     return first.name

@@ -27,7 +27,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.mutation import in_fork, sweep  # noqa: E402
+from benchmarks.mutation import FirstFailure, in_fork, sweep  # noqa: E402
 
 REPORT = Path(__file__).with_suffix(".md")
 SAMPLE = 24  # changes of each module
@@ -110,18 +110,7 @@ def run_tests(target: Target) -> str:
     settings.register_profile("quick", phases=[Phase.explicit, Phase.generate], max_examples=30)
     settings.load_profile("quick")
 
-    class First:
-        name = ""
-
-        def pytest_runtest_logreport(self, report):
-            if report.failed and not self.name:
-                self.name = report.nodeid.split("::")[-1].split("[")[0]
-
-        def pytest_collectreport(self, report):
-            if report.failed:
-                self.name = "import"
-
-    first = First()
+    first = FirstFailure()
     files = [str(ROOT / "tests" / name) for name in target.tests]
     quiet = [
         "-x",

@@ -96,6 +96,18 @@ def real() -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def engine():
+    """Return playwright's engines; without playwright or Chromium, the test is skipped."""
+    from tools.stills import CHROMIUM
+
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if not CHROMIUM:
+        pytest.skip("no Chromium here (Debian: apt-get install chromium)")
+    with playwright.sync_playwright() as found:
+        yield found
+
+
 class Screen:
     """Stand for the handle of a displayed object: what it shows now, and all that it has shown."""
 

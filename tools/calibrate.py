@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -43,7 +42,7 @@ from dsel.train.released import load_released, released_names, sha256
 from dsel.utils import package_data
 from dsel.utils.files import write_text
 from dsel.utils.markdown import table
-from tools.train_real import TRACKS, TRAIN, VALIDATION, split_of, voices
+from tools.train_real import REAL, TRACKS, TRAIN, VALIDATION, split_of, voices
 
 ROOT = Path(__file__).resolve().parents[1]
 MODELS = package_data.folder() / "models"
@@ -328,10 +327,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    default = Path(os.environ.get("DSEL_REAL", ROOT.parent / "shared" / "real"))
     parser.add_argument("what", choices=PARTS)
     parser.add_argument("--work", type=Path, default=Path("runs/calibration"))
-    parser.add_argument("--real", type=Path, default=default, help="folder of the recordings")
+    parser.add_argument("--real", type=Path, default=REAL, help="folder of the recordings")
     parser.add_argument("--networks", nargs="*", default=released_names(), help="default: all")
     options = parser.parse_args()
     measure, path, columns = PARTS[options.what]

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import os
 from pathlib import Path
 
 import numpy as np
@@ -23,9 +22,8 @@ from dsel.train.released import RELEASED, load_released
 from dsel.utils.files import write_text
 from dsel.utils.markdown import table
 from dsel.utils.readers import read_json
-from tools.train_real import pieces, right
+from tools.train_real import REAL, pieces, right
 
-ROOT = Path(__file__).resolve().parents[1]
 CARD = RELEASED / "real.md"
 OTHERS = ("four_terms", "five_terms")  # beside `real` in the table of voices
 
@@ -129,9 +127,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    default = Path(os.environ.get("DSEL_REAL", ROOT.parent / "shared" / "real"))
     parser.add_argument("--work", type=Path, default=Path("runs/real"))
-    parser.add_argument("--real", type=Path, default=default, help="folder of the recordings")
+    parser.add_argument("--real", type=Path, default=REAL, help="folder of the recordings")
     options = parser.parse_args()
     write_text(CARD, card(options.real, options.work))
 

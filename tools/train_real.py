@@ -40,6 +40,7 @@ from dsel.train.released import halved
 from dsel.train.weights import write_weights
 
 ROOT = Path(__file__).resolve().parents[1]
+REAL = Path(os.environ.get("DSEL_REAL", ROOT.parent / "shared" / "real"))  # the recordings
 TRAIN, VALIDATION, TRACKS = 340, 36, 8  # speakers, speakers, tracks of each
 COPIES = 2  # how often each clip of s1 stands in the training split
 PIECE, STEP, REACH = 50, 5, 15  # frames: length, distance of starts, largest offset
@@ -176,9 +177,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    default = Path(os.environ.get("DSEL_REAL", ROOT.parent / "shared" / "real"))
     parser.add_argument("--work", type=Path, default=Path("runs/real"))
-    parser.add_argument("--real", type=Path, default=default, help="folder of the recordings")
+    parser.add_argument("--real", type=Path, default=REAL, help="folder of the recordings")
     parser.add_argument("--steps", type=int, default=2400)
     options = parser.parse_args()
     both, grid = make_corpora(options.real, options.work)

@@ -167,7 +167,7 @@ def sync(path, model="four_terms", *, fix=None, audio=None, detector=None) -> Re
     if fix is None or report.status is not Status.OUT_OF_STEP:
         return report
     moved(path, Path(fix), -MS * whole.late / 1000)
-    return Report(path, whole, windows, Path(fix))
+    return replace(report, fixed=Path(fix))
 
 
 def moving(corpus: Corpus) -> list[Track]:

@@ -28,11 +28,8 @@ EMPTY = "".join(f"export const {name} = 0;" for name in NAMES)  # in mediabunny'
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory):
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+def page(engine, tmp_path_factory):
     pytest.importorskip("cv2", reason="pip install 'dsel[faces]'")
-    if not CHROMIUM:
-        pytest.skip("no Chromium here (Debian: apt-get install chromium)")
     folder = tmp_path_factory.mktemp("site") / "web"
     shutil.copytree(WEB, folder)
     (folder / "vendor").mkdir()
@@ -42,12 +39,11 @@ def page(tmp_path_factory):
     write_cascade(folder / "cascade.json.gz")
     running = server(folder)
     threading.Thread(target=running.serve_forever, daemon=True).start()
-    with playwright.sync_playwright() as engine:
-        chromium = engine.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page = chromium.new_page()
-        page.goto(f"http://localhost:{running.server_address[1]}/blank.html")
-        yield page
-        chromium.close()
+    chromium = engine.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    page = chromium.new_page()
+    page.goto(f"http://localhost:{running.server_address[1]}/blank.html")
+    yield page
+    chromium.close()
     running.shutdown()
 
 

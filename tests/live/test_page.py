@@ -38,15 +38,6 @@ FAR = 0.9  # least mean cosine between the content vectors of both crops
 
 
 @pytest.fixture(scope="module")
-def engine():
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if not CHROMIUM:
-        pytest.skip("no Chromium here (Debian: apt-get install chromium)")
-    with playwright.sync_playwright() as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
 def address():
     """The page, built once for a released network; it needs npm."""
     from dsel.utils.errors import BadInput

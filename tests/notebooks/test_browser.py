@@ -42,17 +42,13 @@ pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if not CHROMIUM:
-        pytest.skip("no Chromium here (Debian: apt-get install chromium)")
-    with playwright.sync_playwright() as engine:
-        chromium = engine.chromium.launch(
-            executable_path=CHROMIUM,
-            args=["--no-sandbox", "--autoplay-policy=no-user-gesture-required"],
-        )
-        yield chromium
-        chromium.close()
+def browser(engine):
+    chromium = engine.chromium.launch(
+        executable_path=CHROMIUM,
+        args=["--no-sandbox", "--autoplay-policy=no-user-gesture-required"],
+    )
+    yield chromium
+    chromium.close()
 
 
 @pytest.fixture(autouse=True)

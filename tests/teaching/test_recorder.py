@@ -93,15 +93,11 @@ widget.render({ model, el: document.getElementById("here") });
 
 
 @pytest.fixture(scope="module")
-def chromium():
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if not CHROMIUM:
-        pytest.skip("no Chromium here (Debian: apt-get install chromium)")
+def chromium(engine):
     fake = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
-    with playwright.sync_playwright() as engine:
-        browser = engine.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", *fake])
-        yield browser
-        browser.close()
+    browser = engine.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", *fake])
+    yield browser
+    browser.close()
 
 
 @pytest.fixture
