@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -117,6 +117,10 @@ def test_a_frame_alone_is_the_frame_in_the_film(size):
     size=st.floats(-5, 5),
     seed=st.integers(0, 10**6),
 )
+@example(  # high brows under a low hairline
+    latents=[3.0 * (k in (4, 21)) - 3.0 * (k == 1) for k in range(32)],
+    sex=0.0, age=18.0, size=0.0, seed=0,
+)  # fmt: skip
 @settings(max_examples=40, deadline=None)
 def test_every_speaker_has_a_face(latents, sex, age, size, seed):
     """Extreme latents give no error and no NaN; features keep their order; there is contrast."""

@@ -149,6 +149,8 @@ def face_of(speaker: Speaker) -> Face:
     )
     fuller = 0.012 * p["skin"] - 0.008 * old
     eye_y = -0.13 + 0.012 * z["height"]
+    brow_y = eye_y - 0.155 - 0.018 * z["brow_height"] + 0.018 * male
+    hairline = -0.46 + 0.045 * z["hairline"] - 0.05 * male * old
     eye_height = (
         (0.074 + 0.011 * z["eye_size"])
         * (1.10 - 0.20 * male)
@@ -171,9 +173,9 @@ def face_of(speaker: Speaker) -> Face:
         hair=hair,
         hair_colour=hair_colour,
         volume=_clip(0.085 + 0.03 * z["hair_volume"], 0.03, 0.16),
-        hairline=-0.46 + 0.045 * z["hairline"] - 0.05 * male * old,
+        hairline=min(hairline, brow_y - 0.01),
         side=1.0 if z["side"] > 0 else -1.0,
-        brow_y=eye_y - 0.155 - 0.018 * z["brow_height"] + 0.018 * male,
+        brow_y=brow_y,
         brow_thickness=float(
             np.clip(0.030 + 0.009 * z["brow_thickness"] + 0.016 * male, 0.012, 0.08)
         ),
