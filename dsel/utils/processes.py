@@ -95,11 +95,16 @@ def in_worker(*_: object) -> None:
     What it inherited stays as it is. The filters of PyAV's resamplers have threads, which a fork
     does not copy, and a worker whose garbage collector freed them would wait for those for ever.
     Bars get a lock of its own. The one inherited is shared, and stays taken if its holder dies.
+    torch makes its pool of threads anew after a fork, at the first use. Two threads that do so at
+    once fail ("Invalid thread pool"), so it is done here, before there are others.
     """
     gc.freeze()
     lock = threading.RLock()
     for bars in (tqdm.tqdm, tqdm.auto.tqdm):  # each class may hold one
         bars.set_lock(lock)
+    if "torch" in sys.modules:
+        torch = sys.modules["torch"]
+        torch.set_num_threads(torch.get_num_threads())
 
 
 def refuse_to_be_read_again() -> None:

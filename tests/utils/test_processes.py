@@ -261,3 +261,13 @@ def alive(process: int) -> bool:
         return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except OSError:
         return False
+
+
+def test_torch_s_threads_are_made_by_the_first_thread_of_a_worker(monkeypatch):
+    """Two threads that make them at once fail with "Invalid thread pool"."""
+    made = []
+    monkeypatch.setattr("torch.get_num_threads", lambda: 3)
+    monkeypatch.setattr("torch.set_num_threads", made.append)
+    monkeypatch.setattr(processes.gc, "freeze", lambda: None)
+    processes.in_worker()
+    assert made == [3]
