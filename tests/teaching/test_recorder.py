@@ -137,7 +137,7 @@ def test_a_recording_of_the_fake_camera_is_a_video_with_sound(page, widget, tmp_
     page.wait_for_selector("text=take 1", timeout=20_000)
     (path,) = yourvideo.takes(widget, tmp_path)
     assert path.suffix in (".webm", ".mp4")
-    # A video that moves: how many of the camera's 20 pictures a second are kept is the machine's matter.
+    # A video that moves. A busy machine keeps fewer of the camera's 20 pictures a second.
     assert sum(1 for _ in pictures(path)) > 5
     sound = decode_sound(path, tmp_path / "sound.f32")
     assert sound.samples > 16_000
