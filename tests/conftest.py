@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # Fixtures that make a corpus, voices, films or a run: tests with them are not in `make quick`.
 HEAVY = {
     *("noise_corpus", "real", "espeak", "small", "redrawn", "labelled", "mixed", "bad"),
-    *("corpora", "finished", "run", "two", "student", "colab", "lab", "browser"),
+    *("corpora", "finished", "run", "two", "talk", "student", "colab", "lab", "browser"),
 }
 
 

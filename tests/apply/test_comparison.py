@@ -53,6 +53,7 @@ def test_without_a_threshold_there_is_a_cosine_and_no_verdict(table):
         comparison.judged(0.9, "laptop", "sung")
 
 
+@pytest.mark.heavy
 def test_the_cosine_is_that_of_the_embeddings(tmp_path):
     a, b = tone(hertz=110.0), tone(hertz=250.0)
     x, y = dsel.embed([a, b], "laptop")

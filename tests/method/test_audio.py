@@ -99,6 +99,7 @@ print(import_torchaudio())
 """
 
 
+@pytest.mark.heavy  # three times a new Python
 @pytest.mark.parametrize(
     ("files", "expected"),
     [

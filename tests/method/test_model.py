@@ -325,7 +325,11 @@ def plain_form(model, frames, waveform):
 
 
 @pytest.mark.parametrize(
-    "config", [ModelConfig.laptop(), ModelConfig.paper(D=16, hidden=32)], ids=["laptop", "paper"]
+    "config",
+    [
+        pytest.param(ModelConfig.laptop(), id="laptop"),
+        pytest.param(ModelConfig.paper(D=16, hidden=32), id="paper", marks=pytest.mark.heavy),
+    ],
 )
 def test_the_fast_form_is_the_plain_form_in_value_and_gradient(config):
     """float64, so that no rounding decides which of two nearly equal numbers a max pool takes."""

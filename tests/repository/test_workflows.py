@@ -52,9 +52,9 @@ def test_there_is_a_workflow_for_tests_for_the_week_for_the_site_and_for_release
     assert {path.stem for path in WORKFLOWS} == {"tests", "weekly", "pages", "release"}
 
 
-@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
-def test_a_workflow_is_valid(path):
-    done = tool("check-jsonschema", "--builtin-schema", "vendor.github-workflows", str(path))
+def test_every_workflow_is_valid():
+    paths = map(str, WORKFLOWS)
+    done = tool("check-jsonschema", "--builtin-schema", "vendor.github-workflows", *paths)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

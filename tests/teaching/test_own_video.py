@@ -53,6 +53,7 @@ def test_the_widget_itself_gives_one_of_the_two_formats(tmp_path):
     )
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("late", [-3, 0, 5])
 def test_a_phone_video_has_another_rate_and_its_sound_so_late(late, tmp_path):
     av = pytest.importorskip("av")

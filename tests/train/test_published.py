@@ -20,6 +20,7 @@ def cache(tmp_path, monkeypatch):
     return tmp_path / "cache" / "published" / "voxsrc2020"
 
 
+@pytest.mark.heavy
 def test_it_is_fetched_once_converted_and_kept(cache, tmp_path, monkeypatch, capsys):
     file = io.BytesIO()
     torch.save(random_checkpoint(), file)
