@@ -13,6 +13,8 @@ from dsel.train.trainer import train
 from dsel.utils.errors import BadInput
 from dsel.utils.files import check_folder
 
+TRACKS = 2  # of each training speaker
+
 
 def demo(
     out: str | Path = "runs/demo",
@@ -40,15 +42,25 @@ def demo(
     """
     out = Path(out)
     check_folder(out)
-    if speakers < 1:
-        raise BadInput(f"demo: speakers {speakers} must be at least 1, since training needs some")
-    # refuses bad settings before the corpus is made
-    TrainConfig.laptop(steps=steps, seed=seed, within=within)
+    # Bad settings are refused before the corpus is made, which takes minutes.
+    config = TrainConfig.laptop(steps=steps, seed=seed, within=within)
+    fewest = -(-(config.B + config.extra) // TRACKS)
+    if speakers < fewest:
+        raise BadInput(
+            f"demo: speakers {speakers} must be at least {fewest}, since a step takes "
+            f"{config.B + config.extra} tracks, and each speaker has {TRACKS}"
+        )
     print("1/4  corpus: talking heads, drawn, with synthetic voices")
     # 40 test speakers of 12 tracks each are enough to measure, and are made in a minute
     test = max(8, min(40, speakers // 16))
     corpus = toy(
-        out / "corpus", speakers, tracks=2, validation=8, test=test, seed=seed, progress=progress
+        out / "corpus",
+        speakers,
+        tracks=TRACKS,
+        validation=8,
+        test=test,
+        seed=seed,
+        progress=progress,
     )
     print(f"     {corpus}")
     print("2/4  training: content, identity and disentanglement losses, no labels")

@@ -276,7 +276,7 @@ def test_a_full_disk_is_one_line_and_a_mistake_of_ours_is_not(monkeypatch, tmp_p
 def test_the_demo_refuses_before_it_makes_a_corpus(tmp_path):
     from dsel.demo import demo
 
-    for bad in ({"speakers": 0}, {"speakers": -3}, {"steps": 0}):
+    for bad in ({"speakers": 0}, {"speakers": -3}, {"speakers": 39}, {"steps": 0}):
         with pytest.raises(BadInput, match=next(iter(bad))):
             demo(tmp_path / "demo", progress=False, **bad)
         assert not (tmp_path / "demo").exists()
