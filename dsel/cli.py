@@ -380,7 +380,8 @@ def _corpus_commands(command: Callable[..., _Command]) -> None:
         "E",
         type=float,
     )
-    toy.path("--voices", "folder of real recordings, used instead of synthetic voices", "FOLDER")
+    voices = "folder of recordings instead of synthetic voices; LibriSpeech and VCTK: by torchaudio"
+    toy.path("--voices", voices, "FOLDER")
     toy.number("--workers", WORKERS)
 
     prepare = command(
@@ -552,11 +553,11 @@ def _evaluation_commands(command: Callable[..., _Command]) -> None:
         "verify",
         _verify,
         "Measure error rates of speaker verification on a list of pairs of sound files",
-        "Lists of VoxCeleb (1 path path), of Kaldi (path path target) and csv (target, a, b). "
-        "With the authors' weights: --every 2.",
+        "Lists of VoxCeleb (1 path path), of Kaldi (path path target) and csv (target, a, b); or a "
+        "folder of VoxCeleb1, with torchaudio. With the authors' weights: --every 2.",
     )
     verify.parser.add_argument("trials", type=Path, metavar="TRIALS", help="the list of pairs")
-    verify.path("--audio", "folder that the paths of the list start from", "FOLDER", required=True)
+    verify.path("--audio", "folder that the paths of a list start from", "FOLDER")
     model = "name of released networks, or run folder"
     verify.option("--model", model, default="four_terms", metavar="MODEL")
     crops = "crops of 2 s per file; 0 embeds each file whole"

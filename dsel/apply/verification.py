@@ -2,6 +2,7 @@
 project write such lists.
 
     dsel verify veri_test2.txt --audio VOXCELEB1/wav --model RUN
+    dsel verify VOXCELEB1 --model RUN      # a folder as torchaudio's VoxCeleb1Verification takes it
 
 Every file is embedded once: as `crops` crops of 2 s, spread evenly over it (the authors' way), or
 whole. A trial's score is the mean cosine over all pairs of crops. What is embedded is kept in a
@@ -11,6 +12,7 @@ cache file, so that a stopped run goes on.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +21,7 @@ import torch
 from tqdm.auto import tqdm
 
 from dsel.apply.sound import mean_embedding, samples_of
+from dsel.corpus import published
 from dsel.corpus import trials as trial_lists
 from dsel.evaluate.sync import networks_of
 from dsel.evaluate.verification import (
@@ -66,19 +69,14 @@ def read_trials(path) -> FileTrials:
     Raises:
         BadInput: an unreadable file, an empty list, or a line of another form; names the line.
     """
-    trials = trial_lists.read_trials(path)
-    if not trials:
-        raise BadInput(f"{path}: is empty; {trial_lists.REMEDY}")
-    return FileTrials(
-        a=np.array([trial.a for trial in trials]),
-        b=np.array([trial.b for trial in trials]),
-        target=np.array([trial.target for trial in trials], bool),
+    return _file_trials(
+        path, ((trial.target, trial.a, trial.b) for trial in trial_lists.read_trials(path))
     )
 
 
 def verify(
     trials,
-    audio,
+    audio=None,
     model="four_terms",
     *,
     crops: int = CROPS,
@@ -90,8 +88,8 @@ def verify(
     """Judge networks on a trial list over files.
 
     Args:
-        trials: the list, see `read_trials`.
-        audio: the folder that its paths are relative to.
+        trials: the list, see `read_trials`; or a folder of VoxCeleb1 (`wav` and its list).
+        audio: the folder that the paths of a list are relative to.
         model: networks, as for `dsel.embed`.
         crops: crops of 2 s a file; 0: each file whole.
         every: use every n-th window. The authors' published network is judged with every second one
@@ -103,10 +101,17 @@ def verify(
         "low", "high"}}}, rates in 0..1. Intervals (95 %) resample speakers, where the first part of
         a path names the speaker, else they are None.
     Raises:
-        BadInput: a list with targets or impostors alone, a file that is missing, or one that cannot
-            be embedded.
+        BadInput: a list with targets or impostors alone, or without `audio`; a file that is
+            missing, or one that cannot be embedded.
     """
-    listed = read_trials(trials)
+    if Path(trials).is_dir():
+        pairs, beside = published.voxceleb1_trials(trials)
+        audio = audio or beside
+        listed = _file_trials(trials, pairs)
+    elif audio is None:
+        raise BadInput(f"{trials}: give the folder that its paths start from as --audio")
+    else:
+        listed = read_trials(trials)
     if listed.target.all() or not listed.target.any():
         kind = "targets" if listed.target.all() else "impostors"
         raise BadInput(f"{trials}: only {kind}; an error rate needs both")
@@ -188,6 +193,15 @@ def describe(found: dict) -> str:
             f"{prior:g}{spread(cost['low'], cost['high'])}"
         )
     return "\n".join(lines)
+
+
+def _file_trials(path, pairs: Iterable[tuple[bool, str, str]]) -> FileTrials:
+    """Collect (same speaker?, a, b) of every trial; a list without any is refused."""
+    columns = list(zip(*pairs, strict=True))
+    if not columns:
+        raise BadInput(f"{path}: is empty; {trial_lists.REMEDY}")
+    target, a, b = columns
+    return FileTrials(a=np.array(a), b=np.array(b), target=np.array(target, bool))
 
 
 def _embedded(

@@ -72,6 +72,8 @@ LEAD_IN = 0.05  # seconds of silence before espeak's first sound; never part of 
 CONTEXT = 0.3  # seconds of speech before and after a track that still change the mouth in it
 ROW = {"id": TEXT, "speaker": TEXT, "split": TEXT, "path": TEXT}  # columns that a resumed run needs
 # The most that is made, so that a typing error does not fill memory and disk.
+# Where speech comes from: a running synthesiser, or the recordings of each speaker.
+Voices = Espeak | dict[str, list[Path]]
 MOST_TRACKS = 1_000_000  # training tracks
 MOST_TRIAL_TRACKS = 10_000  # tracks of a validation or test split: the trials pair all of them
 MOST_SECONDS = 30.0  # length of a track: its frames are drawn together
@@ -154,24 +156,23 @@ def toy(
     return _finish(out, recipe, cast)
 
 
-def make_speaker(out: Path, recipe: Recipe, tracks: list[Plan], espeak: Espeak | None) -> None:
+def make_speaker(out: Path, recipe: Recipe, tracks: list[Plan], voices: Voices) -> None:
     """Make all clips and labels of one speaker, then record in `.parts/` that it is done.
 
     Args:
         out: folder of the corpus.
         recipe: of the corpus.
         tracks: of this speaker.
-        espeak: the running server; None with real voices.
+        voices: where speech comes from.
     """
     measured = None
-    if recipe.voices:
-        files = recordings.find(recipe.voices)[tracks[0].speaker]
-        measured = recordings.sex_and_size(*recordings.measure(files))
+    if not isinstance(voices, Espeak):
+        measured = recordings.sex_and_size(*recordings.measure(voices[tracks[0].speaker]))
     speaker = draw_speaker(recipe.seed, tracks[0].speaker, recipe.coupling, measured)
     sweep(out / "clips" / speaker.name)
     rows, labels, mouths = [], [], {}
     for track in tracks:
-        row, track_labels, mouths[track.id] = make_track(out, recipe, speaker, track, espeak)
+        row, track_labels, mouths[track.id] = make_track(out, recipe, speaker, track, voices)
         rows.append(row)
         labels += track_labels
     if labels:
@@ -182,7 +183,7 @@ def make_speaker(out: Path, recipe: Recipe, tracks: list[Plan], espeak: Espeak |
 
 
 def make_track(
-    out: Path, recipe: Recipe, speaker: Speaker, track: Plan, espeak: Espeak | None
+    out: Path, recipe: Recipe, speaker: Speaker, track: Plan, voices: Voices
 ) -> tuple[dict, list[dict], np.ndarray]:
     """Make one clip.
 
@@ -191,11 +192,11 @@ def make_track(
         recipe: of the corpus.
         speaker: who speaks.
         track: which track.
-        espeak: the running server; None with real voices.
+        voices: where speech comes from.
     Returns:
         The row of tracks.csv, the rows of labels, and the mouth trajectory (T, channels).
     """
-    speech = speak(recipe, speaker, track, espeak)
+    speech = speak(recipe, speaker, track, voices)
     frames, waveform, mouth, nuisance = film(recipe, speaker, track, speech)
     path = f"clips/{speaker.name}/{track.id}.mp4"
     write_clip(out / path, frames, waveform)
@@ -214,26 +215,25 @@ def make_track(
     return row, label_rows(track.id, speech.phonemes, recipe.seconds), mouth
 
 
-def speak(recipe: Recipe, speaker: Speaker, track: Plan, espeak: Espeak | None) -> Speech:
+def speak(recipe: Recipe, speaker: Speaker, track: Plan, voices: Voices) -> Speech:
     """Speak words of a track's vocabulary in the speaker's voice, cut to length at a random place.
 
     Args:
-        recipe: of the corpus; with `recipe.voices`, a piece of a recording is taken instead.
+        recipe: of the corpus.
         speaker: who speaks.
         track: which track.
-        espeak: the running server; None with real voices.
+        voices: the running server; from real recordings a piece is taken instead.
     """
     rng = stream(recipe.seed, track.id, "speech")
-    if recipe.voices:
-        return _quote(recipe, recipe.voices, track, rng)
-    assert espeak is not None
+    if not isinstance(voices, Espeak):
+        return _quote(recipe, voices[track.speaker], track, rng)
     own, share = vocabulary_of(recipe, track)
     voice = in_mood(voice_of(speaker), rng)
     spoken: list[str] = []
     count = texts.words_for(recipe.seconds + CONTEXT, voice.rate)
     for _ in range(4):  # one round is usual; very short words need another
         spoken += texts.words(rng, count, own, share)
-        utterance = say(espeak, voice, " ".join(spoken))
+        utterance = say(voices, voice, " ".join(spoken))
         if utterance.seconds >= LEAD_IN + recipe.seconds:
             break
     start = rng.uniform(LEAD_IN, max(LEAD_IN, utterance.seconds - recipe.seconds))
@@ -245,9 +245,8 @@ def speak(recipe: Recipe, speaker: Speaker, track: Plan, espeak: Espeak | None) 
     return Speech(waveform, phonemes, {"text": " ".join(heard), **voice_factors(voice)})
 
 
-def _quote(recipe: Recipe, folder: str, track: Plan, rng: np.random.Generator) -> Speech:
-    """Take a piece of a real recording from a folder instead of synthetic speech."""
-    files = recordings.find(folder)[track.speaker]
+def _quote(recipe: Recipe, files: list[Path], track: Plan, rng: np.random.Generator) -> Speech:
+    """Take a piece of one of a speaker's recordings instead of synthetic speech."""
     count = recipe.tracks if track.split == "train" else recipe.test_tracks
     number = int(track.id.rsplit("_", 1)[1])
     path, start = recordings.piece(files, number, count, recipe.seconds, rng)
@@ -471,8 +470,8 @@ def _in_processes(out: Path, recipe: Recipe, names: list[str], workers: int) -> 
 def _make_in_worker(name: str, out: Path, recipe: Recipe) -> BadInput | RuntimeError | None:
     """Make one speaker; returns what went wrong, if anything did."""
     try:
-        cast, espeak = _once_per_worker(recipe)
-        make_speaker(out, recipe, cast[name], espeak)
+        cast, voices = _once_per_worker(recipe)
+        make_speaker(out, recipe, cast[name], voices)
     except BadInput as error:
         return error
     except Exception as error:  # a bug here is reported by the process that shows the bar
@@ -483,13 +482,13 @@ def _make_in_worker(name: str, out: Path, recipe: Recipe) -> BadInput | RuntimeE
 
 
 @cache
-def _once_per_worker(recipe: Recipe) -> tuple[dict[str, list[Plan]], Espeak | None]:
-    """Return the plan and a running server; a worker needs one thread, it has a core of its own."""
+def _once_per_worker(recipe: Recipe) -> tuple[dict[str, list[Plan]], Voices]:
+    """Return the plan and the voices; a worker needs one thread, it has a core of its own."""
     import torch
 
     if multiprocessing.parent_process() is not None:
         torch.set_num_threads(1)
-    return plan(recipe), None if recipe.voices else Espeak()
+    return plan(recipe), recordings.find(recipe.voices) if recipe.voices else Espeak()
 
 
 def _cores() -> int:

@@ -1,10 +1,10 @@
 """Use real voices for drawn faces: cut a folder of recordings into tracks, and measure the voices.
 
 PyAV must be able to open the files. The speaker of a file is the first folder below the root. For a
-file in the root itself, it is the part of the file name before the first "-" or "_". LibriSpeech,
-VCTK and most other corpora fit one of the two. The face has to agree with the voice: sex is
-estimated from pitch, and size from pitch and formants, with errors. The rest of the face is drawn
-at random. (Source: ours.)
+file in the root itself, it is the part of the file name before the first "-" or "_". One folder of
+LibriSpeech and most other corpora fit one of the two; whole archives of LibriSpeech and VCTK are
+listed by torchaudio. The face has to agree with the voice: sex is estimated from pitch, and size
+from pitch and formants, with errors. The rest of the face is drawn at random. (Source: ours.)
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dsel.corpus import published
 from dsel.timing import SAMPLE_RATE
 from dsel.utils.containers import open_to_read
 from dsel.utils.errors import BadInput
@@ -27,11 +28,13 @@ def find(folder: str | Path) -> dict[str, list[Path]]:
     """Return the recordings of each speaker in a folder, both sorted by name.
 
     Raises:
-        BadInput: there is no such folder, or no recording in it.
+        BadInput: there is no such folder, or no recording in it; or torchaudio cannot list it.
     """
     root = Path(folder)
     if not root.is_dir():
         raise BadInput(f"{root}: no such folder of recordings")
+    if listed := published.recordings(root):
+        return listed
     files: dict[str, list[Path]] = {}
     for path in sorted(p for p in root.rglob("*") if p.suffix.lower() in SUFFIXES):
         inside = path.relative_to(root).parts
