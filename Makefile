@@ -15,6 +15,7 @@
 # make lowest newest   the tests with the lowest versions that pyproject.toml allows; with the newest there are
 # make package   wheel and sdist -> build/dist/; the wheel is installed alone and tried
 # make reference pages   the reference of the package; the whole site, as it is published -> build/
+# make lock   uv.lock: the exact version of every dependency, for `uv sync`
 # make licences  the licence of every installed dependency
 # Each builds .venv by itself; a bare Python 3.10 or newer is enough.
 
@@ -28,7 +29,7 @@ export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || echo 2)
 
 .PHONY: demo test quick lint pytest fuzz kill mutation nbval lab slides site student grade live site-live docs pictures hero stamp stills browser colab clean \
-  lowest newest package reference pages licences
+  lowest newest package reference pages licences lock
 
 demo: $(VENV)/.demo
 	$(BIN)/python -m dsel demo --out runs/demo
@@ -134,6 +135,9 @@ pages: site slides reference
 
 licences: $(VENV)/.reference
 	$(BIN)/pip-licenses --python $(BIN)/python --order license
+
+lock: $(VENV)/.uv
+	$(BIN)/python tools/lock.py
 
 $(VENV)/.uv:
 	$(PYTHON) -m venv $(VENV)
