@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 
@@ -13,6 +14,9 @@ from dsel.corpus.clips import write_clip
 from dsel.timing import samples_for
 
 ROOT = Path(__file__).resolve().parents[1]
+# No test asserts a time: a busy machine may be slow at any example.
+hypothesis.settings.register_profile("dsel", deadline=None)
+hypothesis.settings.load_profile("dsel")
 # Fixtures that make a corpus, voices, films or a run: tests with them are not in `make quick`.
 HEAVY = {
     *("noise_corpus", "real", "espeak", "small", "redrawn", "labelled", "mixed", "bad"),

@@ -87,7 +87,7 @@ def test_the_content_head_is_another_vector(networks):
 
 
 @given(st.integers(1, 700_000))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_pieces_hold_every_window_once_and_none_is_long(samples):
     frames = max(5, -(-samples // 640))
     cut = pieces(np.arange(samples, dtype=np.float32) % 1000)

@@ -98,7 +98,7 @@ def test_single_windows_leave_pauses_out(labelled):
     assert points.only(np.arange(3)).hover.tolist() == points.hover[:3].tolist()
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(0, 10_000), st.floats(0, 6.28), st.floats(0.2, 5), st.booleans())
 def test_line_up_undoes_turns_mirrors_scales_and_shifts(seed, angle, scale, mirror):
     rng = np.random.default_rng(seed)

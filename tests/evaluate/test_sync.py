@@ -35,7 +35,7 @@ def pair(late, windows=240, D=16, noise=0.0, seed=0):
 
 
 @given(curves, st.sampled_from([0.25, 4, 64]), st.integers(-5, 5))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_margin_does_not_depend_on_scale_and_shift(curve, scale, shift):
     """Numbers that are exact in binary, so that ties stay ties."""
     assert margin(scale * curve + shift) == pytest.approx(margin(curve), rel=1e-6, abs=1e-6)

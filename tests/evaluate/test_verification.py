@@ -61,7 +61,7 @@ def arrays(rows):
 
 
 @given(TRIALS)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_rates_eer_and_cost_equal_exact_counting(rows):
     scores, target, weight = arrays(rows)
     threshold, miss, false_alarm = det_curve(scores, target, weight)
@@ -78,7 +78,7 @@ def test_rates_eer_and_cost_equal_exact_counting(rows):
 
 
 @given(TRIALS)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_weights_are_repetitions(rows):
     scores, target, weight = arrays(rows)
     again = [np.repeat(x, weight) for x in (scores, target)]
@@ -87,7 +87,7 @@ def test_weights_are_repetitions(rows):
 
 
 @given(TRIALS, st.randoms(use_true_random=False))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_laws_of_the_det_curve_and_the_eer(rows, random):
     """Monotone; from (0, 1) to (1, 0); unchanged by the order of trials and by any rising map;
     symmetric under exchange.

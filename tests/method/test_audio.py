@@ -201,7 +201,7 @@ def test_fixed_and_track_are_what_they_always_were():
 
 
 @given(seed=st.integers(0, 2**31), gain=st.floats(0.1, 8.0))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_level_takes_loudness_away_and_keeps_the_spectrum(seed, gain):
     waveform = noise(seed, frames=6)
     level = front_end(waveform, "level")
@@ -219,7 +219,7 @@ def test_level_takes_loudness_away_and_keeps_the_spectrum(seed, gain):
 
 
 @given(seed=st.integers(0, 2**31), kind=st.sampled_from(FRONT_ENDS))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_tracks_of_a_batch_do_not_touch_each_other(seed, kind):
     waveform = noise(seed, 3, 6)
     whole = front_end(waveform, kind)

@@ -117,7 +117,7 @@ def _compare_with_differences(f, gradients, v, a, h=1e-6):
 
 
 @given(seed=seeds, B=sizes, N=sizes, D=st.integers(1, 8), K=sizes)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_laws_of_the_targets(seed, B, N, D, K):
     g = torch.Generator().manual_seed(seed)
     logits = 5 * torch.randn(B, K, K, generator=g, dtype=torch.float64)

@@ -285,6 +285,18 @@ def open_notebook(page, lab, name) -> None:
     )
 
 
+def wake(page, figure) -> None:
+    """Put the mouse on a still until it has become a figure; the page may move under the mouse."""
+    alive, until = figure.locator(".main-svg").first, time.monotonic() + 60
+    while not alive.is_visible() and time.monotonic() < until:
+        figure.scroll_into_view_if_needed()
+        box = figure.bounding_box()
+        for nearer in (3, 0):  # a mouse that comes, not one that lies there
+            page.mouse.move(box["x"] + box["width"] / 2 - nearer, box["y"] + box["height"] / 2)
+        page.wait_for_timeout(500)
+    alive.wait_for(timeout=1000)
+
+
 @pytest.mark.parametrize("name", RUN)
 def test_a_stored_figure_in_jupyterlab_is_a_still_and_moves_under_the_mouse(browser, lab, name):
     watch = Watch(browser)
@@ -299,11 +311,7 @@ def test_a_stored_figure_in_jupyterlab_is_a_still_and_moves_under_the_mouse(brow
         assert picture.evaluate("img => img.complete && img.naturalWidth > 300"), (
             "no still: run `make stills`"
         )
-        figure.scroll_into_view_if_needed()
-        box = picture.bounding_box() if picture.is_visible() else None
-        if box:  # else it has come to lie under the mouse already, and moves
-            page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-        figure.locator(".main-svg").first.wait_for(timeout=60_000)
+        wake(page, figure)
         moved |= {
             f"figure {number} {handle}": fine for handle, fine in move_plotly(page, figure).items()
         }

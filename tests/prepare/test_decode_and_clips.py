@@ -205,7 +205,7 @@ def test_only_clips_are_remuxed(tmp_path):
 # ----------------------------------------------------------------------------------------- the grid
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     start=st.floats(0, 1000),
     steps=st.lists(st.floats(0.004, 0.15), min_size=2, max_size=80),
@@ -222,7 +222,7 @@ def test_whatever_appears_is_seen_in_the_frame_that_holds_its_instant(start, ste
     assert (times < end + 1e-9).all()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     start=st.floats(0, 1000),
     seed=st.integers(0, 10**6),

@@ -7,6 +7,7 @@ Windows: new processes are spawned and read the script again. `tests/utils/test_
 """
 
 import os
+import pathlib
 import shutil
 import signal
 from pathlib import Path
@@ -76,9 +77,15 @@ def windows(monkeypatch):
     def kill(pid, number):
         assert number in (signal.SIGTERM, signal.SIGINT), "os.kill ends a process on Windows"
 
-    monkeypatch.setattr(os, "replace", guarded(replace, 0, 1))
-    monkeypatch.setattr(os, "rename", guarded(rename, 0, 1))
-    monkeypatch.setattr(os, "unlink", guarded(unlink, 0))
+    guards = {
+        "replace": guarded(replace, 0, 1),
+        "rename": guarded(rename, 0, 1),
+        "unlink": guarded(unlink, 0),
+    }
+    for name, call in guards.items():
+        monkeypatch.setattr(os, name, call)
+        if hasattr(pathlib, "_NormalAccessor"):  # Python 3.10 keeps the functions of os there
+            monkeypatch.setattr(pathlib._NormalAccessor, name, staticmethod(call))
     monkeypatch.setattr(os, "kill", kill)
     for name in ("fork", "forkpty", "pread", "posix_fallocate", "sched_getaffinity"):
         monkeypatch.delattr(os, name, raising=False)

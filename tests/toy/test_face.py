@@ -121,7 +121,7 @@ def test_a_frame_alone_is_the_frame_in_the_film(size):
     latents=[3.0 * (k in (4, 21)) - 3.0 * (k == 1) for k in range(32)],
     sex=0.0, age=18.0, size=0.0, seed=0,
 )  # fmt: skip
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_every_speaker_has_a_face(latents, sex, age, size, seed):
     """Extreme latents give no error and no NaN; features keep their order; there is contrast."""
     face = face_of(someone(0, face=tuple(latents), face_sex=sex, face_age=age, face_size=size))

@@ -79,7 +79,7 @@ def test_stress_and_length_marks_do_not_matter():
 
 
 @given(utterances())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_trajectory_has_its_shape_and_range(drawn):
     phonemes, frames = drawn
     mouth = trajectory(phonemes, frames)
@@ -90,7 +90,7 @@ def test_a_trajectory_has_its_shape_and_range(drawn):
 
 
 @given(utterances())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_lips_close_for_every_p_b_m(drawn):
     phonemes, frames = drawn
     mouth, centre = trajectory(phonemes, frames), (np.arange(frames) + 0.5) / FPS

@@ -265,7 +265,7 @@ def test_distinct_vocabularies_share_few_sounds(espeak):
 # ---- microphone and room
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 10_000))
 def test_a_recording_has_the_level_asked_for_and_never_clips(seed):
     room = rooms.draw_room(np.random.default_rng(seed))
@@ -315,7 +315,7 @@ def test_the_room_does_not_delay_the_direct_sound(seed):
     kind=st.sampled_from(KINDS),
     seed=st.integers(0, 50),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_trials_are_what_their_kind_says(speakers, tracks, most, kind, seed):
     rng = np.random.default_rng(seed)
     says = ["free", "distinct0", "distinct1", "random0", "random3"]

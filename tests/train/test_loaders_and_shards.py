@@ -159,7 +159,7 @@ def test_every_loader_gives_the_same_bytes(mixed, packed, cached, request, place
 
 
 @given(st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_part_is_what_the_whole_clip_holds(mixed, data):
     track = data.draw(st.sampled_from(list(mixed.tracks)))
     frames, sound = (

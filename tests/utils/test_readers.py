@@ -201,7 +201,7 @@ def outcome(reader, path, **options):
         return None, str(error)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.one_of(
         st.binary(max_size=200),
