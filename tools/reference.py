@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import json
 import logging
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -19,7 +20,7 @@ if __package__ in (None, ""):  # run as a file
     sys.path.insert(0, str(ROOT))
 
 from tools.stamp import BRANCH, address  # noqa: E402
-from tools.views import copy_assets  # noqa: E402
+from tools.views import TEMPLATES, copy_assets  # noqa: E402
 
 SOURCE, OUT = ROOT / "build" / "reference_source", ROOT / "build" / "reference"
 PAGES = {  # heading of the menu: modules
@@ -29,21 +30,56 @@ PAGES = {  # heading of the menu: modules
     "Results": ("evaluate", "ablation", "plots"),
     "Use": ("apply", "teaching", "cli"),
 }
-MATHJAX = r"""window.MathJax = {
+# Formulas are what mkdocs has marked as such; fonts and the rest are those of the other pages.
+MATHJAX = r"""window.MathJax = Object.assign(%s, {
   tex2jax: {inlineMath: [["\\(", "\\)"]], displayMath: [["\\[", "\\]"]],
     ignoreClass: ".*", processClass: "arithmatex"}
-};
+});
 """
+SECTION = re.compile(r"(?m)^( *)(Args|Attributes|Returns|Yields|Raises):\n(?=\1    \S)")
+EXAMPLE = re.compile(r"(?m)(?:^ *>>> .*\n?(?:^ *(?!>>>)\S.*\n?)*)+")
+SHARED = re.compile(r"(?m)^    (\w+(?:, \w+)+):((?: .*)?\n(?: {5,}.*\n)*)")
+
+
+def readable(text: str) -> str:
+    """Respell a docstring as mkdocstrings reads it.
+
+    A section wants a blank line above it, an example a section, and a parameter a line of its own.
+
+    >>> print(readable("Add.\\n\\nArgs:\\n    x, y: numbers.\\nReturns:\\n    The sum."))
+    Add.
+    <BLANKLINE>
+    Args:
+        x: numbers.
+        y: numbers.
+    <BLANKLINE>
+    Returns:
+        The sum.
+    """
+    text = SECTION.sub(r"\n\1\2:\n", text + "\n")
+    text = SHARED.sub(lambda m: "".join(f"    {x}:{m[2]}" for x in m[1].split(", ")), text)
+    text = EXAMPLE.sub(lambda m: f"\nExamples:\n{_indented(m[0])}\n", text)
+    return re.sub(r"\n{3,}", "\n\n", text).rstrip()
+
+
+def _indented(text: str) -> str:
+    return "".join(f"    {line.strip()}\n" for line in text.splitlines())
+
+
+def mathjax() -> str:
+    """Return the script that tells MathJax what the pages and decks of the notebooks tell it."""
+    local = (TEMPLATES / "local.html").read_text(encoding="utf-8")
+    return MATHJAX % re.search(r"MathJax\.Hub\.Config\((\{.*?\})\);", local, re.S)[1]
 
 
 def page(module: str) -> str:
     """Return the Markdown page of one module or package of dsel."""
     name = f"dsel.{module}"
     offers = getattr(importlib.import_module(name), "__all__", None)
-    options = "    options:\n      show_root_heading: true\n"
+    options = "    options:\n      show_root_heading: true\n      heading_level: 1\n"
     if offers:
         options += "      members: [" + ", ".join(sorted(offers)) + "]\n"
-    return f"# {name}\n\n::: {name}\n{options}"
+    return f"::: {name}\n{options}"
 
 
 def front() -> str:
@@ -74,12 +110,13 @@ def configuration() -> dict:
     ]
     reads = {
         "docstring_style": "google",
+        "docstring_section_style": "list",  # a table is too wide for a phone
+        "extensions": ["tools.readable"],
         "show_source": True,
         "show_signature_annotations": True,
         "separate_signature": True,
         "members_order": "source",
         "show_if_no_docstring": False,
-        # "a, b: both ..." describes two parameters at once
         "docstring_options": {"warn_missing_types": False, "warn_unknown_params": False},
     }
     return {
@@ -111,7 +148,7 @@ def main() -> None:
             (SOURCE / f"{module}.md").write_text(page(module), encoding="utf-8")
     (SOURCE / "equations.md").write_text(equations(), encoding="utf-8")
     (SOURCE / "index.md").write_text(front(), encoding="utf-8")
-    (SOURCE / "mathjax.js").write_text(MATHJAX, encoding="utf-8")
+    (SOURCE / "mathjax.js").write_text(mathjax(), encoding="utf-8")
     copy_assets(SOURCE, ["mathjax"])
     settings = SOURCE.with_suffix(".yml")
     settings.write_text(json.dumps(configuration()), encoding="utf-8")  # JSON is YAML
