@@ -66,10 +66,12 @@ def _indented(text: str) -> str:
     return "".join(f"    {line.strip()}\n" for line in text.splitlines())
 
 
-def mathjax() -> str:
-    """Return the script that tells MathJax what the pages and decks of the notebooks tell it."""
+def mathjax() -> dict[str, str]:
+    """Return the files that tell MathJax what the pages and decks of the notebooks tell it."""
     local = (TEMPLATES / "local.html").read_text(encoding="utf-8")
-    return MATHJAX % re.search(r"MathJax\.Hub\.Config\((\{.*?\})\);", local, re.S)[1]
+    says = re.search(r"MathJax\.Hub\.Config\((\{.*?\})\);", local, re.S)
+    style = re.search(r"<style>(.*?)</style>", local, re.S)
+    return {"mathjax.js": MATHJAX % says[1], "mathjax.css": style[1] + "\n"}
 
 
 def page(module: str) -> str:
@@ -128,6 +130,7 @@ def configuration() -> dict:
         "nav": menu,
         "plugins": [{"mkdocstrings": {"handlers": {"python": {"options": reads}}}}],
         "markdown_extensions": [{"pymdownx.arithmatex": {"generic": True}}, "pymdownx.superfences"],
+        "extra_css": ["mathjax.css"],
         "extra_javascript": [
             "mathjax.js",
             "assets/mathjax/MathJax.js?config=TeX-AMS-MML_HTMLorMML-full,Safe",
@@ -148,7 +151,8 @@ def main() -> None:
             (SOURCE / f"{module}.md").write_text(page(module), encoding="utf-8")
     (SOURCE / "equations.md").write_text(equations(), encoding="utf-8")
     (SOURCE / "index.md").write_text(front(), encoding="utf-8")
-    (SOURCE / "mathjax.js").write_text(mathjax(), encoding="utf-8")
+    for name, text in mathjax().items():
+        (SOURCE / name).write_text(text, encoding="utf-8")
     copy_assets(SOURCE, ["mathjax"])
     settings = SOURCE.with_suffix(".yml")
     settings.write_text(json.dumps(configuration()), encoding="utf-8")  # JSON is YAML

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+
 from tools import reference
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -59,9 +60,10 @@ def test_all_pages_are_in_the_menu_and_say_something():
 
 
 def test_formulas_are_drawn_with_the_fonts_of_the_other_pages():
-    script = reference.mathjax()
-    assert 'webFont: "STIX-Web"' in script
-    assert "http" not in script
+    files = reference.mathjax()
+    assert 'webFont: "STIX-Web"' in files["mathjax.js"]
+    assert "font-family: serif" in files["mathjax.css"]
+    assert "http" not in "".join(files.values())
 
 
 @pytest.mark.heavy
