@@ -12,6 +12,7 @@ jupyter-server-mathjax, sphinx-revealjs).
 from __future__ import annotations
 
 import argparse
+import copy
 import importlib.util
 import re
 import shutil
@@ -19,7 +20,7 @@ import sys
 from pathlib import Path
 
 import nbformat
-from nbconvert import HTMLExporter, NotebookExporter, SlidesExporter
+from nbconvert import HTMLExporter, NotebookExporter
 from nbconvert.preprocessors import Preprocessor
 from traitlets import Unicode
 from traitlets.config import Config
@@ -28,7 +29,8 @@ ROOT = Path(__file__).resolve().parents[1]
 if __package__ in (None, ""):  # run as a file
     sys.path.insert(0, str(ROOT))
 
-from tools.slides import HIDE  # noqa: E402
+from tools import decks  # noqa: E402
+from tools.slides import compose  # noqa: E402
 from tools.stamp import BADGE, BRANCH, NOTEBOOKS, address, badge  # noqa: E402
 from tools.stills import PLOTLY  # noqa: E402
 
@@ -115,8 +117,14 @@ class Links(Preprocessor):
         return re.sub(r"\]\(\.\./([^)]+)\)", rf"]({address()}/blob/{BRANCH}/\1)", text)
 
 
-def figure_html(figure: dict, div_id: str) -> str:
-    """Write a figure (plotly's JSON) as a <div> and its call; the page loads plotly.js itself."""
+def figure_html(figure: dict, div_id: str, *, responsive: bool = True) -> str:
+    """Write a figure as a <div> and its call; the page loads plotly.js itself.
+
+    Args:
+        figure: plotly's JSON.
+        div_id: the name of its <div>.
+        responsive: whether it follows the width of the window; on slides it does not.
+    """
     import plotly.io as pio
 
     title = figure.get("layout", {}).get("title", {})
@@ -125,7 +133,7 @@ def figure_html(figure: dict, div_id: str) -> str:
     label = words.replace('"', "'").strip() or "figure"
     drawn = {key: figure[key] for key in ("data", "layout", "frames") if key in figure}
     bare = {"full_html": False, "include_plotlyjs": False, "include_mathjax": False}
-    config = {"responsive": True, "displaylogo": False}
+    config = {"responsive": responsive, "displaylogo": False}
     options = {"auto_play": False, "div_id": div_id, "validate": False, "config": config}
     html = pio.to_html(drawn, **bare, **options)
     return f'<div class="figure" role="figure" aria-label="{label}">{html}</div>'
@@ -149,15 +157,8 @@ def exporter(view: str):
         config.NotebookExporter.preprocessors = [FoldedAnswers, StudentsLink]
         return NotebookExporter(config=config)
     config.HTMLExporter.extra_template_basedirs = [str(TEMPLATES)]
-    config.HTMLExporter.preprocessors = config.SlidesExporter.preprocessors = [FigureHtml, Links]
+    config.HTMLExporter.preprocessors = [FigureHtml, Links]
     config.HTMLExporter.exclude_anchor_links = True
-    if view == "slides":
-        config.Links.suffix = ".slides.html"
-        config.TagRemovePreprocessor.enabled = True
-        config.TagRemovePreprocessor.remove_input_tags = {HIDE}
-        config.SlidesExporter.reveal_url_prefix = "assets/reveal"
-        config.SlidesExporter.reveal_theme = "white"
-        return SlidesExporter(config=config, template_name="deck")
     return HTMLExporter(config=config, template_name="page")
 
 
@@ -186,8 +187,24 @@ def copy_assets(folder: Path, names) -> None:
 
 def page(view: str, nb, name: str) -> str:
     """Return a notebook in one view as text; name: the title of its page."""
+    if view == "slides":
+        return deck(nb, name)
     text, _ = exporter(view).from_notebook_node(nb, resources(name))
     return text
+
+
+def deck(nb, name: str) -> str:
+    """Return a notebook as a deck; name: the title of its page."""
+    links = Links(suffix=".slides.html")
+    nb, _ = links.preprocess(copy.deepcopy(nb), {})
+    slides = ((slide, nb.cells) for slide in compose(nb))
+    head = resources(name)["local_head"]
+    return decks.deck(slides, slide_figure, title=name, head=head)
+
+
+def slide_figure(figure: dict, div_id: str) -> str:
+    """Write a figure for a slide, which has one size."""
+    return figure_html(figure, div_id, responsive=False)
 
 
 def index(live: bool = False):
