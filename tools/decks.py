@@ -14,6 +14,7 @@ import sys
 import tomllib
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 
 from nbconvert.filters import markdown2html
@@ -45,9 +46,11 @@ def _pre(piece: Piece) -> str:
     """Set code, or what a cell printed: as large as its longest line allows."""
     longest = max(len(line) for line in piece.text.splitlines())
     size = min(30, int(CODE_PIXELS / (0.602 * max(longest, 1))))
+    if piece.kind == "print" and piece.text.count("\n") < 4:
+        size = max(size, 32)  # a few lines may wrap
     is_code = piece.kind == "code" and re.search(r"^(?:def|class|for|import|@)|=", piece.text, re.M)
     text = _colours(piece.text) if is_code else html.escape(piece.text)
-    return f'<pre class="{piece.kind}" style="--most: {max(size, 17)}px">{text.rstrip()}</pre>'
+    return f'<pre class="{piece.kind}" style="--most: {max(size, 22)}px">{text.rstrip()}</pre>'
 
 
 def _draw(piece: Piece, cells, figure_html: Callable, deck: str) -> str:
@@ -95,11 +98,16 @@ def _section(slide: Slide, cells, figure_html: Callable, name: str, start: float
     elif slide.layout == "clip":
         films = [d for p, d in zip(slide.pieces, drawn, strict=True) if p.kind == "clip"]
         words = [d for p, d in zip(slide.pieces, drawn, strict=True) if p.kind != "clip"]
-        words = [sentence, *words]
-        body = f'<h2>{title}</h2><div class="beside"><div class="fit">{"".join(words)}</div>'
-        body += f'<div class="films">{"".join(films)}</div></div>'
+        words, films = sentence + "".join(words), "".join(films)
+        if "<video" not in films:  # sounds stand below the text
+            body = f'<h2>{title}</h2><div class="fit">{words}{films}</div>'
+        else:
+            words = f'<div class="fit">{words}</div>' if words else ""
+            body = (
+                f'<h2>{title}</h2><div class="beside">{words}<div class="films">{films}</div></div>'
+            )
     else:
-        body = f'<h2>{title}</h2><div class="fit">{sentence}{"".join(drawn)}</div>'
+        body = f'<h2>{title}</h2><div class="fit">{sentence}{_rows(slide, drawn)}</div>'
     notes = "\n\n".join(slide.notes)
     timing = ""
     if slide.minutes:
@@ -110,12 +118,22 @@ def _section(slide: Slide, cells, figure_html: Callable, name: str, start: float
     return f'<section class="{slide.layout}"{timing}>{body}{aside}</section>'
 
 
+def _rows(slide: Slide, drawn: list[str]) -> str:
+    """Join the pieces of a slide; formulas that follow each other share lines where they fit."""
+    kinds = [piece.kind == "formula" for piece in slide.pieces]
+    parts = zip(kinds, drawn, strict=True)
+    groups = [(row, "".join(d for _, d in group)) for row, group in groupby(parts, lambda p: p[0])]
+    return "".join(f'<div class="formulas">{d}</div>' if row else d for row, d in groups)
+
+
 def _clock(minutes: float) -> str:
     seconds = round(60 * minutes)
     return f"{seconds // 60}:{seconds % 60:02d}"
 
 
-def deck(slides: Iterable[tuple[Slide, list]], figure_html: Callable, *, title: str, head: str) -> str:
+def deck(
+    slides: Iterable[tuple[Slide, list]], figure_html: Callable, *, title: str, head: str
+) -> str:
     """Draw a deck as one page.
 
     Args:
@@ -134,5 +152,10 @@ def deck(slides: Iterable[tuple[Slide, list]], figure_html: Callable, *, title: 
     drawn = ["\n".join(s) if len(s) == 1 else f"<section>{''.join(s)}</section>" for s in stacks]
     page = (TEMPLATES / "deck.html").read_text(encoding="utf-8")
     script = (TEMPLATES / "deck.js").read_text(encoding="utf-8")
-    parts = {"TITLE": html.escape(title), "HEAD": head, "SCRIPT": script, "SLIDES": "\n".join(drawn)}
+    parts = {
+        "TITLE": html.escape(title),
+        "HEAD": head,
+        "SCRIPT": script,
+        "SLIDES": "\n".join(drawn),
+    }
     return re.sub(r"@(TITLE|HEAD|SLIDES|SCRIPT)@", lambda found: parts[found[1]], page)

@@ -45,9 +45,17 @@ MEASURE = """([width, height]) => {
       what: `${e.tagName}: ${(e.textContent || '').trim().slice(0, 40)}`});
   };
   const around = e => {  // text: the box around its lines
-    const range = document.createRange();
-    range.selectNodeContents(e);
-    const lines = [...range.getClientRects()].filter(r => r.width > 1 && r.height > 1);
+    const lines = [], walk = document.createTreeWalker(e, NodeFilter.SHOW_TEXT);
+    while (walk.nextNode()) {
+      const math = walk.currentNode.parentElement.closest('.MathJax, .MJX_Assistive_MathML');
+      if (math) {  // its letters overlap each other, and one copy of them is not seen
+        math.querySelectorAll('.math').forEach(m => lines.push(m.getBoundingClientRect()));
+        continue;
+      }
+      const range = document.createRange();
+      range.selectNodeContents(walk.currentNode);
+      lines.push(...[...range.getClientRects()].filter(r => r.width > 1 && r.height > 1));
+    }
     if (!lines.length) return null;
     return {left: Math.min(...lines.map(r => r.left)), right: Math.max(...lines.map(r => r.right)),
       top: Math.min(...lines.map(r => r.top)), bottom: Math.max(...lines.map(r => r.bottom)),
@@ -56,11 +64,11 @@ MEASURE = """([width, height]) => {
   const whole = 'video, audio, img, .js-plotly-plot, table, pre, .MathJax_Display, button, select';
   slide.querySelectorAll(whole).forEach(e => {
     if (e.parentElement.closest(whole) || e.closest('aside') || !shown(e)) return;
-    const code = e.matches('pre') && around(e);
+    const code = e.matches('pre, .MathJax_Display') && around(e);
     add(e, code || e.getBoundingClientRect());
   });
-  slide.querySelectorAll('p, li, h1, h2, h3, h4, summary, .MathJax_Display').forEach(e => {
-    if (e.closest(whole) && !e.matches('.MathJax_Display') || e.closest('aside') || !shown(e)) return;
+  slide.querySelectorAll('p, li, h1, h2, h3, h4, summary').forEach(e => {
+    if (e.closest(whole) || e.closest('aside') || !shown(e)) return;
     const box = around(e);
     if (box) add(e, box);
   });
@@ -83,6 +91,7 @@ MEASURE = """([width, height]) => {
     if (!t.textContent.trim() || !shown(t)) return;
     const turned = t.getScreenCTM(), scale = Math.hypot(turned.a, turned.b);
     const letters = [t, ...t.querySelectorAll('tspan')].filter(e =>
+      !e.closest("[style*='70%']") &&  // a subscript
       [...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim()));
     letters.forEach(e => least.push(scale * parseFloat(getComputedStyle(e).fontSize)));
   });

@@ -28,6 +28,7 @@ __all__ = [
 
 FIGURE = "application/vnd.plotly.v1+json"
 CLIP = re.compile(r"<(?:video|audio)\b")
+TALKS = "dsel-talks"  # the script of a map that speaks, see dsel.teaching.talking_maps
 HIDE = "hide-on-slide"  # the tag of a code cell whose input a slide leaves out
 EXERCISE_TAGS = {"solution", "law", "exercise", "check"}
 EXERCISE = re.compile(
@@ -38,15 +39,17 @@ DETAILS = re.compile(r"<details.*?</details>", re.S)
 EXPLAINS_FIGURE = re.compile(r"\*\*What (?:you see|most people find)\.?\*\*\s*")
 LOOPS = re.compile(r"\w*loops\w*")  # the name of a function written from a formula
 BLOCK = re.compile(r"(```.*?```|\$\$.*?\$\$)", re.S)
-SENTENCE = re.compile(r"(?<=[.!?:])(?<!e\.g\.)(?<!i\.e\.)(?<!vs\.)([*)”\"]*)\s+(?=[*“\"(\[`$\\A-Z0-9])")
+SENTENCE = re.compile(
+    r"(?<=[.!?:])(?<!e\.g\.)(?<!i\.e\.)(?<!vs\.)([*)”\"]*)\s+(?=[*“\"(\[`$\\A-Z0-9])"
+)
 BADGE = "Open in Colab"
 
 # Weights are characters of text that take as much of a slide.
 FULL = 780  # a slide of text holds about as much
 LEAST = 200  # with less than this it looks forgotten, however large the letters
 STATEMENT = 210  # characters beside a figure: two lines
-PARAGRAPH, ITEM = 300, 190  # characters of a paragraph, of an item of a list
-A_LINE, A_FORMULA, A_ROW = 62, 150, 75  # what a line of code, a formula, a row of a table weighs
+PARAGRAPH, ITEM = 300, 230  # characters of a paragraph, of an item of a list
+A_LINE, A_FORMULA, A_ROW = 62, 110, 75  # what a line of code, a formula, a row of a table weighs
 LONG_CODE, LONG_TABLE, LONG_PRINT = 25, 13, 14  # lines, rows and lines that nobody would project
 
 
@@ -82,6 +85,17 @@ class Piece:
             return A_FORMULA * (1 + self.text.count(r"\\ "))
         return len(plain(self.text)) + (20 * rows if self.kind == "list" else 0)
 
+    @property
+    def cover(self) -> int:
+        """How much it covers when it is as large as it becomes, in characters of text.
+
+        Code and prints do not grow as text does: their lines are long.
+        """
+        if self.kind not in ("code", "print"):
+            return self.weight
+        rows = self.text.splitlines()
+        return int(0.35 * len(rows) * min(66, max(map(len, rows), default=0)))
+
 
 @dataclass(frozen=True)
 class Slide:
@@ -111,6 +125,11 @@ class Slide:
     def weight(self) -> int:
         """How full it is, in characters of text."""
         return sum(piece.weight for piece in self.pieces)
+
+    @property
+    def cover(self) -> int:
+        """How full it becomes, in characters of text."""
+        return sum(piece.cover for piece in self.pieces)
 
 
 def source(cell) -> str:
@@ -230,6 +249,8 @@ def _paragraph(text: str, cell: int) -> list[Piece]:
     if heading:
         level, title, rest = heading.groups()
         return [Piece("heading", title.strip(), cell, level=len(level)), *_paragraph(rest, cell)]
+    if all(line.startswith("    ") for line in text.splitlines()):
+        return [Piece("code", "\n".join(line[4:] for line in text.splitlines()), cell)]
     if text.lstrip().startswith("|"):
         return [Piece("table", text, cell)]
     first = re.search(r"^(?:[*-]|\d+\.) ", text, re.M)
@@ -250,7 +271,7 @@ def exhibit(cell, *, section: str = "", announced: bool = False) -> str:
         announced: the text before it ends with a colon.
     """
     text = re.sub(r"\A# @title [^\n]*\n+", "", source(cell)).strip()
-    if section.startswith("Bug "):
+    if section.startswith("Bug ") and FIGURE not in shows(cell):
         return text if len(text.splitlines()) <= LONG_CODE else ""
     try:
         tree = ast.parse(text)
@@ -262,7 +283,9 @@ def exhibit(cell, *, section: str = "", announced: bool = False) -> str:
         if isinstance(node, ast.FunctionDef)
         and (LOOPS.fullmatch(node.name) and "loops" in node.name or announced and not shows(cell))
     ]
-    if not wanted or (announced and not LOOPS.match(wanted[0].name) and tree.body[0] is not wanted[0]):
+    if not wanted or (
+        announced and not LOOPS.match(wanted[0].name) and tree.body[0] is not wanted[0]
+    ):
         return ""
     shown = "\n\n".join(ast.get_source_segment(text, node) for node in wanted)
     return shown if len(shown.splitlines()) <= LONG_CODE else ""
@@ -278,7 +301,7 @@ def output_pieces(cell, number: int) -> list[Piece]:
         drawn |= FIGURE in data or bool(CLIP.search(html))
         if FIGURE in data:
             pieces.append(Piece("figure", "", number, k))
-        elif CLIP.search(html) and "dsel-talks" not in html:
+        elif CLIP.search(html) and TALKS not in html:
             pieces.append(Piece("clip", html, number, k))
         elif "<script" in html:
             pieces.append(Piece("script", html, number, k))
@@ -292,7 +315,7 @@ def output_pieces(cell, number: int) -> list[Piece]:
             printed.append("".join(output["text"]).strip("\n"))
     if printed:
         pieces.append(Piece("print", "\n".join(printed), number))
-    long = {"table": LONG_TABLE, "print": LONG_PRINT}
+    long = {"table": LONG_TABLE, "print": LONG_PRINT, "code": LONG_CODE}
     kept = [p for p in pieces if p.text.count("\n") < long.get(p.kind, 10**6)]
     if drawn:  # numbers beside a figure are for the speaker
         kept = [_said(p) for p in kept if p.kind != "table"]
@@ -367,17 +390,18 @@ class _Section:
             return
         before = self.slides[-1] if self.slides else None
         little = sum(piece.weight for piece in run) < LEAST * 2
-        if before and before.layout in ("figure", "clip") and little and _only_text(run):
+        if before and before.layout in ("figure", "clip") and little and _only_words(run):
             self.slides[-1] = _with_notes(before, run)
             return
         for pieces in pack(run):
             slide = _text_slide(self.title, pieces)
             before = self.slides[-1] if self.slides else None
-            if before and slide.weight < LEAST and before.layout != "text" and _only_text(pieces):
+            words = slide.cover < LEAST and _only_words(pieces)
+            if before and words and (before.layout != "text" or before.weight > FULL):
                 self.slides[-1] = _with_notes(before, pieces)
             elif (
                 before
-                and min(slide.weight, before.weight) < LEAST
+                and min(slide.cover, before.cover) < 1.4 * LEAST
                 and before.layout == "text"
                 and before.title == self.title
                 and before.weight + slide.weight < 1.6 * FULL
@@ -393,8 +417,8 @@ class _Section:
                 self.add(slide)
 
 
-def _only_text(pieces: Iterable[Piece]) -> bool:
-    return all(piece.kind == "text" for piece in pieces)
+def _only_words(pieces: Iterable[Piece]) -> bool:
+    return all(piece.kind in ("text", "print") for piece in pieces)
 
 
 def _cells(pieces: Iterable[Piece]) -> tuple[int, ...]:
@@ -403,7 +427,7 @@ def _cells(pieces: Iterable[Piece]) -> tuple[int, ...]:
 
 def _with_notes(slide: Slide, pieces: Iterable[Piece]) -> Slide:
     """Leave text to the speaker; a figure without a sentence takes its first one."""
-    texts = [piece.text for piece in pieces]
+    texts = [_said(piece).text for piece in pieces]
     sentence = slide.sentence
     if slide.layout == "figure" and not sentence:
         sentence = statement(texts)
@@ -414,7 +438,7 @@ def statement(texts: Iterable[str]) -> str:
     """Take the sentences that stand beside a figure: the first of the first text that has some."""
     for text in texts:
         taken = "" if text.startswith("```") else shorten(text, STATEMENT)
-        if taken and len(plain(taken)) <= 1.2 * STATEMENT:
+        if taken and len(plain(taken)) <= 1.05 * STATEMENT:
             return taken
     return ""
 
@@ -442,9 +466,10 @@ def pack(run: list[Piece]) -> list[list[Piece]]:
             groups[-1][-1].kind == "heading"
             or groups[-1][-1].text.rstrip().endswith(":")
             or (piece.kind in ("table", "print") and groups[-1][-1].kind in ("text", "code"))
-            or (piece.kind in ("list", "formula") and groups[-1][-1].kind == "text")
+            or (piece.kind in ("list", "formula") and groups[-1][-1].kind in ("text", "formula"))
         )
-        if held and sum(p.weight for p in groups[-1]) + piece.weight < 1.5 * FULL:
+        most = 1.8 if piece.kind == "print" else 1.5
+        if held and sum(p.weight for p in groups[-1]) + piece.weight < most * FULL:
             groups[-1].append(piece)
         else:
             groups.append([piece])
@@ -486,11 +511,13 @@ def _figure_slide(section: _Section, figure: Piece, scripts: list[Piece], said: 
         sentence = sentences(text)[-1]
     else:
         sentence = statement([text])
-    if len(plain(sentence)) > 1.2 * STATEMENT:
+    if len(plain(sentence)) > 1.05 * STATEMENT:
         sentence = ""
     section.flush()
     notes = tuple(piece.text for piece in own if id(piece) not in kept)
     sentence = sentence or statement(said)
+    if not sentence and any(TALKS in script.text for script in scripts):
+        sentence = "Move over a point to see the face; click to hear the voice."
     cells = dict.fromkeys([*(p.cell for p in own if id(p) not in kept), figure.cell])
     return Slide(
         "figure", title, False, (*scripts, figure), (*notes, *said), tuple(cells), sentence
@@ -518,9 +545,7 @@ def compose(nb) -> list[Slide]:
         elif piece.kind == "script":
             scripts.append(piece)
         elif piece.kind == "said":
-            follows = any(
-                p.kind in ("figure", "clip") and p.cell == piece.cell for p in pieces[k:]
-            )
+            follows = any(p.kind in ("figure", "clip") and p.cell == piece.cell for p in pieces[k:])
             if follows:
                 said.append(piece.text)
             elif section.slides:
@@ -555,6 +580,9 @@ def _clip(section: _Section, piece: Piece, said: list[str]) -> None:
     if text and text[0].kind == "heading":
         title, text = text[0].text, text[1:]
     text = [shortened(p) for p in text if p.kind != "heading"]
+    before = section.slides[-1] if section.slides else None
+    if not text and before and piece.cell in before.cells and before.sentence:
+        text = [Piece("text", before.sentence, piece.cell)]  # films that belong to a figure
     notes = (*(p.whole for p in text if p.whole), *said)
     section.add(Slide("clip", title, False, (*text, piece), notes, _cells([*text, piece])))
 

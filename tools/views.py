@@ -36,7 +36,17 @@ from tools.stills import PLOTLY  # noqa: E402
 
 __all__ = [
     *("ANSWERS", "ASSETS", "STUDENT_BRANCH", "FigureHtml", "FoldedAnswers", "Links"),
-    *("StudentsLink", "copy_assets", "exporter", "figure_html", "index", "main", "make", "page"),
+    *(
+        "StudentsLink",
+        "copy_assets",
+        "exporter",
+        "figure_html",
+        "index",
+        "main",
+        "make",
+        "page",
+        "pages",
+    ),
     "resources",
 ]
 
@@ -220,8 +230,8 @@ def index(live: bool = False):
     return nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text)])
 
 
-def make(view: str, out: Path, paths=None) -> list[Path]:
-    """Write a view of the notebooks into a folder.
+def pages(view: str, out: Path, paths=None) -> list[Path]:
+    """Write the notebooks of a view into a folder, without scripts and first page.
 
     Args:
         view: student, slides or site.
@@ -237,12 +247,26 @@ def make(view: str, out: Path, paths=None) -> list[Path]:
         nb = nbformat.read(path, as_version=4)
         made.append(out / f"{path.stem}{suffix}")
         made[-1].write_text(page(view, nb, path.stem), encoding="utf-8")
+    return made
+
+
+def make(view: str, out: Path, paths=None) -> list[Path]:
+    """Write a view of the notebooks into a folder, with all that its pages load.
+
+    Args:
+        view: student, slides or site.
+        out: the folder.
+        paths: the notebooks; None: all.
+    Returns:
+        the files written.
+    """
+    made = pages(view, out, paths)
     if view != "student":
         copy_assets(out, ("plotly", "mathjax", *(("reveal",) if view == "slides" else ())))
         made.append(out / "index.html")
         live = (out / "live" / "index.html").is_file()
         html, _ = exporter("site").from_notebook_node(index(live), resources("dsel"))
-        html = html.replace('.html">', f'{suffix}">') if view == "slides" else html
+        html = html.replace('.html">', '.slides.html">') if view == "slides" else html
         made[-1].write_text(html, encoding="utf-8")
     return made
 

@@ -26,33 +26,55 @@ def load(path):
 
 
 @each_notebook
-def test_every_slide_keeps_the_rules(path):
+def test_the_stamped_types_are_those_of_the_layout(path):
     nb = load(path)
     kinds = [cell["metadata"]["slideshow"]["slide_type"] for cell in nb["cells"]]
+    assert kinds == slides.slide_types(nb), "run make docs"
     assert kinds[0] == "slide"
-    assert set(kinds) <= {"slide", "subslide", "fragment", "notes", "skip"}
-    figures = 0
     for cell, kind in zip(nb["cells"], kinds, strict=True):
         text = slides.source(cell)
-        opens = slides.DETAILS.sub("", text).lstrip().startswith("## ")
-        if cell["cell_type"] == "markdown" and opens:
-            assert kind == ("skip" if "reading" in slides.tags(cell) else "slide"), text[:60]
         if (
-            slides.tags(cell) & {"solution", "exercise", "law"}
+            slides.tags(cell) & {"solution", "exercise", "law", "reading"}
             or "google.colab" in text
             or "notebook.start()" in text
         ):
             assert kind == "skip", text[:60]
-        if kind in ("slide", "subslide"):
-            figures = 0
-        if kind != "skip" and cell["cell_type"] == "code":
-            figures += sum(
-                "application/vnd.plotly.v1+json" in output.get("data", {})
-                for output in cell["outputs"]
-            )
-            assert figures <= 2, "more than two figures on a slide"
-            hidden = slides.HIDE in slides.tags(cell)
-            assert hidden or len(text.splitlines()) <= 25, "more code on a slide than can be read"
+
+
+@each_notebook
+def test_every_slide_keeps_the_rules(path):
+    nb = load(path)
+    laid_out = slides.compose(nb)
+    headings = [
+        line.removeprefix("## ")
+        for cell in nb["cells"]
+        if cell["cell_type"] == "markdown" and "reading" not in slides.tags(cell)
+        for line in slides.DETAILS.sub("", slides.source(cell)).splitlines()
+        if line.startswith("## ")
+    ]
+    opened = [slide.title for slide in laid_out if slide.opens]
+    inside = [title for title in opened if title in headings]
+    assert inside == [title for title in headings if title in opened]  # in order
+    assert len(inside) > len(headings) / 2  # a section begins to the right
+    shown = [piece for slide in laid_out for piece in slide.pieces]
+    drawn = [piece for piece in shown if piece.kind == "figure"]
+    stored = [
+        (number, k)
+        for number, cell in enumerate(nb["cells"])
+        if not (slides.is_exercise(cell) or number == 0)
+        for k, output in enumerate(cell.get("outputs", []))
+        if slides.FIGURE in output.get("data", {})
+    ]
+    assert [(piece.cell, piece.output) for piece in drawn] == stored  # every figure, once, in order
+    for slide in laid_out:
+        assert slide.pieces, slide.title  # no slide is empty
+        assert sum(piece.kind == "figure" for piece in slide.pieces) <= 1
+        assert len(slides.plain(slide.sentence)) <= 250, slide.sentence
+        for piece in slide.pieces:
+            rows = piece.text.count("\n") + 1
+            assert piece.kind != "code" or rows <= 25, "more code on a slide than can be read"
+            assert piece.kind != "table" or rows <= 14, "more rows than can be read"
+            assert not re.search(r"notebook\.start\(\)|google\.colab", piece.text)
 
 
 def cell(kind, text, shown=(), **metadata):
@@ -72,22 +94,59 @@ FIGURE = ("application/vnd.plotly.v1+json",)
     ("one", "kind"),
     [
         (cell("markdown", "## Section\ntext"), "slide"),
-        (cell("markdown", "### Part"), "subslide"),
+        (cell("markdown", "### Part\ntext"), "slide"),
         (cell("markdown", "## Where this stands\nlong", tags=["reading"]), "skip"),
         (cell("markdown", "<details><summary>Solution</summary>x</details>"), "skip"),
-        (cell("markdown", "**What you see.** This."), "notes"),
         (cell("code", "tier = notebook.start()"), "skip"),
         (cell("code", "def f(x):\n    raise NotImplementedError", ("text/markdown",)), "skip"),
         (cell("code", "x = 1", tags=["solution"]), "skip"),
-        (cell("code", "plot()", FIGURE), "subslide"),
+        (cell("code", "plot()", FIGURE), "slide"),
         (cell("code", "assert x"), "skip"),
-        (cell("code", "def loss_loops(v, a):\n    return 0"), "subslide"),
-        (cell("code", "table()", ("text/markdown",)), "fragment"),
+        (cell("code", "def loss_loops(v, a):\n    return 0"), "slide"),
+        (cell("code", "table()", ("text/markdown",)), "slide"),
     ],
 )
 def test_a_cell_stands_where_its_kind_belongs(one, kind):
-    nb = {"cells": [cell("markdown", "# Title"), one]}
+    nb = {"cells": [cell("markdown", "# Title\n\nSummary"), one]}
     assert slides.slide_types(nb) == ["slide", kind]
+
+
+def test_text_before_a_figure_is_its_sentence_and_its_notes():
+    long = "One sentence. " + "Another one that says more than the first. " * 6
+    nb = {
+        "cells": [
+            cell("markdown", "# Title\n\nSummary"),
+            cell("markdown", f"## Section\n\n{long}"),
+            cell("code", "plot()", FIGURE),
+            cell("markdown", "**What you see.** It moves."),
+        ]
+    }
+    figure = slides.compose(nb)[1]
+    assert (figure.layout, figure.title, figure.cells) == ("figure", "Section", (1, 2))
+    assert figure.sentence.startswith("One sentence. Another")
+    assert len(figure.sentence) < 250
+    assert figure.notes == (long.strip(), "It moves.")
+    assert slides.slide_types(nb) == ["slide", "slide", "-", "notes"]
+
+
+def test_formulas_that_share_a_line_are_uncovered_one_by_one():
+    nb = {
+        "cells": [
+            cell("markdown", "# Title\n\nSummary"),
+            cell("markdown", r"## S" + "\n\nIn words.\n\n" + r"$$ a = b \qquad c = d $$"),
+        ]
+    }
+    html = views.deck(nbformat.from_dict({**nb, "metadata": {}}), "x")
+    assert html.count('class="formula fragment"') == 2
+
+
+def test_code_that_nobody_would_project_stays_out():
+    code = "def loss_loops(v):\n    return 0\n\n\nprint(loss_loops(1))\nassert True"
+    assert slides.exhibit(cell("code", code)) == "def loss_loops(v):\n    return 0"
+    assert not slides.exhibit(cell("code", "def helper(v):\n    return 0\nprint(1)"))
+    announced = cell("code", "def one_step(v):\n    return 0")
+    assert slides.exhibit(announced, announced=True)
+    assert not slides.exhibit(announced)
 
 
 # --- Students -------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 // A slide is 1280 x 720 px. When it is shown first, its text grows until it is full, its figure
 // until the smallest letter has 20 px, its films until they fill their half.
-const SMALLEST = 22, LARGEST = 56, LABEL = 20.2;
+const SMALLEST = 22, LARGEST = 66, LABEL = 20.2;
 
 Reveal.initialize({
   controls: true, controlsTutorial: false, progress: true, history: true, center: false,
@@ -11,11 +11,17 @@ Reveal.initialize({
 function fitText(box) {
   const slide = box.closest("section"), scale = Reveal.getScale();
   const room = slide.clientHeight - 16 - (box.getBoundingClientRect().top - slide.getBoundingClientRect().top) / scale;
+  const formulas = box.querySelectorAll(".formula");
   const fits = size => {
     box.style.fontSize = `${size}px`;
+    for (const formula of formulas) {  // one that is too wide gets smaller by itself
+      formula.style.fontSize = "1em";
+      const wide = Math.max(...[...formula.querySelectorAll(".math")].map(e => e.getBoundingClientRect().width / scale));
+      if (wide > box.clientWidth) formula.style.fontSize = `${box.clientWidth / wide - 0.01}em`;
+    }
     if (box.offsetHeight > room || box.scrollWidth > box.clientWidth + 1) return false;
     const right = box.getBoundingClientRect().right + 1;
-    return [...box.querySelectorAll(".math, table")].every(
+    return [...box.querySelectorAll("p .math, li .math, table")].every(
       e => e.getBoundingClientRect().right <= right);
   };
   let low = 14, high = LARGEST;
@@ -26,22 +32,42 @@ function fitText(box) {
   fits(low);
 }
 
-function fitFigure(stage) {
+const axes = plot => Object.keys(plot._fullLayout).filter(key => /^[xy]axis/.test(key));
+
+async function fitFigure(stage) {
   const plot = stage.querySelector(".js-plotly-plot");
-  if (!plot || !plot._fullLayout) return Promise.resolve();
+  if (!plot || !plot._fullLayout) return;
+  const change = {};  // plotly writes the digits between powers of ten at three quarters
+  for (const key of axes(plot)) if (String(plot._fullLayout[key].dtick).startsWith("D")) change[`${key}.tickfont.size`] = 20;
+  if (Object.keys(change).length) await Plotly.relayout(plot, change);
   const letters = [...plot.querySelectorAll("text, tspan")].filter(e =>
-    [...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim()));
+    !e.closest(".bars, [style*='70%']") && [...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim()));
   const smallest = Math.min(16, ...letters.map(e => parseFloat(getComputedStyle(e).fontSize)));
   const {clientWidth: width, clientHeight: height} = stage, own = plot.layout.height || 450;
   // Small print down to 12 px is enlarged with everything; a lower figure may grow more.
   const zoom = Math.max(LABEL / Math.max(smallest, 12), Math.min(height / own, width / 840));
   const holder = stage.firstElementChild;
-  plot.style.width = `${width / zoom}px`;
-  plot.style.height = `${height / zoom}px`;
-  holder.style.width = `${width / zoom}px`;
-  holder.style.height = `${height / zoom}px`;
+  for (let box = plot; box !== stage; box = box.parentElement) {
+    box.style.width = `${width / zoom}px`;
+    box.style.height = `${height / zoom}px`;
+  }
   holder.style.transform = `scale(${zoom})`;
-  return Plotly.relayout(plot, {width: width / zoom, height: height / zoom, autosize: false});
+  const thin = plot.querySelectorAll(".bars .point").length > 12;
+  await Plotly.relayout(plot, {
+    width: width / zoom, height: height / zoom, autosize: false,
+    // Text in bars is as large as other labels; in thin bars it only shows under the mouse.
+    uniformtext: {minsize: LABEL / zoom, mode: thin ? "hide" : "show"},
+  });
+  const titles = {};  // a panel may be lower than its title is long
+  for (const key of axes(plot).filter(key => key[0] === "y")) {
+    const title = plot.querySelector(`.${key.replace("axis", "")}title`), axis = plot._fullLayout[key];
+    if (!title || title.textContent.includes("\n") || title.getBBox().width <= axis._length) continue;
+    const words = axis.title.text.split(" "), half = Math.ceil(words.length / 2);
+    if (words.length < 2 || axis.title.text.includes("<br>")) continue;
+    titles[`${key}.title.text`] = `${words.slice(0, half).join(" ")}<br>${words.slice(half).join(" ")}`;
+    titles[`${key}.automargin`] = true;
+  }
+  if (Object.keys(titles).length) await Plotly.relayout(plot, titles);
 }
 
 function fitFilms(box) {
@@ -53,7 +79,16 @@ function fitFilms(box) {
     const rows = Math.ceil(films.length / columns);
     best = Math.max(best, Math.min((width - 12 * columns) / columns, height / rows - captions));
   }
-  films.forEach(film => { film.style.width = `${Math.floor(best)}px`; film.style.height = `${Math.floor(best)}px`; });
+  do {
+    films.forEach(film => { film.style.width = film.style.height = `${Math.floor(best)}px`; });
+    best *= 0.95;
+  } while (best > 100 && box.scrollHeight > box.clientHeight);
+}
+
+function fitHeader(header) {
+  const sentence = header.querySelector(".sentence");
+  for (let size = 21; sentence && header.scrollHeight > header.clientHeight && size > 17; size -= 0.5)
+    sentence.style.fontSize = `${size}px`;
 }
 
 async function fit(slide) {
@@ -61,6 +96,7 @@ async function fit(slide) {
   slide.dataset.fitted = "yes";
   slide.querySelectorAll(".films").forEach(fitFilms);
   slide.querySelectorAll(".fit").forEach(fitText);
+  slide.querySelectorAll("header").forEach(fitHeader);
   for (const stage of slide.querySelectorAll(".stage")) await fitFigure(stage);
   slide.dataset.fitted = "done";
 }
