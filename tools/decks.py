@@ -1,4 +1,4 @@
-"""Draw slides as reveal.js decks: those of a notebook, and those of decks.toml.
+"""Draw slides as reveal.js decks: of a notebook, or of chosen slides.
 
 `tools/slides.py` says what stands on which slide. Here each layout becomes HTML; the page's script
 (templates/deck.js) lets text grow until the slide is full, and enlarges figures until their
@@ -8,24 +8,18 @@ smallest letter has 20 px. The page loads nothing but what lies in assets/ besid
 from __future__ import annotations
 
 import html
-import json
 import re
-import sys
-import tomllib
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
 from nbconvert.filters import markdown2html
 
-from tools.slides import FIGURE, Piece, Slide, compose, plain
+from tools.slides import FIGURE, Piece, Slide
 
-__all__ = ["PLAN", "WORDS_A_MINUTE", "chosen", "deck", "minutes_of", "plans", "spoken"]
+__all__ = ["deck"]
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
-PLAN = Path(__file__).resolve().parent / "decks.toml"
-WORDS_A_MINUTE, SECONDS_A_FIGURE = 130, 10
 CODE_PIXELS = 1190  # how wide a line of code may become
 
 

@@ -59,7 +59,8 @@ MEASURE = """([width, height]) => {
     if (!lines.length) return null;
     return {left: Math.min(...lines.map(r => r.left)), right: Math.max(...lines.map(r => r.right)),
       top: Math.min(...lines.map(r => r.top)), bottom: Math.max(...lines.map(r => r.bottom)),
-      get width() { return this.right - this.left }, get height() { return this.bottom - this.top }};
+      get width() { return this.right - this.left },
+      get height() { return this.bottom - this.top }};
   };
   const whole = 'video, audio, img, .js-plotly-plot, table, pre, .MathJax_Display, button, select';
   slide.querySelectorAll(whole).forEach(e => {
@@ -95,10 +96,19 @@ MEASURE = """([width, height]) => {
       [...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim()));
     letters.forEach(e => least.push(scale * parseFloat(getComputedStyle(e).fontSize)));
   });
+  slide.querySelectorAll('.js-plotly-plot').forEach(plot => {  // text that its figure cuts off
+    const box = plot.getBoundingClientRect();
+    plot.querySelectorAll('.gtitle, .infolayer .xtitle, .infolayer .ytitle').forEach(t => {
+      const r = t.getBoundingClientRect();
+      if (r.width && (r.right > box.right + 3 || r.left < box.left - 3))
+        outside.push(`cut off: ${t.textContent.slice(0, 60)}`);
+    });
+  });
   const plots = [...slide.querySelectorAll('.js-plotly-plot')].map(e =>
     e.getBoundingClientRect().height / height);
   return {full: covered / across / down, outside, plots, labels: Math.min(99, ...least),
-    boxes: boxes.length, title: (slide.querySelector('h1, h2, h3')?.textContent || '').slice(0, 60)};
+    boxes: boxes.length,
+    title: (slide.querySelector('h1, h2, h3')?.textContent || '').slice(0, 60)};
 }"""
 
 

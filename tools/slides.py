@@ -37,7 +37,6 @@ EXERCISE = re.compile(
 )
 DETAILS = re.compile(r"<details.*?</details>", re.S)
 EXPLAINS_FIGURE = re.compile(r"\*\*What (?:you see|most people find)\.?\*\*\s*")
-LOOPS = re.compile(r"\w*loops\w*")  # the name of a function written from a formula
 BLOCK = re.compile(r"(```.*?```|\$\$.*?\$\$)", re.S)
 SENTENCE = re.compile(
     r"(?<=[.!?:])(?<!e\.g\.)(?<!i\.e\.)(?<!vs\.)([*)”\"]*)\s+(?=[*“\"(\[`$\\A-Z0-9])"
@@ -170,13 +169,16 @@ def sentences(text: str) -> list[str]:
     kept: list[str] = []
     for part in re.sub(SENTENCE, r"\1\0", " ".join(text.split())).split("\0"):
         # An open bracket, dollar or star: the sentence goes on.
-        if kept and (kept[-1].count("$") % 2 or kept[-1].count("(") > kept[-1].count(")")):
-            kept[-1] += f" {part}"
-        elif kept and (kept[-1].count("*") % 2 or kept[-1].count("**") % 2):
+        if kept and _open(kept[-1]):
             kept[-1] += f" {part}"
         else:
             kept.append(part)
     return [part for part in kept if part.strip()]
+
+
+def _open(text: str) -> bool:
+    """Say whether a formula, a bracket or stars go on after this text."""
+    return bool(text.count("$") % 2 or text.count("(") > text.count(")") or text.count("*") % 2)
 
 
 def shorten(text: str, most: int) -> str:
@@ -277,15 +279,11 @@ def exhibit(cell, *, section: str = "", announced: bool = False) -> str:
         tree = ast.parse(text)
     except SyntaxError:  # a magic of IPython
         return ""
-    wanted = [
-        node
-        for node in tree.body
-        if isinstance(node, ast.FunctionDef)
-        and (LOOPS.fullmatch(node.name) and "loops" in node.name or announced and not shows(cell))
-    ]
-    if not wanted or (
-        announced and not LOOPS.match(wanted[0].name) and tree.body[0] is not wanted[0]
-    ):
+    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+    wanted = [node for node in functions if "loops" in node.name]
+    if not wanted and announced and not shows(cell) and tree.body[:1] == functions[:1]:
+        wanted = functions
+    if not wanted:
         return ""
     shown = "\n\n".join(ast.get_source_segment(text, node) for node in wanted)
     return shown if len(shown.splitlines()) <= LONG_CODE else ""
@@ -509,6 +507,8 @@ def _figure_slide(section: _Section, figure: Piece, scripts: list[Piece], said: 
     text = " ".join(piece.text for piece in own)
     if own and id(own[-1]) in kept:
         sentence = sentences(text)[-1]
+        if re.search(r"\bcells?\b|\b[Rr]un\b", sentence):  # of no use where nothing can be run
+            sentence = ""
     else:
         sentence = statement([text])
     if len(plain(sentence)) > 1.05 * STATEMENT:

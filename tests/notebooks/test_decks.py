@@ -9,7 +9,7 @@ from tools.stills import CHROMIUM
 
 pytest.importorskip("nbconvert", reason="nbconvert is not installed (make slides)")
 
-from tools import measure_decks, views  # noqa: E402
+from tools import measure_decks, views
 
 EVERY = os.environ.get("DSEL_BROWSER") == "all"
 NOTEBOOKS = sorted(path.stem for path in views.NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
@@ -49,7 +49,8 @@ def test_no_slide_is_empty_and_none_overflows(browser, folder, name):
 
 PAGE = """<body style="margin:0"><script>
 window.Reveal = {getCurrentSlide: () => document.querySelector('section')};
-</script><section style="width:1280px;height:720px;position:relative;overflow:hidden">BODY</section>"""
+</script><section style="width:1280px;height:720px;position:relative;overflow:hidden">BODY
+</section>"""
 
 
 @pytest.mark.parametrize(

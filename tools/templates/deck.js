@@ -58,6 +58,13 @@ async function fitFigure(stage) {
     // Text in bars is as large as other labels; in thin bars it only shows under the mouse.
     uniformtext: {minsize: LABEL / zoom, mode: thin ? "hide" : "show"},
   });
+  const heading = plot.querySelector(".gtitle"), room = width / zoom - 20;
+  if (heading && heading.getBBox().width > room) {
+    const words = plot.layout.title.text.split(/ (?![^<]*>)/);
+    const lines = Math.ceil(heading.getBBox().width / room), each = Math.ceil(words.length / lines);
+    const text = words.map((word, k) => k && k % each === 0 ? `<br>${word}` : `${k ? " " : ""}${word}`).join("");
+    if (!/<br>|<span/.test(plot.layout.title.text)) await Plotly.relayout(plot, {"title.text": text});
+  }
   const titles = {};  // a panel may be lower than its title is long
   for (const key of axes(plot).filter(key => key[0] === "y")) {
     const title = plot.querySelector(`.${key.replace("axis", "")}title`), axis = plot._fullLayout[key];
