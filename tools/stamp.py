@@ -187,10 +187,17 @@ def stamp(nb, name: str, repository: str) -> None:
 
 
 def forget_the_run(nb: dict) -> None:
-    """Drop what a run leaves beside its outputs: the state of widgets and the times of cells."""
+    """Drop what a run leaves beside what it shows: widgets' state and script, times of cells."""
     nb.get("metadata", {}).pop("widgets", None)
     for cell in nb["cells"]:
         cell["metadata"].pop("execution", None)
+        if cell["cell_type"] == "code":
+            cell["outputs"] = [output for output in cell["outputs"] if not is_page_script(output)]
+
+
+def is_page_script(output: dict) -> bool:
+    """Say whether an output is the script of the explorers, which do nothing without a kernel."""
+    return "window.dselPage" in "".join(output.get("data", {}).get("text/html", ""))
 
 
 def stamped(path: Path, repository: str) -> str:

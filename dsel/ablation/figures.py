@@ -19,7 +19,7 @@ from dsel.ablation.report import (
     values,
 )
 from dsel.evaluate.intervals import interval
-from dsel.plots.style import PALETTE, headed, slider
+from dsel.plots.style import PALETTE, headed, hollow, slider
 
 KINDS = {"eer_free": "free trials", "eer_hard": "hard trials", "eer_easy": "easy trials"}
 SYMBOLS = ("circle", "circle-open", "diamond", "triangle-up", "triangle-down", "square")
@@ -43,7 +43,7 @@ def figures(results: list[dict], split: str = "test") -> dict:
 
 def group_figure(results: list[dict], name: str, split: str = "test"):
     """EER of each row of a group, free, hard and easy: the mean over seeds with its interval; every
-    seed as a faint point.
+    seed as a small hollow point.
     """
     import plotly.graph_objects as go
 
@@ -51,35 +51,31 @@ def group_figure(results: list[dict], name: str, split: str = "test"):
     figure = go.Figure()
     for k, (column, kind) in enumerate(KINDS.items()):
         colour, symbol = STYLE[column]
-        shift = 0.2 * (k - 1)
-        means = [mean(results, row, f"{split}_{column}") for row in rows]
+        places = [-i + 0.24 * (1 - k) for i in range(len(rows))]
         seeds = [
-            (i + shift, v)
-            for i, row in enumerate(rows)
+            (v, place - 0.09)
+            for row, place in zip(rows, places, strict=True)
             for v in values(results, row, f"{split}_{column}").values()
         ]
         figure.add_trace(
             go.Scatter(
-                x=[x for x, _ in seeds],
+                x=[round(x, 2) for x, _ in seeds],
                 y=[round(y, 2) for _, y in seeds],
                 mode="markers",
                 showlegend=False,
                 hoverinfo="skip",
-                marker={"color": colour, "size": 5, "opacity": 0.35, "symbol": symbol},
+                marker=hollow(colour, symbol),
             )
         )
-        figure.add_trace(
-            _points([i + shift + 0.06 for i in range(len(rows))], means, kind, colour, symbol)
-        )
-    figure.add_hline(y=50, line={"dash": "dot", "color": PALETTE[6]}, annotation_text="chance")
-    ticks = {
-        "tickmode": "array",
-        "tickvals": list(range(len(rows))),
-        "ticktext": [_wrapped(label(row, name)) for row in rows],
-    }
-    figure.update_xaxes(**ticks, range=[-0.5, len(rows) - 0.5])
-    figure.update_yaxes(title=f"EER, {split} speakers, %", rangemode="tozero")
-    return headed(figure, name, "mean over seeds, 95 % interval; faint: each seed", height=520)
+        means = [mean(results, row, f"{split}_{column}") for row in rows]
+        figure.add_trace(_points(places, means, kind, colour, symbol, horizontal=True))
+    figure.add_vline(x=50, line={"dash": "dot", "color": PALETTE[6]}, annotation_text="chance")
+    names = [_wrapped(label(row, name), 26) for row in rows]
+    ticks = {"tickvals": [-i for i in range(len(rows))], "ticktext": names, "zeroline": False}
+    figure.update_yaxes(tickmode="array", range=[0.6 - len(rows), 0.6], **ticks)
+    figure.update_xaxes(title=f"EER, {split} speakers, %", rangemode="tozero")
+    note = "mean over seeds, 95 % interval; small and hollow: each seed"
+    return headed(figure, name, note, height=72 * len(rows) + 200)
 
 
 def effect_figure(results: list[dict], split: str = "test"):

@@ -17,9 +17,11 @@ from dsel.ablation.verdict import (
     OTHERS,
     WORDS,
 )
-from dsel.plots.style import PALETTE, headed
+from dsel.plots.style import DARK, PALETTE, headed, hollow
 
 COLOUR = {"track": PALETTE[1], "level": PALETTE[0], "none": PALETTE[2]}
+SYMBOL = {"track": "circle", "level": "diamond", "none": "square"}
+ALONE = ("x", "cross", "star", "hourglass", "triangle-up", "bowtie")  # points without a path
 GREY = PALETTE[6]
 BRIEF = {"track": "track<br>(authors)", "level": "level<br>(ours)", "none": "none"}
 LAMBDAS = [f"{x:g}" for x in GRID_LAMBDAS]
@@ -37,10 +39,7 @@ def verdict_figure(results: list[dict], supervised: dict[str, float] | None = No
     import plotly.graph_objects as go
 
     figure = go.Figure()
-    for rows, terms, dash, symbol in (
-        (FOUR, "four", "solid", "circle"),
-        (FIVE, "five", "dot", "diamond"),
-    ):
+    for rows, terms, dash in ((FOUR, "four", "solid"), (FIVE, "five", "dot")):
         for front, label in FRONT_ENDS.items():
             shown, wide = [row for row in rows[front] if _has(results, row)], front != "none"
             _seeds(figure, results, shown, COLOUR[front])
@@ -51,13 +50,13 @@ def verdict_figure(results: list[dict], supervised: dict[str, float] | None = No
                 text=[f"λ {LAMBDAS[rows[front].index(row)]}" for row in shown],
                 textposition=["top right", "middle left" if front == "level" else "middle right"]
                 + ["middle right"] * 2,
-                name=f"{label}, {terms} terms",
+                name=f"{label.removeprefix('normalised ')}, {terms} terms",
                 line={
                     "color": COLOUR[front],
                     "width": 3 if rows is FOUR and wide else 1.5,
                     "dash": dash,
                 },
-                marker={"size": 11 if wide else 7, "symbol": symbol, "color": COLOUR[front]},
+                marker={"size": 11 if wide else 7, "symbol": SYMBOL[front], "color": COLOUR[front]},
                 hovertemplate="%{text}: free %{x} %, word dependence %{y}<extra></extra>",
             )
             figure.add_trace(trace)
@@ -76,7 +75,7 @@ def verdict_figure(results: list[dict], supervised: dict[str, float] | None = No
     )
     figure.update_yaxes(title="word dependence: hard − easy, points", range=[-2, 75], zeroline=True)
     title = "Every variant, on speakers never trained on"
-    note = "best: bottom left; mean over seeds, faint: each seed"
+    note = "best: bottom left; mean over seeds, small and hollow: each seed"
     return headed(figure, title, note, height=760)
 
 
@@ -95,32 +94,19 @@ def _alone(figure, results: list[dict], supervised: dict[str, float] | None) -> 
         points.append(
             ("supervised", supervised["free"], round(supervised["hard"] - supervised["easy"], 1))
         )
-    names, x, y = zip(*points, strict=True)
-    place = {"identity only, not normalised": "middle left", "untrained network": "bottom center"}
-    place |= {"content only, not normalised": "bottom left"}
-    figure.add_trace(
-        go.Scatter(
-            x=x,
-            y=y,
-            mode="markers+text",
-            text=[name.replace(", ", ",<br>") for name in names],
-            showlegend=False,
-            textposition=[place.get(name, "middle right") for name in names],
-            marker={"symbol": "square", "size": 10, "color": "#444"},
-            hovertemplate="%{text}: free %{x} %, word dependence %{y}<extra></extra>",
-        )
-    )
+    for (label, x, y), symbol in zip(points, ALONE, strict=False):
+        look = {"symbol": symbol, "size": 12, "color": DARK, "line": {"width": 2, "color": DARK}}
+        told = f"{label}: free %{{x}} %, word dependence %{{y}}<extra></extra>"
+        point = {"x": [x], "y": [y], "mode": "markers", "name": label, "hovertemplate": told}
+        figure.add_trace(go.Scatter(**point, marker=look))
 
 
 def lambda_figure(results: list[dict], measure: str, title: str, axis: str = "EER, %"):
-    """Draw a metric against lambda per front end: four terms solid, five dotted, seeds faint."""
+    """Draw a metric against lambda per front end: four terms solid, five dotted, seeds hollow."""
     import plotly.graph_objects as go
 
     figure = go.Figure()
-    for rows, terms, dash, symbol in (
-        (FOUR, "four", "solid", "circle"),
-        (FIVE, "five", "dot", "diamond"),
-    ):
+    for rows, terms, dash in ((FOUR, "four", "solid"), (FIVE, "five", "dot")):
         for front, label in FRONT_ENDS.items():
             found = [(LAMBDAS[k], row) for k, row in enumerate(rows[front]) if _has(results, row)]
             figure.add_trace(
@@ -136,7 +122,7 @@ def lambda_figure(results: list[dict], measure: str, title: str, axis: str = "EE
                     },
                     marker={
                         "size": 10 if rows is FOUR else 7,
-                        "symbol": symbol,
+                        "symbol": SYMBOL[front],
                         "color": COLOUR[front],
                     },
                 )
@@ -149,7 +135,7 @@ def lambda_figure(results: list[dict], measure: str, title: str, axis: str = "EE
         title="λ, the weight of the confusion terms", type="category", categoryarray=LAMBDAS
     )
     figure.update_yaxes(title=axis, rangemode="tozero")
-    note = "test speakers; mean over seeds, faint: each seed"
+    note = "test speakers; mean over seeds, small and hollow: each seed"
     return headed(figure, title, note, height=540)
 
 
@@ -372,7 +358,7 @@ def _mean(results: list[dict], row: str, measure: str) -> float:
 
 
 def _seeds(figure, results: list[dict], rows: list[str], colour: str) -> None:
-    """A faint point for every seed of some rows: free EER across, word dependence up."""
+    """A small hollow point for every seed of some rows: free EER across, word dependence up."""
     free = [x for row in rows for x in verdict.by_seed(results, row, "eer_free").values()]
     words = [x for row in rows for x in verdict.by_seed(results, row, WORDS).values()]
     figure.add_trace(_faint(free, words, colour))
@@ -381,6 +367,5 @@ def _seeds(figure, results: list[dict], rows: list[str], colour: str) -> None:
 def _faint(x, y, colour: str):
     import plotly.graph_objects as go
 
-    marker = {"color": colour, "size": 5, "opacity": 0.3}
     points = {"mode": "markers", "showlegend": False, "hoverinfo": "skip"}
-    return go.Scatter(x=list(x), y=[round(v, 2) for v in y], marker=marker, **points)
+    return go.Scatter(x=list(x), y=[round(v, 2) for v in y], marker=hollow(colour), **points)

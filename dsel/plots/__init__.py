@@ -21,6 +21,7 @@ from dsel.plots.style import (
     TOOLS,
     colour_of,
     symbol_of,
+    told_apart,
     use_template,
     write_figure,
 )
@@ -34,6 +35,7 @@ __all__ = [
     "neighbour_purity",
     "purity_chance",
     "symbol_of",
+    "told_apart",
     "two_maps",
     "umap_2d",
     "use_template",

@@ -66,6 +66,10 @@ def tables(arrays: dict, *, title: str, columns: int = 2):
     return headed(figure, title, height=290 * rows + 90, headings=2, **look)
 
 
+# Ticks that plotly would choose itself lie over each other where an axis is short.
+LOG = {"type": "log", "tickvals": [k * 10.0**n for n in range(-3, 5) for k in (1, 2, 5)]}
+
+
 def beside(panels: dict, x, *, x_name: str, y_names, colours: dict, log_y: bool = False, dashed=()):
     """Draw curves in panels side by side; a name has one colour and one entry in the legend.
 
@@ -85,12 +89,12 @@ def beside(panels: dict, x, *, x_name: str, y_names, colours: dict, log_y: bool 
     mode, listed = "lines" if len(x) > 20 else "lines+markers", set()
     for col, (curves, y_name) in enumerate(zip(panels.values(), y_names, strict=True), start=1):
         for name, y in curves.items():
-            dash = "dash" if name in dashed else "solid"
+            dash = "dash" if name in dashed else None
             line = {"color": colours[name], "width": 3, "dash": dash}
             curve = go.Scatter(x=list(x), y=short(y), name=name, mode=mode, line=line)
             figure.add_trace(curve.update(showlegend=name not in listed), row=1, col=col)
             listed.add(name)
-        figure.update_yaxes(title=y_name, type="log" if log_y else None, row=1, col=col)
+        figure.update_yaxes(title=y_name, **(LOG if log_y else {}), row=1, col=col)
     figure.update_xaxes(title=x_name)
     return headed(figure, "", height=430, headings=1)
 

@@ -434,7 +434,7 @@ def points_and_losses(
 
     face, audio, logits = (np.asarray(x, np.float64) for x in (face, audio, logits))
     headings = ("the points", "logits  l", "softmax  p", "loss<br>(dotted: log K)")
-    widths = [0.29, 0.25, 0.25, 0.09 + 0.05 * len(losses)]
+    widths = [0.21, 0.29, 0.29, 0.09 + 0.05 * len(losses)]
     spacing = {"column_widths": widths, "horizontal_spacing": 0.055}
     figure = make_subplots(1, 4, subplot_titles=headings, **spacing)
     traces = plane(face, audio, pick)

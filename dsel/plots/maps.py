@@ -55,6 +55,7 @@ def add_points(
     col=None,
     legend="",
     size=7,
+    numbered=False,
 ) -> None:
     """Draw P points into a panel.
 
@@ -67,6 +68,7 @@ def add_points(
         row, col: the panel; None: the figure has only one.
         legend: '' for no legend, else the group that panels share.
         size: of a marker in pixels.
+        numbered: whether points carry their number, for a click on them.
     """
     import plotly.graph_objects as go
 
@@ -77,7 +79,9 @@ def add_points(
         scale = {"showscale": bool(legend), "colorbar": {"thickness": 12}}
         marker = {"size": size, "opacity": 0.85, **colours, **scale}
         marker |= {"cmin": labels.min(), "cmax": labels.max()}
-        trace = go.Scatter(**xy(plane), text=hover.tolist(), marker=marker, **common)
+        numbers = list(range(len(plane))) if numbered else None
+        common |= {"text": hover.tolist(), "customdata": numbers}
+        trace = go.Scatter(**xy(plane), marker=marker, **common)
         figure.add_trace(trace.update(showlegend=False), **place)
         return
     for number, label in enumerate(sorted(set(labels.tolist()))):
@@ -90,6 +94,7 @@ def add_points(
             name=str(label),
             legendgroup=f"{legend} {label}",
             showlegend=bool(legend),
+            customdata=np.flatnonzero(own).tolist() if numbered else None,
             **common,
         )
         figure.add_trace(trace, **place)
@@ -301,14 +306,14 @@ def explored(
     line = {"width": 1.5, "color": GREY}
     rays = go.Scatter(**xy(rays), mode="lines", line=line, hoverinfo="skip", name="its nearest")
     figure.add_trace(rays.update(showlegend=True))
-    add_points(figure, plane, labels, hover, legend="all", size=9)
+    add_points(figure, plane, labels, hover, legend="all", size=9, numbered=True)
     ring = {"size": 20, "symbol": "circle-open", "color": "#000", "line": {"width": 3}}
     place = {**xy(plane[[selected]]), "mode": "markers", "marker": ring}
     figure.add_trace(go.Scatter(**place, hoverinfo="skip", name="the chosen", showlegend=True))
     return _bare(figure, title, network=network, height=560)
 
 
-def two_questions(answers: dict, *, title: str, network: str = ""):
+def two_questions(answers: dict, *, title: str, network: str = "", numbers=((), ())):
     """Draw the ranked answers of the identity head and of the content head to one question each.
 
     Bars are full where an answer is right and white where it is not.
@@ -317,13 +322,14 @@ def two_questions(answers: dict, *, title: str, network: str = ""):
         answers: {question: (texts (k,), scores (k,), right (k,) bool)}.
         title: of the figure.
         network: which network answers.
+        numbers: of the answers, for a click on them; one list per question.
     """
     import plotly.graph_objects as go
     from plotly.subplots import make_subplots
 
     figure = make_subplots(1, len(answers), subplot_titles=list(answers), horizontal_spacing=0.04)
-    for col, (head, answer) in enumerate(
-        zip(("identity", "content"), answers.values(), strict=False), start=1
+    for col, (head, answer, own) in enumerate(
+        zip(("identity", "content"), answers.values(), numbers, strict=False), start=1
     ):
         texts, scores, right = answer
         colours = [COLOURS[head] if yes else "white" for yes in right]
@@ -336,6 +342,7 @@ def two_questions(answers: dict, *, title: str, network: str = ""):
             insidetextfont={"color": ["white" if yes else DARK for yes in right], "size": SMALL},
             outsidetextfont={"color": DARK, "size": SMALL},
             orientation="h",
+            customdata=list(own) or None,
             marker={"color": colours, "line": {"color": COLOURS[head], "width": 2}},
             hovertemplate="%{text}, cosine %{x:.2f}<extra></extra>",
             showlegend=False,

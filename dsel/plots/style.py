@@ -35,12 +35,14 @@ __all__ = [
     "colour_of",
     "headed",
     "hide_axes",
+    "hollow",
     "match_colours",
     "restyle",
     "short",
     "slider",
     "symbol_of",
     "titled",
+    "told_apart",
     "use_template",
     "wrap",
     "write_figure",
@@ -73,7 +75,12 @@ COLOURS = {
     "audio": PALETTE[2],
     "chance": GREY,
 }
-SYMBOLS = ("circle", "diamond", "cross", "triangle-up", "square", "x", "star")
+SYMBOLS = (
+    *("circle", "diamond", "cross", "triangle-up", "square", "x", "star"),
+    *("triangle-down", "bowtie", "hourglass", "triangle-left", "triangle-right", "star-diamond"),
+)
+DASHES = ("solid", "dash", "dashdot", "longdash", "longdashdot", "dot", "14px,3px", "3px,7px")
+PATTERNS = ("", "/", "x", ".")
 STREAM_SYMBOLS = {"face": "square", "audio": "circle"}
 # The four terms of the loss.
 NAMES = {
@@ -145,9 +152,15 @@ def colour_of(k: int) -> str:
 def symbol_of(k: int) -> str:
     """Return the marker of label number k.
 
-    Neighbours differ in it, and no two of 56 labels have both the same colour and the same marker.
+    No two of 13 labels have the same marker, and no two of 104 the same colour as well.
     """
     return SYMBOLS[k % len(SYMBOLS)]
+
+
+def hollow(colour: str, symbol: str = "circle") -> dict:
+    """Return the marker of what stands behind a mean: small and hollow, so that it can be seen."""
+    symbol = symbol.removesuffix("-open")
+    return {"color": colour, "size": 6, "symbol": f"{symbol}-open", "line": {"width": 1}}
 
 
 def match_colours(K: int, match: int) -> list[str]:
@@ -206,7 +219,34 @@ def headed(
     text = titled(title, *notes, network=network)
     lines = text.count("<br>") + bool(title)
     margin = {"t": 24 + LINE * (lines + headings)} | look.pop("margin", {})
+    told_apart(figure)
     return figure.update_layout(title={"text": text}, height=height, margin=margin, **look)
+
+
+def told_apart(figure):
+    """Give what a legend lists a dash, a marker or a pattern of its own: colour never stands alone.
+
+    What a trace sets itself stays, and traces of one name look alike.
+    """
+    listed = [t.name for t in figure.data if t.name and t.showlegend is not False]
+    order = {name: k for k, name in enumerate(dict.fromkeys(listed))}
+    own = {t.line.dash for t in figure.data if t.type == "scatter" and t.name in order}
+    dashes = [dash for dash in DASHES if dash not in own]
+    for trace in figure.data:
+        if trace.name not in order or len(order) < 2:
+            continue
+        k = order[trace.name]
+        if trace.type in ("bar", "histogram"):
+            if trace.marker.pattern.shape is None:
+                line = {"width": 2, "color": trace.marker.color}
+                trace.marker.update(pattern={"shape": PATTERNS[k % len(PATTERNS)]}, line=line)
+        elif trace.type == "scatter":
+            mode = trace.mode or "lines"
+            if "lines" in mode and trace.line.dash is None:
+                trace.line.dash = dashes[k % len(dashes)]
+            if "markers" in mode and trace.marker.symbol is None:
+                trace.marker.symbol = symbol_of(k)
+    return figure
 
 
 def slider(steps: list[dict], name: str, *, y: float = 0.0, active: int = 0, pad: int = 55) -> dict:

@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 import anywidget
 import traitlets
 
+from dsel.teaching.widgets.base import CONTROLS
 from dsel.utils.errors import BadInput
 
 __all__ = ["MOST", "Recorder"]
@@ -36,6 +37,12 @@ class Recorder(anywidget.AnyWidget):
         super().__init__(**traits)
         self.folder, self._path, self._file = Path(folder), None, None
         self.on_msg(self._receive)
+
+    def _repr_mimebundle_(self, **options):
+        """Say in words where the buttons will be, for a page without a kernel."""
+        found = super()._repr_mimebundle_(**options)
+        data, metadata = found if isinstance(found, tuple) else (found, {})
+        return (data | {"text/plain": CONTROLS} if data else data), metadata
 
     def _receive(self, _widget, content: dict, buffers: list) -> None:
         """Take one message of the browser, and answer it."""

@@ -18,7 +18,7 @@ import numpy as np
 from dsel.teaching.notebook import as_source
 from dsel.timing import FPS, samples_for
 
-__all__ = ["SIZE", "film", "map_of_faces", "moment", "spread", "talk"]
+__all__ = ["SIZE", "film", "lying", "map_of_faces", "moment", "spread", "talk"]
 
 SIZE = 64  # pixels of a face in the film; the small screen enlarges it
 # Coarser than clips: a film of a hundred moments must fit in a notebook
@@ -77,12 +77,14 @@ def talk(source: str, texts: Iterable[str], moments: Iterable[int], count: int):
     for name, value in {"SOURCE": source, "PLACES": places, "SECONDS": count / FPS}.items():
         text = json.dumps(value, ensure_ascii=False)
         script = script.replace(name, text.replace("</", "<\\/"))  # a text must not end the script
-    hint = "Maps on this page: move over a point to see the face, click to hear it."
+    hint = "Maps on this page: move over a point to see the face, click to hear it; Escape closes."
     return HTML(f'<p class="dsel-talks">{hint}</p><script>{script}</script>')
 
 
 def map_of_faces(plane: np.ndarray, speakers, hover, faces: dict):
     """Draw a map of voices with a face and a name beside each speaker's points.
+
+    The map is turned so that its long side lies across the page; only distances mean something.
 
     Args:
         plane: (P, 2).
@@ -96,26 +98,26 @@ def map_of_faces(plane: np.ndarray, speakers, hover, faces: dict):
 
     from dsel.plots.alignment import film_strip
     from dsel.plots.maps import HOVER
-    from dsel.plots.style import colour_of, hide_axes, symbol_of
+    from dsel.plots.style import SMALL, colour_of, hide_axes, symbol_of, xy
 
-    speakers, hover = np.asarray(speakers), np.asarray(hover)
+    speakers, hover, plane = np.asarray(speakers), np.asarray(hover), lying(plane)
     owners, figure = sorted(faces), go.Figure()
     for speaker in owners:
         if speaker not in speakers:
             raise ValueError(f"{speaker!r} has a face, but no point on the map")
     middles = np.stack([np.median(plane[speakers == speaker], axis=0) for speaker in owners])
-    size = 0.14 * float(np.ptp(plane, axis=0).max())
+    size = 0.2 * float(np.ptp(plane, axis=0).max())
     for number, speaker in enumerate(owners):
         own = speakers == speaker
         look = {"size": 10, "opacity": 0.8, "color": colour_of(number), "symbol": symbol_of(number)}
-        points = {"x": plane[own, 0], "y": plane[own, 1], "text": hover[own].tolist()}
+        points = {**xy(plane[own]), "text": hover[own].tolist()}
         figure.add_scatter(
             **points, mode="markers", marker=look, hovertemplate=HOVER, showlegend=False
         )
     places = spread(middles, size)
     told = [hover[speakers == speaker][0] for speaker in owners]  # a face speaks as its first point
     target = {"size": 46, "opacity": 0, "symbol": "square"}
-    points = {"x": places[:, 0], "y": places[:, 1], "text": told, "marker": target}
+    points = {**xy(places, 6), "text": told, "marker": target}
     figure.add_scatter(**points, mode="markers", hovertemplate=HOVER, showlegend=False)
     for number, (x, y) in enumerate(places.tolist()):
         speaker, (to_x, to_y) = owners[number], middles[number].tolist()
@@ -124,14 +126,20 @@ def map_of_faces(plane: np.ndarray, speakers, hover, faces: dict):
         place = {"x": x, "y": y, "sizex": size, "sizey": size, "xanchor": "center"}
         picture = {"source": film_strip(faces[speaker][None], SIZE), "yanchor": "middle"}
         figure.add_layout_image(**place, **picture, xref="x", yref="y", layer="above")
-        label = {"text": speaker.split(",")[0], "showarrow": False, "font": {"size": 13}}
+        label = {"text": speaker.split(",")[0], "showarrow": False, "font": {"size": SMALL}}
         figure.add_annotation(x=x, y=y - 0.68 * size, **label)
     hide_axes(figure)
     all_of_it = np.concatenate([plane, places - 0.9 * size, places + 0.6 * size])
     (left, low), (right, high) = all_of_it.min(axis=0), all_of_it.max(axis=0)
     figure.update_xaxes(range=[left, right])
     figure.update_yaxes(range=[low, high], scaleanchor="x")
-    return figure.update_layout(height=370, margin={"l": 10, "r": 10, "t": 40, "b": 5})
+    return figure.update_layout(height=430, margin={"l": 10, "r": 10, "t": 40, "b": 5})
+
+
+def lying(plane: np.ndarray) -> np.ndarray:
+    """Turn points (P, 2) about their middle so that they spread most from left to right."""
+    centred = np.asarray(plane, np.float64) - np.mean(plane, axis=0)
+    return centred @ np.linalg.svd(centred, full_matrices=False)[2].T
 
 
 def spread(middles: np.ndarray, size: float) -> np.ndarray:
@@ -175,15 +183,21 @@ SCRIPT = """
   screen.className = 'dsel-screen';
   screen.style.cssText = 'position:fixed;right:16px;bottom:16px;z-index:9999;margin:0;padding:8px;'
     + 'width:176px;display:none;background:#fff;color:#222;border:1px solid #7f7f7f;'
-    + 'border-radius:6px;font:13px sans-serif';
+    + 'border-radius:6px;font:15px sans-serif';
   screen.innerHTML = '<video width="176" height="176" preload="auto" playsinline></video>'
     + '<figcaption aria-live="polite"></figcaption>';
   const [video, caption] = screen.children;
   video.src = SOURCE;
   video.setAttribute('aria-label', 'the face of the point under the mouse');
-  screen.title = 'click to close';
-  screen.addEventListener('click', () => { video.pause(); screen.style.display = 'none'; });
+  screen.title = 'Escape or a click closes it';
   document.body.appendChild(screen);
+  const close = () => { video.pause(); screen.style.display = 'none'; };
+  screen.addEventListener('click', close);
+  const escape = event => {  // before JupyterLab takes the key
+    if (!screen.isConnected) window.removeEventListener('keydown', escape, true);
+    else if (event.key === 'Escape') close();
+  };
+  window.addEventListener('keydown', escape, true);
   let end;
   const show = (text, speak) => {
     const k = places[text];

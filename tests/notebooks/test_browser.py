@@ -418,6 +418,129 @@ RUN_TO = """async mark => {
 }"""
 
 
+EXPLORERS = """
+import numpy as np
+from IPython.display import HTML
+from dsel.plots.style import use_template
+from dsel.teaching import widgets
+use_template()
+rng, heads, moments = np.random.default_rng(0), ("identity", "content"), ("untrained", "trained")
+names, K = [f"point {k}" for k in range(24)], 300
+drawn = lambda n: {h: {m: rng.normal(size=(24, n)) for m in moments} for h in heads}
+planes, vectors = drawn(2), drawn(6)
+labels = {"speaker": np.repeat(list("abc"), 8), "sound": np.tile(list("xy"), 12)}
+say = lambda *what: HTML(f"<p class='said'>{what}</p>")
+target, who = np.arange(K) % 2 == 0, [f"voice {k % 7}" for k in range(K)]
+scores = {name: rng.normal(size=K) + target for name in ("one", "other")}
+film = np.zeros((30, 8, 8, 3), np.uint8)
+clip = (film, rng.uniform(size=30), rng.normal(size=(20, 120)), rng.uniform(size=31))
+---
+widgets.EmbeddingExplorer(planes, vectors, labels, names, np.arange(24) // 2, clip=say).show()
+---
+people, sounds = np.repeat(list("abc"), 2), np.tile(["stop", "vowel"], 12)
+voices, words = rng.normal(size=(6, 5)), rng.normal(size=(24, 5))
+widgets.RetrievalExplorer(
+    voices, words, np.repeat(np.arange(6), 4), names, people, sounds, clips=say
+).show()
+---
+widgets.VerificationExplorer(scores, target, np.arange(K) % 3 == 0, who, who[::-1], pair=say).show()
+---
+widgets.SyncExplorer({f"clip {k}": clip for k in range(6)}, chance=2.0, clip=say).show()
+---
+widgets.LossExplorer().show()
+"""
+# Which cell is selected, in JupyterLab's eyes.
+SELECTED = "jupyterapp.shell.currentWidget.content.activeCellIndex"
+
+
+@pytest.fixture(scope="module")
+def explorers(lab):
+    """Put a notebook with one explorer of each kind, on invented data, into the lab."""
+    cells = [
+        {"cell_type": "code", "source": text.strip(), "metadata": {}, "outputs": []}
+        | {"execution_count": None, "id": f"cell{k}"}
+        for k, text in enumerate(EXPLORERS.split("---"))
+    ]
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    content = {"cells": cells, "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}
+    body = json.dumps({"type": "notebook", "content": content}).encode()
+    address = f"{lab}/api/contents/notebooks/explorers.ipynb"
+    urllib.request.urlopen(urllib.request.Request(address, data=body, method="PUT"))
+    return "explorers"
+
+
+def test_explorers_in_jupyterlab_take_keys_clicks_and_drags(browser, lab, explorers):
+    """Press arrow keys in menus, click points and bars, drag a handle that the figure follows."""
+    watch = Watch(browser)
+    page = watch.page
+    open_notebook(page, lab, explorers)
+    ran = page.evaluate(RUN_ALL)
+    assert not sum(errors for _, errors in ran), ran
+    areas = page.locator(".jp-Cell-outputArea:has(.dsel-controls)")
+    assert areas.count() == 5
+    plots = [areas.nth(k).locator(".js-plotly-plot") for k in range(5)]
+    for plot in plots:
+        plot.locator(".main-svg").first.wait_for()
+
+    # Menus: an arrow key changes the value and leaves the selected cell alone.
+    menus = page.locator(".dsel-controls select")
+    assert menus.count() == 2  # the worst pairs, and six clips
+    for number in range(menus.count()):
+        menu = menus.nth(number)
+        menu.focus()
+        cell, value = page.evaluate(SELECTED), menu.input_value()
+        menu.press("ArrowDown")
+        assert page.evaluate(SELECTED) == cell
+        assert menu.input_value() != value
+    toggle = areas.nth(0).locator(".widget-toggle-button", has_text="content")
+    before = plots[0].evaluate(DRAWN)
+    toggle.focus()
+    toggle.press("Space")
+    assert changed(plots[0], before)
+
+    # A click on a point of the map, and on an answer.
+    where = """plot => {
+      plot.scrollIntoView({block: 'center'});
+      const box = plot.getBoundingClientRect(), {xaxis, yaxis} = plot._fullLayout;
+      const left = box.left + xaxis._offset, top = box.top + yaxis._offset;
+      const places = plot.data.filter(t => t.customdata).flatMap(t => t.customdata.map(
+        (n, k) => [n, left + xaxis.d2p(t.x[k]), top + yaxis.d2p(t.y[k])]));
+      const distance = (p, q) => Math.hypot(p[1] - q[1], p[2] - q[2]);
+      const alone = p => Math.min(...places.filter(q => q !== p).map(q => distance(p, q)));
+      return places.filter(p => p[0]).sort((p, q) => alone(q) - alone(p))[0];
+    }"""
+    for _ in range(2):  # a second click on the same point works too
+        number, x, y = plots[0].evaluate(where)
+        page.mouse.click(x, y)
+        said = areas.nth(0).locator(".said", has_text=f"({number},)")
+        said.wait_for()
+        assert f"point {number}" in plots[0].evaluate("p => p._fullLayout.title.text")
+        slider = areas.nth(0).locator(".noUi-handle").last
+        slider.focus()
+        slider.press("Home")
+        areas.nth(0).locator(".said", has_text="(0,)").wait_for()
+    before = plots[1].evaluate(DRAWN)
+    bar = plots[1].locator(".barlayer .point path").first
+    bar.scroll_into_view_if_needed()
+    bar.click(position={"x": 20, "y": 8}, force=True)
+    assert changed(plots[1], before)
+
+    # The figure follows while the handle is dragged, and nothing below it jumps.
+    handle = areas.nth(4).locator(".noUi-handle").first
+    handle.scroll_into_view_if_needed()
+    box = handle.bounding_box()
+    before, tall = plots[4].evaluate(DRAWN), areas.nth(4).bounding_box()["height"]
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 60, box["y"] + box["height"] / 2, steps=5)
+    assert changed(plots[4], before)  # the button is still down
+    assert areas.nth(4).bounding_box()["height"] >= tall - 2
+    page.mouse.up()
+    watch.photo("explorers")
+    assert not watch.away
+    assert not watch.errors
+
+
 @pytest.mark.skipif(not EVERY, reason="a training of a minute: make browser")
 def test_a_training_in_jupyterlab_is_started_paused_and_resumed(browser, lab):
     watch = Watch(browser)
@@ -589,5 +712,10 @@ def test_a_map_shows_the_face_under_the_mouse_and_a_click_lets_it_speak(browser,
     spoken = screen.locator("video").evaluate("video => video.currentTime")
     first = still[1] - 0.32  # the still is the middle of 0.64 s
     assert first < spoken < first + 2.5  # it stopped by itself; a busy machine stops late
+    page.keyboard.press("Escape")
+    screen.wait_for(state="hidden")
+    page.mouse.move(x, y + 200)
+    page.mouse.move(x, y)
+    screen.wait_for(state="visible")  # it comes again
     assert not watch.away
     assert not watch.errors

@@ -20,7 +20,7 @@ plot => {
   };
   const paint = (node, kind) => {
     const style = getComputedStyle(node), colour = rgba(style[kind]);
-    if (!colour || style[kind] === 'none') return null;
+    if (!colour || style[kind] === 'none' || style[kind].startsWith('url')) return null;
     colour[3] *= Number(style[kind + 'Opacity']) * opacity(node);
     return colour[3] > 0.01 ? colour : null;
   };

@@ -1,19 +1,26 @@
 """Check how figures look: widths, overlaps and contrast, measured in a browser; colours by hand."""
 
+import ast
+import importlib
+import inspect
 import itertools
 import json
+import pkgutil
 from pathlib import Path
 
 import catalogue
 import numpy as np
 import pytest
 
+import dsel.plots
 from dsel.plots import losses, style
-from tools.stills import CHROMIUM
+from tools.stills import CHROMIUM, PLOTLY
 
 HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
 CHECK = (HERE / "layout.js").read_text(encoding="utf-8")
-FIT = HERE.parents[1] / "tools" / "templates" / "figures.js"
+FIT = ROOT / "tools" / "templates" / "figures.js"
 DRAW = """([figure, name]) => {
   const place = document.body.appendChild(document.createElement('div'));
   place.id = name;
@@ -26,6 +33,27 @@ TEXT, MARK = 4.5, 3.0  # least contrasts of WCAG 2.1, AA
 @pytest.fixture(scope="module")
 def figures():
     return {name: json.loads(figure.to_json()) for name, figure in catalogue.figures().items()}
+
+
+def cells() -> dict[str, dict]:
+    """Read the code cells of all notebooks: {notebook and number: cell}."""
+    found = {}
+    for path in NOTEBOOKS:
+        for number, cell in enumerate(json.loads(path.read_text(encoding="utf-8"))["cells"]):
+            if cell["cell_type"] == "code":
+                found[f"{path.stem[:2]}, cell {number}"] = cell
+    return found
+
+
+@pytest.fixture(scope="module")
+def stored():
+    """Return every figure that is stored in a notebook: {notebook, cell and number: figure}."""
+    return {
+        f"{place}, output {number}": output["data"][PLOTLY]
+        for place, cell in cells().items()
+        for number, output in enumerate(cell["outputs"])
+        if PLOTLY in output.get("data", {})
+    }
 
 
 @pytest.fixture(scope="module")
@@ -46,16 +74,36 @@ def open_page(chromium, width: int):
     return page
 
 
+WIDTHS = [848, 1008, 390]  # JupyterLab at 1280 and 1440, a phone
+
+
 @pytest.mark.browser
-@pytest.mark.parametrize("width", [848, 1008, 390])  # JupyterLab at 1280 and 1440, a phone
-def test_figures_fit_their_page_and_can_be_read(chromium, figures, width):
+@pytest.mark.parametrize("width", WIDTHS)
+def test_figures_fit_their_page_and_can_be_read(chromium, figures, stored, width):
+    """Draw the examples and all that the notebooks show; nothing is cut, covered, tiny or pale."""
     page = open_page(chromium, width)
     wrong = {}
-    for name, figure in figures.items():
+    for name, figure in (figures | stored).items():
         page.evaluate(DRAW, [figure, name])
         found = page.evaluate(f"name => ({CHECK})(document.getElementById(name))", name)
         wrong |= {name: {kind: what for kind, what in found.items() if what}}
+        page.evaluate("name => Plotly.purge(name) || document.getElementById(name).remove()", name)
+    assert len(wrong) == len(figures) + len(stored)
     assert not {name: found for name, found in wrong.items() if found}
+
+
+@pytest.mark.browser
+def test_on_a_phone_panels_stand_below_each_other(chromium, figures):
+    page = open_page(chromium, 390)
+    for name in ("tables", "directions", "side_by_side"):
+        page.evaluate(DRAW, [figures[name], name])
+        lefts = page.evaluate(
+            "name => [...document.getElementById(name).querySelectorAll('.subplot .plotbg, .bglayer"
+            " .bg')].map(b => Math.round(b.getBoundingClientRect().left))",
+            name,
+        )
+        assert len(lefts) > 2, name
+        assert max(lefts) - min(lefts) < 40, (name, lefts)
 
 
 @pytest.mark.browser
@@ -75,13 +123,87 @@ def test_the_probe_finds_what_is_wrong(chromium):
     assert all(found.values()), found
 
 
-def test_no_figure_sets_a_width(figures):
-    assert not [name for name, figure in figures.items() if "width" in figure["layout"]]
+def test_every_function_that_draws_has_an_example(figures):
+    """A figure that the catalogue lacks would escape the tests of this file."""
+    drawn = {name.partition(",")[0] for name in figures}
+    modules = [m.name for m in pkgutil.iter_modules(dsel.plots.__path__)]
+    for module in modules:
+        room = importlib.import_module(f"dsel.plots.{module}")
+        for name in getattr(room, "__all__", ()):
+            function = getattr(room, name)
+            if inspect.isfunction(function) and "headed(" in inspect.getsource(function):
+                assert name in drawn | {"headed"}, f"{module}.{name}"
 
 
-def test_every_legend_lies_below(figures):
+def test_no_figure_sets_a_width(figures, stored):
+    for name, figure in (figures | stored).items():
+        layouts = [figure["layout"], *(f.get("layout", {}) for f in figure.get("frames") or ())]
+        assert not [layout for layout in layouts if "width" in layout], name
+        moves = [s for bar in figure["layout"].get("sliders", ()) for s in bar["steps"]]
+        moves += [b for m in figure["layout"].get("updatemenus", ()) for b in m["buttons"]]
+        for move in moves:  # a slider or a button changes the layout by its own means
+            found = [a for a in move.get("args", ()) if isinstance(a, dict) and "width" in a]
+            assert not (found and move["method"] in ("relayout", "update")), name
+
+
+def sets_a_width(code: str) -> list[int]:
+    """List the lines of a code at which a layout of plotly gets a width."""
+    lines = []
+    for call in ast.walk(ast.parse(code)):
+        if not isinstance(call, ast.Call):
+            continue
+        name = ast.unparse(call.func).rpartition("update_layout")[1] or ast.unparse(call.func)
+        keys = {key.arg for key in call.keywords}
+        if name in ("update_layout", "go.Layout", "headed") and "width" in keys:
+            lines.append(call.lineno)
+        for key in call.keywords:
+            if key.arg == "layout" and isinstance(key.value, ast.Dict):
+                names = [getattr(k, "value", None) for k in key.value.keys]
+                lines += [call.lineno] * ("width" in names)
+    return lines
+
+
+def test_no_code_gives_a_figure_a_width():
+    assert sets_a_width("f.update_layout(width=3)\ng = go.Figure(layout={'width': 3})") == [1, 2]
+    for path in (ROOT / "dsel").rglob("*.py"):
+        assert not sets_a_width(path.read_text(encoding="utf-8")), path
+    for place, cell in cells().items():
+        lines = "".join(cell["source"]).splitlines()
+        code = "\n".join("pass" if line.lstrip().startswith("%") else line for line in lines)
+        if "%pip" not in "".join(lines):
+            assert not sets_a_width(code), place
+
+
+def look(trace: dict) -> tuple:
+    """Return what of a trace is seen without colour."""
+    marker, mode = trace.get("marker", {}), trace.get("mode", "lines")
+    if trace.get("type") in ("bar", "histogram"):
+        return (str(marker.get("pattern", {}).get("shape", "")),)
+    dash = trace.get("line", {}).get("dash", "solid") if "lines" in mode else ""
+    symbol = marker.get("symbol", "circle") if "markers" in mode else ""
+    text = trace.get("text") if "text" in mode else ""  # a label beside the mark
+    return dash, json.dumps(symbol), trace.get("fill", ""), json.dumps(text)
+
+
+def test_colour_is_never_the_only_difference_in_a_legend(figures, stored):
+    alike = {}
+    for name, figure in (figures | stored).items():
+        if figure["layout"].get("showlegend") is False:
+            continue
+        listed = {
+            trace["name"]: (trace.get("type", "scatter"), look(trace))
+            for trace in figure["data"]
+            if trace.get("name") and trace.get("showlegend") is not False
+            if trace.get("visible") is not False
+        }
+        if len(set(listed.values())) < len(listed):
+            alike[name] = listed
+    assert not alike
+
+
+def test_every_legend_lies_below(figures, stored):
     """The template says where; no figure says otherwise."""
-    for name, figure in figures.items():
+    for name, figure in (figures | stored).items():
         own = figure["layout"].get("legend", {})
         assert not {"x", "y", "orientation"} & own.keys(), name
         legend = figure["layout"]["template"]["layout"]["legend"]
@@ -128,8 +250,8 @@ def test_every_colour_is_readable_on_white_and_white_on_it():
 
 
 def test_labels_differ_in_more_than_their_colour():
-    looks = [(style.colour_of(k), style.symbol_of(k)) for k in range(56)]
-    assert len(set(looks)) == 56
+    looks = [(style.colour_of(k), style.symbol_of(k)) for k in range(104)]
+    assert len(set(looks)) == 104
     assert all(one[1] != other[1] for one, other in itertools.pairwise(looks))
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from dsel.teaching.widgets import EmbeddingExplorer, RetrievalExplorer
+from dsel.teaching.widgets.base import CONTROLS
 
 PLOTLY = "application/vnd.plotly.v1+json"
 
@@ -82,14 +83,34 @@ def test_colours_by_class_and_by_number(explorer):
 
 def test_every_control_moves_what_is_shown(explorer, displayed):
     explorer.show()
-    _, figure, clip = displayed  # the controls come first
+    controls, figure, clip = displayed
+    assert controls["text/plain"] == CONTROLS  # what a page without a kernel shows
     assert clip.history == ["clip of 0"]
     for name, value in (("head", "trunk"), ("factor", "pitch"), ("moment", "random"), ("point", 7)):
         before = figure.shown[PLOTLY]
         explorer._controls[name].value = value
         assert figure.shown[PLOTLY] != before, name
     assert clip.shown == "clip of 7"
-    assert sorted(k for _, k in explorer.points()) == list(range(24))
+
+
+def numbers_of(figure) -> list:
+    """List the numbers that a click on a point or a bar sends, with the texts."""
+    traces = [trace for trace in figure.data if trace.customdata is not None]
+    return [p for t in traces for p in zip(t.customdata, t.text, strict=True)]
+
+
+@pytest.mark.parametrize("factor", ["speaker", "pitch"])
+def test_a_click_on_a_point_chooses_it(explorer, displayed, factor):
+    explorer.set_factor(factor)
+    assert sorted(numbers_of(explorer.figure())) == [(k, f"point {k}") for k in range(24)]
+    explorer.show()
+    (picker,) = explorer._picker()
+    picker.value = 9  # page.js does this
+    assert explorer.point == explorer._controls["point"].value == 9
+    assert displayed[-1].shown == "clip of 9"
+    assert "point 9" in explorer.figure().layout.title.text
+    picker.value = 24  # no such point
+    assert explorer.point == 9
 
 
 @pytest.fixture
@@ -153,6 +174,8 @@ def test_right_answers_are_marked_right(retrieval):
 def test_clips_are_the_question_and_the_best_of_both_answers(retrieval, displayed):
     retrieval.show()
     _, figure, clips = displayed
+    who, what = retrieval.who()[0].tolist(), retrieval.what()[0].tolist()
+    assert [number for number, _ in numbers_of(retrieval.figure())] == who + what
     assert clips.history == [(0, retrieval.who()[0][0], retrieval.what()[0][0])]
     retrieval._controls["query"].value = 13
     assert clips.shown == (13, retrieval.who()[0][0], retrieval.what()[0][0])

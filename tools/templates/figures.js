@@ -74,10 +74,28 @@ function dselFit(figure, width) {
     Math.abs(note.x - (panel.across[0] + panel.across[1]) / 2) < 0.02 &&
     Math.abs(note.y - panel.up[1]) < 0.02);
   let inner = height - (margin.t ?? 60) - (margin.b ?? 50);
+  // --- Long names at the left are broken, and get the height that their lines need.
+  const left = {}, needed = {};  // pixels of names, and of height, of each panel
+  for (const panel of panels) {
+    const up = axis(panel.y), own = figure.data.filter(t => (t.yaxis || 'y') === panel.y);
+    const texts = own.flatMap(t => (Array.isArray(t.y) ? t.y : []).filter(y => typeof y === 'string'));
+    const names = up.ticktext ? [...up.ticktext] : [...new Set(texts)];
+    if (!names.length) continue;
+    const places = up.ticktext ? up.tickvals : names;
+    const whole = names.map(name => String(name).replace(/<br>/g, ' '));
+    const lines = whole.map(name => broken(name, small, 0.36 * width));
+    Object.assign(up, {tickmode: 'array', tickvals: places,
+      ticktext: lines.map(parts => parts.join('<br>'))});
+    left[panel.y] = Math.max(...lines.flat().map(line => wide(line, small)));
+    needed[panel.y] = names.length * (20 * Math.max(...lines.map(parts => parts.length)) + 6);
+  }
+  const high = panel => Math.max((panel.up[1] - panel.up[0]) * inner, needed[panel.y] || 0);
+  if (columns <= most)
+    inner *= Math.max(1, ...panels.map(panel => high(panel) / ((panel.up[1] - panel.up[0]) * inner)));
   if (columns > most) {
     const titled = panels.some(panel => over(panel).length) ? 52 : 16;
     const below = 48;  // ticks and title of an x axis
-    const heights = panels.map(p => Math.max(220, Math.min((p.up[1] - p.up[0]) * inner, width)));
+    const heights = panels.map(p => Math.max(220, Math.min(high(p), width), needed[p.y] || 0));
     const rows = [];
     for (let k = 0; k < panels.length; k += most)
       rows.push(Math.max(...heights.slice(k, k + most)) + titled + below);
@@ -126,9 +144,9 @@ function dselFit(figure, width) {
   const headings = columns > most ? 0 : Math.max(0, ...panels.flatMap(panel =>
     over(panel).map(note => note.text.split('<br>').length)));
 
-  for (const {x} of panels) {
-    const title = axis(x).title, [left, right] = axis(x).domain || [0, 1];
-    const room = (right - left) * (width - 70);
+  for (const {x, y} of panels) {
+    const title = axis(x).title, [from, to] = axis(x).domain || [0, 1];
+    const room = (to - from) * (width - 70) - Math.max(0, (left[y] || 0) - 60);
     if (title?.text) title.text = broken(title.text, small, room).join('<br>');
   }
 
@@ -152,6 +170,8 @@ function dselFit(figure, width) {
     flat(layout.coloraxis.colorbar ||= {});
   for (const trace of figure.data) if (trace.marker?.showscale) flat(trace.marker.colorbar ||= {});
 
+  for (const trace of figure.data) if (trace.name && wide(trace.name, small) > width - 80)
+    trace.name = broken(trace.name, small, width - 80).join('<br>');
   // --- Height: the legend has more rows on a narrow page, and plotly takes them from the panels.
   const listed = figure.data.filter(t => t.showlegend !== false && t.name && t.visible !== false);
   const legend = layout.showlegend === false || (listed.length < 2 && !layout.showlegend) ? 0

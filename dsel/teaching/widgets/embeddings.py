@@ -10,13 +10,15 @@ from collections.abc import Callable
 import numpy as np
 
 from dsel.evaluate.vectors import cosines
-from dsel.teaching.widgets.base import NARROW, Explorer, dropdown
+from dsel.teaching.widgets.base import NARROW, Explorer, choice, number
 
 __all__ = ["EmbeddingExplorer", "RetrievalExplorer"]
 
 
 class EmbeddingExplorer(Explorer):
-    """Walk through maps: choose head, colour, moment of the training and a point to see and hear.
+    """Walk through maps: choose head, colour and moment; click a point to see and hear it.
+
+    The slider "point" does what a click does, for the keyboard and for Colab.
 
     Args:
         planes: {head: {moment: (P, 2)}}, the maps; the same moments for all heads.
@@ -30,6 +32,7 @@ class EmbeddingExplorer(Explorer):
     """
 
     NEAR = 5  # neighbours that are joined to the chosen point
+    PICKS = "point"
 
     def __init__(
         self,
@@ -60,13 +63,10 @@ class EmbeddingExplorer(Explorer):
         from dsel.plots.maps import explored
 
         plane, labels = self.planes[self.head][self.moment], self.labels[self.factor]
-        title = f"{self.head}, {self.moment}, coloured by {self.factor}"
+        what = f"{self.head}, {self.moment}, coloured by {self.factor}"
+        title = f"{what}; chosen: {self.hover[self.point]}"
         chosen = {"title": title, "network": self.network}
         return explored(plane, labels, self.hover, self.point, self.near(), **chosen)
-
-    def points(self) -> list[tuple[str, int]]:
-        """List all points in the order of what is known of them: (text, number)."""
-        return sorted((f"{text} ({k})", k) for k, text in enumerate(self.hover.tolist()))
 
     def set_head(self, name: str) -> None:
         """Take another head, or the trunk."""
@@ -93,10 +93,10 @@ class EmbeddingExplorer(Explorer):
 
         training = {"options": self.moments, "value": self.moment, "description": "training"}
         self._controls = {
-            "head": dropdown(list(self.planes), description="head", style=NARROW),
-            "factor": dropdown(list(self.labels), description="colour", style=NARROW),
+            "head": choice(list(self.planes), description="head", style=NARROW),
+            "factor": choice(list(self.labels), description="colour", style=NARROW),
             "moment": ipywidgets.SelectionSlider(**training, style=NARROW),
-            "point": dropdown(self.points(), self.point, description="point", style=NARROW),
+            "point": number(len(self.hover), self.point, description="point"),
         }
         self._display()
         if self.clip:
@@ -105,6 +105,8 @@ class EmbeddingExplorer(Explorer):
 
 class RetrievalExplorer(Explorer):
     """Ask both heads about a moment of a clip: who else sounds like this, and who else says this?
+
+    A click on an answer asks about that answer next.
 
     Args:
         person: one identity vector per track, (K, D).
@@ -119,6 +121,7 @@ class RetrievalExplorer(Explorer):
     """
 
     QUESTIONS = ("who else sounds like this person?", "who else says this?")
+    PICKS = "query"
 
     def __init__(
         self,
@@ -172,11 +175,8 @@ class RetrievalExplorer(Explorer):
             self.QUESTIONS[1]: (sounds, sameness, right),
         }
         title = f"The question: {self.hover[self.query]} ({self.sound[self.query]})"
-        return two_questions(answers, title=title, network=self.network)
-
-    def queries(self) -> list[tuple[str, int]]:
-        """List every window that can be asked about: (text, number)."""
-        return sorted((f"{text} ({w})", w) for w, text in enumerate(self.hover.tolist()))
+        windows = (who.tolist(), what.tolist())
+        return two_questions(answers, title=title, network=self.network, numbers=windows)
 
     def set_query(self, number: int) -> None:
         """Ask about another window."""
@@ -188,8 +188,7 @@ class RetrievalExplorer(Explorer):
         """Display the question, both answers, and the clips of the best of each."""
         from IPython.display import display
 
-        query = dropdown(self.queries(), self.query, description="clip", style=NARROW)
-        self._controls = {"query": query}
+        self._controls = {"query": number(len(self.hover), self.query, description="clip")}
         self._display()
         if self.clips:
             self._displays["clips"] = display(self._clips(), display_id=True)

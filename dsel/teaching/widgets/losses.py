@@ -21,7 +21,7 @@ from dsel.losses import (
     scaled_cosine,
 )
 from dsel.plots.style import NAMES
-from dsel.teaching.widgets.base import WIDE, Explorer, dropdown
+from dsel.teaching.widgets.base import WIDE, Explorer, choice
 
 __all__ = ["TERMS", "LossExplorer"]
 
@@ -146,7 +146,6 @@ class LossExplorer(Explorer):
         def slider(name: str, top: float, step: float, text: str):
             values = {"value": getattr(self, name), "min": 0, "max": top, "step": step}
             look = {"readout_format": ".0f" if step >= 1 else ".2f", "style": WIDE}
-            look["continuous_update"] = False
             return ipywidgets.FloatSlider(description=text, **values, **look)
 
         names = [(NAMES[term], term) for term in self.terms]
@@ -155,10 +154,10 @@ class LossExplorer(Explorer):
             "who": slider("who", 1, 0.05, "people differ"),
             "noise": slider("noise", 90, 5, "matches off, °"),
             "w": slider("w", 30, 1, "scale w"),
-            "similarity": dropdown(self.SIMILARITIES, self.similarity, description="similarity"),
+            "similarity": choice(self.SIMILARITIES, self.similarity, description="similarity"),
         }
         if len(names) > 1:
-            self._controls["term"] = dropdown(names, self.term, description="question")
+            self._controls["term"] = choice(names, self.term, description="question")
         self._display()
 
 

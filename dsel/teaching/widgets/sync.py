@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from dsel.teaching.widgets.base import WIDE, Explorer, dropdown
+from dsel.teaching.widgets.base import WIDE, Explorer, choice
 
 __all__ = ["SyncExplorer"]
 
@@ -95,9 +95,9 @@ class SyncExplorer(Explorer):
         pushes = {"min": -self.reach, "max": self.reach, "value": self.shift}
         push = {"description": "push the sound, k", "continuous_update": False, "style": WIDE}
         self._controls = {
-            "name": dropdown(list(self.clips), self.name, description="clip"),
+            "name": choice(list(self.clips), self.name, description="clip"),
             "shift": ipywidgets.IntSlider(**pushes, **push),
-            "answer": dropdown(self.ANSWERS, self.answer, description="the answer"),
+            "answer": choice(self.ANSWERS, self.answer, description="the answer"),
         }
         self._display()
         if self.clip:

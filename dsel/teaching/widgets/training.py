@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 
-from dsel.teaching.widgets.base import bundle, replace_figure
+from dsel.teaching.widgets.base import bundle, replace_figure, show_controls
 
 __all__ = ["PAUSE", "TrainingMonitor"]
 
@@ -124,7 +124,7 @@ class TrainingMonitor:
             button.on_click(lambda _, call=call: call())
             self._buttons[name] = button
         self._state = ipywidgets.Label(self.status())
-        display(ipywidgets.HBox([*self._buttons.values(), self._state]))
+        show_controls(ipywidgets.HBox([*self._buttons.values(), self._state]))
         self._figure = display(bundle(self.figure()), raw=True, display_id=True)
         self._refresh(figure=False)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 from dsel.evaluate.verification import confusable, equal_error_rate
-from dsel.teaching.widgets.base import NARROW, Explorer, dropdown
+from dsel.teaching.widgets.base import NARROW, Explorer, choice
 
 __all__ = ["VerificationExplorer"]
 
@@ -113,10 +113,10 @@ class VerificationExplorer(Explorer):
         from IPython.display import HTML, display
 
         self._controls = {
-            "system": dropdown(list(self.systems), description="system", style=NARROW),
-            "trials": dropdown(self.TRIALS, description="trials", style=NARROW),
-            "error": dropdown(self.ERRORS, description="worst", style=NARROW),
-            "pair": dropdown(self.worst(), description="pair", style=NARROW),
+            "system": choice(list(self.systems), description="system", style=NARROW),
+            "trials": choice(self.TRIALS, description="trials", style=NARROW),
+            "error": choice(self.ERRORS, description="worst", style=NARROW),
+            "pair": choice(self.worst(), description="pair", style=NARROW),
         }
         self._display(width="34em")  # two speakers and a score in a line
         first = self.pair(self.worst()[0][1]) if self.pair else HTML("")
