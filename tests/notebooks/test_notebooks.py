@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from dsel.teaching.widgets.base import CONTROLS, WIDGET
+
 FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("[0-9][0-9]_*.ipynb"))
 LINES = 25  # a cell; the one cell of imports not counted
@@ -27,7 +29,6 @@ LONGER = {
 BYTES = 1_500_000
 EXERCISES = tuple(f"{number:02d}" for number in range(1, 12))  # the notebooks with hints
 PLOTLY = "application/vnd.plotly.v1+json"
-WIDGET = "application/vnd.jupyter.widget-view+json"
 HANGUL = re.compile("[가-힣]")
 # What leaves the page: shells, pip, downloads, remote pictures and scripts. Links are allowed.
 NETWORK_CODE = re.compile(
@@ -221,6 +222,25 @@ def readable_on_dark_pages(nb, name):
                 yield f"letters of a fixed colour on whatever the page has: {style!r}"
 
 
+# What fonts without colour pictures lack: emoji, their selector, ticks and crosses of that kind.
+EMOJI = re.compile("[\U0001f000-\U0001faff\ufe0f\u2705\u274c\u274e\u2728\u26a1\u2b50\u2753-\u2755]")
+
+
+def needs_no_emoji_font(nb, name):
+    """Require letters and signs that an ordinary font has."""
+    found = EMOJI.findall(json.dumps(nb, ensure_ascii=False))
+    if found:
+        yield f"needs an emoji font: {sorted(map(ascii, set(found)))}"
+
+
+def words_stand_for_controls(nb, name):
+    """Require a sentence where a page without a kernel has no controls; not Python's names."""
+    for cell in cells_of(nb, "code"):
+        for data in (output.get("data", {}) for output in cell.get("outputs", [])):
+            if WIDGET in data and "".join(data.get("text/plain", "")) != CONTROLS:
+                yield f"shown before it has run: {''.join(data.get('text/plain', ''))[:40]!r}"
+
+
 RULES = (
     head_says_what_to_expect,
     first_code_cell_imports_everything,
@@ -234,6 +254,8 @@ RULES = (
     preparations_are_folded,
     prose_types_no_measurements,
     readable_on_dark_pages,
+    needs_no_emoji_font,
+    words_stand_for_controls,
 )
 
 
@@ -314,6 +336,7 @@ ERROR = {"ename": "E", "evalue": "v", "traceback": []}
 PRINTED = {"name": "stdout", "text": "/home/me/x"}
 NO_START = "# @title Imports\nassert assert_close(grad)"
 WITHOUT_START = {"metadata": {}, "source": NO_START}
+BOX = {WIDGET: {}, "text/plain": "VBox(children=())"}
 FIGURE = {PLOTLY: {"data": [], "layout": {"paper_bgcolor": "white"}}}
 # How a good notebook is broken: the rule that complains, the number of the cell, the damage.
 BREAK = {
@@ -340,6 +363,8 @@ BREAK = {
     "path": ("clean_file", 3, with_output("stream", None, **PRINTED)),
     "paper": ("readable_on_dark_pages", 1, with_output("display_data", DARK)),
     "letters": ("readable_on_dark_pages", 3, with_output("display_data", LETTERS)),
+    "emoji": ("needs_no_emoji_font", 2, rewritten(lambda s: s + " \u2705")),
+    "controls": ("words_stand_for_controls", 1, with_output("display_data", BOX)),
     "measured": ("prose_types_no_measurements", 2, rewritten(lambda s: s + " reaches 28.5 %")),
 }
 

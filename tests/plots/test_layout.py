@@ -14,6 +14,7 @@ import pytest
 
 import dsel.plots
 from dsel.plots import losses, style
+from dsel.teaching.exercises import checker
 from tools.stills import CHROMIUM, PLOTLY
 
 HERE = Path(__file__).parent
@@ -244,6 +245,8 @@ def test_contrast_of_colours_known_by_hand():
 
 def test_every_colour_is_readable_on_white_and_white_on_it():
     for colour in {*style.PALETTE, *style.COLOURS.values(), style.DARK, style.GREY}:
+        assert contrast(colour, "#ffffff") >= TEXT, colour
+    for colour in checker.LABELS.values():  # white print on the label of a verdict
         assert contrast(colour, "#ffffff") >= TEXT, colour
     for colour in (style.PALE, style.FAINT_LINE):
         assert contrast(colour, "#ffffff") >= MARK, colour

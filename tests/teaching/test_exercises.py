@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from dsel.teaching import exercises
-from dsel.teaching.exercises.checker import two_numbers
+from dsel.teaching.exercises.checker import Verdict, two_numbers
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 LOSSES = ("content_loss", "identity_loss", "confusion_loss")
@@ -60,6 +60,17 @@ def test_wrong_answers_are_refused_and_named(exercise, name, answer):
     assert verdict.name == name, verdict.message
     assert verdict.message in verdict._repr_markdown_()
     assert "\n" not in verdict.message
+
+
+def test_a_verdict_is_said_in_words_and_not_by_colour_or_emoji():
+    for solved, name, word in (
+        (True, "", "solved"),
+        (False, "not yet", "open"),
+        (False, "sum", "wrong"),
+    ):
+        shown = Verdict(solved, name, "A sentence.")._repr_markdown_()
+        assert re.sub(r"<[^>]+>", "", shown) == f"{word} A sentence."
+        assert shown.isascii()
 
 
 @pytest.mark.parametrize("exercise", exercises.EXERCISES)

@@ -29,7 +29,9 @@ def test_every_speaker_has_a_face_a_name_and_its_points():
     for end, own in zip(ends, points, strict=True):
         assert end == pytest.approx((np.median(own.x), np.median(own.y)), abs=1e-3)
     drawn = np.concatenate([np.stack([trace.x, trace.y], 1) for trace in points])
-    apart = [np.linalg.norm(x[:, None] - x, axis=2) for x in (drawn, plane)]  # turned, else the same
+    apart = [
+        np.linalg.norm(x[:, None] - x, axis=2) for x in (drawn, plane)
+    ]  # turned, else the same
     np.testing.assert_allclose(*apart, atol=3e-3)
     assert np.ptp(drawn, axis=0).argmax() == 0
     assert [text for trace in points for text in trace.text] == hover.tolist()
