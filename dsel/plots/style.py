@@ -230,8 +230,9 @@ def told_apart(figure):
     """
     listed = [t.name for t in figure.data if t.name and t.showlegend is not False]
     order = {name: k for k, name in enumerate(dict.fromkeys(listed))}
-    own = {t.line.dash for t in figure.data if t.type == "scatter" and t.name in order}
-    dashes = [dash for dash in DASHES if dash not in own]
+    lines = [t for t in figure.data if t.type == "scatter" and t.name in order]
+    own = {trace.name: trace.line.dash for trace in lines if trace.line.dash}
+    dashes = [dash for dash in DASHES if dash not in own.values()]
     for trace in figure.data:
         if trace.name not in order or len(order) < 2:
             continue
@@ -243,7 +244,7 @@ def told_apart(figure):
         elif trace.type == "scatter":
             mode = trace.mode or "lines"
             if "lines" in mode and trace.line.dash is None:
-                trace.line.dash = dashes[k % len(dashes)]
+                trace.line.dash = own.get(trace.name, dashes[k % len(dashes)])
             if "markers" in mode and trace.marker.symbol is None:
                 trace.marker.symbol = symbol_of(k)
     return figure

@@ -19,9 +19,9 @@ __all__ = ["bars", "chance_levels", "curves", "side_by_side"]
 WITHIN = {"within": "confusion within audio"}  # a fifth term, see `dsel.losses.within_loss`
 DASHES = {
     "content": "solid",
-    "identity": "solid",
+    "identity": "longdash",
     "confusion_cs": "dash",
-    "confusion_sc": "dash",
+    "confusion_sc": "dashdot",
     "within": "dot",
 }
 
@@ -70,14 +70,15 @@ def curves(
     chance = chance_levels(N, B, extra) | {"within": within}
     mode = "lines+markers" if len(rows) < 25 else "lines"
 
-    def line(col: int, key: str, values: list, name: str, **style) -> None:
-        look = {"mode": mode, "line": {"color": COLOURS[key], **style}, "marker": {"size": 5}}
+    def line(col: int, key: str, values: list, name: str) -> None:
+        style = {"color": COLOURS[key], "dash": DASHES[key]}
+        look = {"mode": mode, "line": style, "marker": {"size": 5}}
         listed = {"name": name, "legendgroup": key, "showlegend": col == 1}
         figure.add_scatter(x=step, y=values, row=1, col=col, **look, **listed)
 
     fifth = WITHIN if rows and all("within" in row for row in rows) else {}
     for key, name in (NAMES | fifth).items():
-        line(1, key, [row[key] - chance[key] for row in rows], name, dash=DASHES[key])
+        line(1, key, [row[key] - chance[key] for row in rows], name)
     for key, choices in (("content", N), ("identity", B)):
         line(2, key, [100 * row[f"{key}_top1"] for row in rows], NAMES[key])
         line(3, key, [row.get(f"w_{key}", float("nan")) for row in rows], NAMES[key])
