@@ -88,7 +88,7 @@ def opened(tracks: int) -> dict:
     """Open a simulated index of so many tracks in a process of its own: seconds and MiB."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder)
-        (path / "corpus.json").write_text(json.dumps({"format": 1}))
+        (path / "corpus.json").write_text(json.dumps({"format": 1}), encoding="utf-8")
         with (path / "tracks.csv").open("w") as file:
             file.write("id,speaker,split,path,frames,offset,sex,confidence\n")
             for k in range(tracks):
@@ -124,13 +124,13 @@ def open_here(folder: str) -> None:
 
 def memory(what: str) -> float:
     """MiB of this process: VmRSS (now) or VmHWM (at most, since `forget_peak`)."""
-    lines = Path("/proc/self/status").read_text().splitlines()
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(what)) / 1024
 
 
 def forget_peak() -> None:
     """Let VmHWM begin anew: it would count what was needed to import torch."""
-    Path("/proc/self/clear_refs").write_text("5")
+    Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
 
 
 def main() -> None:

@@ -152,7 +152,7 @@ def unpack(package: dict, scratch: Path) -> dict[str, bytes]:
         raise BadInput("npm: not found; the live page takes two packages from it (Node.js has it)")
     name = f"{package['name']}@{package['version']}"
     command = [npm, "pack", "--silent", "--pack-destination", str(scratch), name]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8")
     if done.returncode:
         why = (done.stderr.strip().splitlines() or ["no reason given"])[0]
         raise BadInput(f"{name}: npm cannot fetch it ({why}); is there a network?")

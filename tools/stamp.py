@@ -61,7 +61,7 @@ def origin() -> str | None:
     """The GitHub address of the remote `origin`; None without git, remote, or elsewhere."""
     command = ["git", "-C", str(ROOT), "remote", "get-url", "origin"]
     try:
-        remote = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        remote = subprocess.run(command, capture_output=True, encoding="utf-8", check=True).stdout
     except (OSError, subprocess.SubprocessError):
         return None
     return github_address(remote)

@@ -63,7 +63,7 @@ def read_progress(out: Path) -> list[dict]:
 def add_progress(out: Path, row: dict) -> None:
     """Add a judgement."""
     new = not (out / "progress.csv").is_file()
-    with (out / "progress.csv").open("a", newline="") as file:
+    with (out / "progress.csv").open("a", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, COLUMNS)
         if new:
             writer.writeheader()

@@ -154,7 +154,7 @@ def append_row(path: Path, row: dict) -> None:
         row: values by column.
     """
     text = _as_csv([row], header=not path.is_file())
-    with path.open("a", newline="") as file:
+    with path.open("a", newline="", encoding="utf-8") as file:
         file.write(text)
 
 
