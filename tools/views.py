@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import copy
 import importlib.util
+import json
 import re
 import shutil
 import sys
@@ -133,26 +134,31 @@ def figure_html(figure: dict, div_id: str, *, responsive: bool = True) -> str:
     Args:
         figure: plotly's JSON.
         div_id: the name of its <div>.
-        responsive: whether it follows the width of the window; on slides it does not.
+        responsive: whether it is fitted to the width of its page; on slides it is not.
     """
-    import plotly.io as pio
-
     title = figure.get("layout", {}).get("title", {})
     title = title.get("text", "") if isinstance(title, dict) else title
     words = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", title or ""))  # without tags
     label = words.replace('"', "'").strip() or "figure"
     drawn = {key: figure[key] for key in ("data", "layout", "frames") if key in figure}
-    bare = {"full_html": False, "include_plotlyjs": False, "include_mathjax": False}
-    config = {"responsive": responsive, "displaylogo": False}
-    options = {"auto_play": False, "div_id": div_id, "validate": False, "config": config}
-    html = pio.to_html(drawn, **bare, **options)
+    if responsive:  # see templates/figures.js
+        text = json.dumps(drawn, ensure_ascii=False).replace("</", "<\\/")
+        html = f'<div id="{div_id}"></div><script>dselDraw("{div_id}", {text});</script>'
+    else:
+        import plotly.io as pio
+
+        bare = {"full_html": False, "include_plotlyjs": False, "include_mathjax": False}
+        config = {"responsive": False, "displaylogo": False}
+        options = {"auto_play": False, "div_id": div_id, "validate": False, "config": config}
+        html = pio.to_html(drawn, **bare, **options)
     return f'<div class="figure" role="figure" aria-label="{label}">{html}</div>'
 
 
 def resources(name: str) -> dict:
     """Return what the templates need: the title of a page, and the scripts that it loads."""
     head = (TEMPLATES / "local.html").read_text(encoding="utf-8")
-    return {"metadata": {"name": name}, "local_head": head}
+    figures = (TEMPLATES / "figures.js").read_text(encoding="utf-8")
+    return {"metadata": {"name": name}, "local_head": head, "figures": figures}
 
 
 def exporter(view: str):

@@ -674,6 +674,29 @@ def test_a_page_of_the_site_works_offline(browser, name, tmp_path):
     assert not watch.errors
 
 
+LAYOUT = (ROOT / "tests" / "plots" / "layout.js").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_fits_a_phone_and_its_figures_do(browser, name, tmp_path):
+    """Nothing runs over the side of the page, and no text of a figure is cut or covered."""
+    views = views_or_skip("plotly", "mathjax")
+    views.make("site", tmp_path, [ROOT / "notebooks" / f"{name}.ipynb"])
+    watch = Watch(browser, offline=True, width=390)
+    page = watch.page
+    page.goto((tmp_path / f"{name}.html").as_uri())
+    plots = page.locator(".js-plotly-plot:has(.main-svg)")
+    assert plots.count() == page.locator("[role=figure]").count() > 0
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    for number in range(plots.count()):
+        found = plots.nth(number).evaluate(LAYOUT)
+        assert not {kind: what for kind, what in found.items() if what}, (name, number)
+    watch.photo(f"{name}_phone")
+    page.set_viewport_size({"width": 1000, "height": 900})  # turned, or on a table
+    page.wait_for_function("document.querySelector('.js-plotly-plot')._fullLayout.width > 700")
+    assert not watch.errors
+
+
 def test_a_map_shows_the_face_under_the_mouse_and_a_click_lets_it_speak(browser, tmp_path):
     """Hover and click on the page of notebook 07, without a kernel and offline."""
     views = views_or_skip("plotly", "mathjax")

@@ -253,7 +253,7 @@ def test_a_page_folds_what_the_notebook_folds():
     nb.cells[-1].metadata["jupyter"] = {"source_hidden": True}
     html = views.page("site", nb, "x").split("</style>")[-1]
     assert html.count('<details class="folded"><summary>Figure: S</summary>') == 1
-    assert html.index("<details") < html.index("Plotly.newPlot")
+    assert html.index("<details") < html.index('dselDraw("')
 
 
 def test_a_missing_script_says_where_it_comes_from(tmp_path, monkeypatch):

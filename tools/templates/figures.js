@@ -1,3 +1,20 @@
+// Draw a figure in its <div> of a page, and again when the page becomes wide or narrow.
+function dselDraw(id, figure) {
+  const place = document.getElementById(id);
+  let drawn = 0;
+  const draw = () => {
+    const width = place.clientWidth;
+    if (!width || width === drawn || (width >= 700 && drawn >= 700)) return;  // plotly stretches it
+    const bar = width >= 700 ? 'hover' : false;  // on a phone it would lie over the title
+    const config = {responsive: true, displaylogo: false, displayModeBar: bar};
+    const put = drawn ? Plotly.react : Plotly.newPlot;  // what listens to clicks stays
+    put(place, {...dselFit(figure, width), config});
+    drawn = width;
+  };
+  draw();
+  addEventListener('resize', draw);
+}
+
 // Fit a figure (plotly's data, layout, frames) to a page of a given width; nothing is drawn here.
 //
 // From 700 px on a figure stays as it is. On narrower pages at most two panels stand side by side,
@@ -144,10 +161,14 @@ function dselFit(figure, width) {
   const headings = columns > most ? 0 : Math.max(0, ...panels.flatMap(panel =>
     over(panel).map(note => note.text.split('<br>').length)));
 
+  let extra = 0;  // pixels of further lines below the x axes
   for (const {x, y} of panels) {
     const title = axis(x).title, [from, to] = axis(x).domain || [0, 1];
     const room = (to - from) * (width - 70) - Math.max(0, (left[y] || 0) - 60);
-    if (title?.text) title.text = broken(title.text, small, room).join('<br>');
+    if (!title?.text) continue;
+    const lines = broken(title.text, small, room);
+    title.text = lines.join('<br>');
+    extra = Math.max(extra, 20 * (lines.length - 1));
   }
 
   // --- Handles: buttons above their slider, both over the whole width.
@@ -155,7 +176,7 @@ function dselFit(figure, width) {
   (layout.sliders || []).forEach((bar, k) => {
     const buttons = (layout.updatemenus || []).filter(menu => menu.type === 'buttons' && menu.y <= 0);
     bar.x = 0.04; bar.len = 0.92; bar.xanchor = 'left';
-    bar.pad = {...bar.pad};
+    bar.pad = {...bar.pad, t: (bar.pad?.t ?? 20) + extra};
     if (!k) for (const menu of buttons) {
       menu.x = 0; menu.xanchor = 'left'; menu.y = 0; menu.yanchor = 'top';
       menu.pad = {...menu.pad, t: bar.pad.t ?? 20};
@@ -178,7 +199,7 @@ function dselFit(figure, width) {
     : Math.ceil(listed.reduce((sum, t) => sum + wide(t.name, small) + 60, 0) / (width - 40));
   layout.margin = {...margin, l: Math.min(margin.l ?? 60, 45), r: Math.min(margin.r ?? 20, 14),
     t: 24 + 23 * (lines + headings)};
-  layout.height = Math.round(inner + layout.margin.t + Math.max(margin.b ?? 50, 50) + 22 * legend +
+  layout.height = Math.round(inner + layout.margin.t + Math.max(margin.b ?? 50, 50) + extra + 22 * legend +
     (columns > most ? controls : Math.min(controls, 60)));
   layout.autosize = true;
   delete layout.width;
