@@ -358,14 +358,17 @@ def _gather(out: Path, split: str, size: int, skipped: dict[Path, str]) -> Corpu
         for part in parts
         for row in part["rows"]
     ]
-    told = [{"file": str(path), "used": "no", "reason": reason} for path, reason in skipped.items()]
+    told = [
+        {"file": path.as_posix(), "used": "no", "reason": reason}
+        for path, reason in skipped.items()
+    ]
     told += [
-        {"file": part["path"], "used": "partly", "reason": part["remark"]}
+        {"file": Path(part["path"]).as_posix(), "used": "partly", "reason": part["remark"]}
         for part in parts
         if part["remark"]
     ]
     told += [
-        {"file": part["path"], "used": "yes", "reason": note}
+        {"file": Path(part["path"]).as_posix(), "used": "yes", "reason": note}
         for part in parts
         for note in part.get("notes", ())
     ]

@@ -10,7 +10,7 @@ import os
 import pathlib
 import shutil
 import signal
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ from films import Film, fixed, shoot
 from dsel.cli import main
 from dsel.corpus import Corpus, cache
 from dsel.corpus.pack import shard
-from dsel.prepare import prepare
+from dsel.prepare import prepare, run
 from dsel.train import load_model, read_checkpoint, release
 from dsel.train.trainer import train
 from dsel.utils import files, processes
@@ -159,6 +159,13 @@ def test_videos_are_prepared_twice_into_one_folder(windows, noise_corpus, tmp_pa
     shutil.copy(clip, tmp_path / "in" / "b.mp4")
     assert len(prepare(tmp_path / "in", tmp_path / "out", **options)) == 2
     assert not windows
+
+
+def test_a_path_of_windows_stands_in_csv_with_slashes(tmp_path):
+    films = {PureWindowsPath(r"C:\films\two people\a.mp4"): "no face in it"}
+    assert run._gather(tmp_path, "train", 32, films) is None
+    text = (tmp_path / "skipped.csv").read_text(encoding="utf-8")
+    assert text.splitlines()[1] == "C:/films/two people/a.mp4,no,no face in it"
 
 
 def test_what_an_ended_process_left_is_swept_without_a_signal(windows, tmp_path):
