@@ -13,6 +13,7 @@ import argparse
 import re
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -22,7 +23,7 @@ if __package__ in (None, ""):  # run as a file
 from dsel.teaching.ledger import ledger, to_markdown  # noqa: E402
 from dsel.utils.files import write_text  # noqa: E402
 from dsel.utils.markdown import table  # noqa: E402
-from tools import front_page, model_cards, results, stamp, verdict_page  # noqa: E402
+from tools import front_page, model_cards, results, stamp, talks, verdict_page  # noqa: E402
 
 # benchmarks/README.md: what is measured, against what, page, pattern of the ratio, agreement.
 BENCHMARKS = (
@@ -91,6 +92,8 @@ PIECES: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/results.md", "questions"): verdict_page.questions,
     ("docs/results.md", "tables"): verdict_page.tables,
     ("docs/results.md", "results"): results.render,
+    ("docs/teaching.md", "talk"): partial(talks.table, "fifteen_minutes"),
+    ("docs/teaching.md", "lecture"): partial(talks.table, "ninety_minutes"),
     ("benchmarks/README.md", "benchmarks"): benchmarks,
     ("data/models/README.md", "networks"): model_cards.networks,
 }

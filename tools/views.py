@@ -18,6 +18,7 @@ import json
 import re
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import nbformat
@@ -30,7 +31,7 @@ ROOT = Path(__file__).resolve().parents[1]
 if __package__ in (None, ""):  # run as a file
     sys.path.insert(0, str(ROOT))
 
-from tools import decks  # noqa: E402
+from tools import decks, talks  # noqa: E402
 from tools.slides import compose  # noqa: E402
 from tools.stamp import BADGE, BRANCH, NOTEBOOKS, address, badge  # noqa: E402
 from tools.stills import PLOTLY  # noqa: E402
@@ -218,6 +219,24 @@ def deck(nb, name: str) -> str:
     return decks.deck(slides, slide_figure, title=name, head=head)
 
 
+def talk(name: str) -> str:
+    """Return the deck of a talk (tools/decks.toml) as a page."""
+    links = Links(suffix=".slides.html")
+    chosen = [(_pointed(slide, links), cells) for slide, cells in talks.choose(name)]
+    head, title = resources(name)["local_head"], chosen[0][0].title
+    return decks.deck(chosen, slide_figure, title=title, head=head)
+
+
+def _pointed(slide, links: Links):
+    """Rewrite the links of a slide."""
+    pieces = (
+        p if p.kind in ("clip", "script") else replace(p, text=links.point(p.text))
+        for p in slide.pieces
+    )
+    notes = tuple(map(links.point, slide.notes))
+    return replace(slide, pieces=tuple(pieces), notes=notes, sentence=links.point(slide.sentence))
+
+
 def slide_figure(figure: dict, div_id: str) -> str:
     """Write a figure for a slide, which has one size."""
     return figure_html(figure, div_id, responsive=False)
@@ -267,6 +286,10 @@ def make(view: str, out: Path, paths=None) -> list[Path]:
         the files written.
     """
     made = pages(view, out, paths)
+    if view == "slides" and not paths:
+        for name in talks.TALKS:
+            made.append(out / f"{name}.slides.html")
+            made[-1].write_text(talk(name), encoding="utf-8")
     if view != "student":
         copy_assets(out, ("plotly", "mathjax", *(("reveal",) if view == "slides" else ())))
         made.append(out / "index.html")

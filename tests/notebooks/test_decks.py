@@ -9,7 +9,7 @@ from tools.stills import CHROMIUM
 
 pytest.importorskip("nbconvert", reason="nbconvert is not installed (make slides)")
 
-from tools import measure_decks, views
+from tools import measure_decks, talks, views
 
 EVERY = os.environ.get("DSEL_BROWSER") == "all"
 NOTEBOOKS = sorted(path.stem for path in views.NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
@@ -34,9 +34,13 @@ def folder(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("name", DECKS)
+@pytest.mark.parametrize("name", [*DECKS, *talks.TALKS])
 def test_no_slide_is_empty_and_none_overflows(browser, folder, name):
-    (path,) = views.pages("slides", folder, [views.NOTEBOOKS / f"{name}.ipynb"])
+    path = folder / f"{name}.slides.html"
+    if name in talks.TALKS:
+        path.write_text(views.talk(name), encoding="utf-8")
+    else:
+        views.pages("slides", folder, [views.NOTEBOOKS / f"{name}.ipynb"])
     slides = measure_decks.measure(browser, path)
     assert len(slides) > 5
     for slide in slides:
