@@ -1,7 +1,9 @@
 """The front end equals torchaudio to the last bit, and lies where timing.py says."""
 
+import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +11,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dsel.audio import FRONT_ENDS, OVERHANG, front_end, instance_norm, log_mel
+from dsel.audio import (
+    FRONT_ENDS,
+    OVERHANG,
+    front_end,
+    import_torchaudio,
+    instance_norm,
+    log_mel,
+)
 from dsel.timing import FPS, mels_for, samples_for
 from dsel.utils.errors import BadInput
 
@@ -126,6 +135,31 @@ def test_torchaudio_is_never_needed(tmp_path, files, expected):
     code = BROKEN.format(folder=str(tmp_path))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert expected in done.stdout
+
+
+NOTEBOOK = Path(__file__).resolve().parents[2] / "notebooks" / "01_data_alignment.ipynb"
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_the_comparison_in_notebook_01_runs_with_torchaudio_and_without(installed, capsys):
+    found = import_torchaudio() if installed else None
+    if installed and found is None:
+        pytest.skip("torchaudio is not installed")
+    cells = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
+    (cell,) = [cell for cell in cells if cell["id"] == "torchaudio"]
+    sound = 0.1 * np.random.default_rng(0).standard_normal(samples_for(25)).astype(np.float32)
+    names = {"torch": torch, "log_mel": log_mel, "waveform": sound, "Markdown": str}
+    names |= {"import_torchaudio": lambda: found}
+    exec("".join(cell["source"]), names)
+    shown = capsys.readouterr().out
+    if installed:
+        assert shown == f"{40 * mels_for(25)} numbers from {names['ours'].min():.2f} to " + (
+            f"{names['ours'].max():.2f}; largest difference: 0.0\n"
+        )
+        assert names["comparison"].count("| 0 |") == 5
+    else:
+        assert "not installed" in shown
+        assert names["comparison"] is None
 
 
 # --- Front ends -----------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ def tool(name: str, *arguments: str) -> subprocess.CompletedProcess:
     program = Path(sys.executable).parent / name
     if not program.exists():
         pytest.skip(f"{name} is not installed")
-    return subprocess.run([program, *arguments], capture_output=True, text=True)
+    return subprocess.run([program, *arguments], capture_output=True, encoding="utf-8")
 
 
 def jobs() -> list[tuple[str, str, dict]]:
