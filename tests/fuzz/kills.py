@@ -23,6 +23,7 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -112,9 +113,12 @@ def run(argv: list[str], after: float | None = None, number: int = signal.SIGKIL
     """Run a command in a forked process, and send it a signal after so many seconds."""
     before_fork()
     begun = time.monotonic()
+    # The signal waits until the child is ready for it: else it would end in this test's own code.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {number})
     child = os.fork()
     if child == 0:
-        _command(argv)
+        _command(argv, mask)
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     sent = False
     while True:
         pid, status = os.waitpid(child, os.WNOHANG)
@@ -131,26 +135,33 @@ def run(argv: list[str], after: float | None = None, number: int = signal.SIGKIL
     return Life(status, seconds, sent and _somebody_is_left(child))
 
 
-def _command(argv: list[str]) -> None:
+def _command(argv: list[str], mask: set) -> None:
     """Be a process of its own that runs a command; does not return."""
-    code = 1
     try:
-        os.setsid()
-        in_worker()  # a fork does not copy the threads of decoders, which their freeing waits for
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        said = os.open(SAID, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
-        for number in (1, 2):
-            os.dup2(said, number)
-        from dsel.cli import main
-        from dsel.prepare import run as prepare
+        os._exit(_status(argv, mask))
+    except BaseException:  # an interrupt before or after the command, which must not get out
+        traceback.print_exc()
+        os._exit(1)
 
-        real = prepare.prepare
-        prepare.prepare = lambda *args, **options: real(*args, **{**options, "detector": fixed})
-        code = main(argv)
+
+def _status(argv: list[str], mask: set) -> int:
+    """Run a command, its output in a file, the signals of `mask` blocked; return its status."""
+    os.setsid()
+    in_worker()  # a fork does not copy the threads of decoders, which their freeing waits for
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    said = os.open(SAID, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
+    for number in (1, 2):
+        os.dup2(said, number)
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    from dsel.cli import main
+    from dsel.prepare import run as prepare
+
+    real = prepare.prepare
+    prepare.prepare = lambda *args, **options: real(*args, **{**options, "detector": fixed})
+    try:
+        return main(argv)
     except SystemExit as leaving:
-        code = leaving.code if isinstance(leaving.code, int) else 1
-    finally:
-        os._exit(code)
+        return leaving.code if isinstance(leaving.code, int) else 1
 
 
 def _somebody_is_left(group: int, patience: float = 12.0) -> bool:
