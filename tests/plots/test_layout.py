@@ -98,13 +98,14 @@ def test_on_a_phone_panels_stand_below_each_other(chromium, figures):
     page = open_page(chromium, 390)
     for name in ("tables", "directions", "side_by_side"):
         page.evaluate(DRAW, [figures[name], name])
-        lefts = page.evaluate(
-            "name => [...document.getElementById(name).querySelectorAll('.subplot .plotbg, .bglayer"
-            " .bg')].map(b => Math.round(b.getBoundingClientRect().left))",
+        places = page.evaluate(
+            "name => Object.values(document.getElementById(name)._fullLayout._plots)"
+            ".map(panel => [panel.xaxis._offset, panel.yaxis._offset])",
             name,
         )
-        assert len(lefts) > 2, name
-        assert max(lefts) - min(lefts) < 40, (name, lefts)
+        lefts, tops = zip(*places, strict=True)
+        assert len(set(tops)) == len(places) > 2, (name, places)
+        assert max(lefts) - min(lefts) < 40, (name, places)
 
 
 @pytest.mark.browser
