@@ -106,6 +106,15 @@ function dselFit(figure, width) {
     left[panel.y] = Math.max(...lines.flat().map(line => wide(line, small)));
     needed[panel.y] = names.length * (20 * Math.max(...lines.map(parts => parts.length)) + 6);
   }
+  // --- So is print inside bars, which plotly would make smaller and smaller.
+  for (const trace of figure.data) {
+    if (trace.type !== 'bar' || trace.orientation !== 'h' || trace.textposition !== 'inside') continue;
+    if (!Array.isArray(trace.text)) continue;
+    const parts = trace.text.map(text => broken(String(text), small, 0.6 * width));
+    Object.assign(trace, {text: parts.map(lines => lines.join('<br>')), constraintext: 'none'});
+    const rows = parts.length * (20 * Math.max(...parts.map(lines => lines.length)) + 16);
+    needed[trace.yaxis || 'y'] = Math.max(needed[trace.yaxis || 'y'] || 0, rows);
+  }
   const high = panel => Math.max((panel.up[1] - panel.up[0]) * inner, needed[panel.y] || 0);
   if (columns <= most)
     inner *= Math.max(1, ...panels.map(panel => high(panel) / ((panel.up[1] - panel.up[0]) * inner)));
