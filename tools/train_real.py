@@ -1,6 +1,7 @@
 """Train the released networks `real`: real voices, behind drawn faces and on GRID's faces.
 
     python tools/train_real.py --work runs/real [--real ../shared/real] [--steps 2400]
+    python tools/train_real.py --work runs/real --steps 500 --seed 1   # into run-500-1
 
 Data. 340 of 376 speakers of LibriSpeech train-clean-100 (one recording each) and speechocean762
 (eight short ones), eight tracks of 2 s each behind drawn faces, every track with a microphone, a
@@ -12,6 +13,9 @@ Nothing was chosen on the data that the card reports: networks, loss and lambda 
 `four_terms`, which were chosen on drawn validation speakers. Validation chooses one thing, the
 step: the lowest mean of two errors in percent, the identity head's equal error rate on the 36
 speakers and the share of wrong offsets on s1's other clips. Run it again to go on.
+
+With --seed the training goes into a folder of its own: a shorter one with several seeds says how
+much of a figure is chance (`python -m tools.real_card --seeds`).
 """
 
 from __future__ import annotations
@@ -46,6 +50,7 @@ COPIES = 2  # how often each clip of s1 stands in the training split
 PIECE, STEP, REACH = 50, 5, 15  # frames: length, distance of starts, largest offset
 EVERY = 250  # steps between two judgements
 SETTINGS = {"lam": 3.0, "augment": 1.0, "log_every": 50, "keep": 1}
+WORN = ("room", "noise", "speed", "blur", "compression")  # see dsel.train.augment
 COLUMNS = ("step", "score", "eer", "wrong_offsets")
 
 
@@ -152,9 +157,26 @@ def read_progress(path: Path) -> list[dict]:
         return [{name: float(x) for name, x in row.items()} for row in csv.DictReader(file)]
 
 
-def train(both: Corpus, grid: Corpus, out: Path, steps: int) -> None:
-    """Train to the end, judge every EVERY steps, keep the best in out/best."""
-    config = TrainConfig.laptop(steps=steps, save_every=EVERY, tensorboard=False, **SETTINGS)
+def seed_run(work: Path, steps: int, seed: int, worn: float = 0.0) -> Path:
+    """Return the folder of a training with a seed of its own."""
+    return work / (f"run-{steps}-{seed}" + (f"-worn{worn:g}" if worn else ""))
+
+
+def train(
+    both: Corpus, grid: Corpus, out: Path, steps: int, seed: int = 0, worn: float = 0.0
+) -> None:
+    """Train to the end, judge every EVERY steps, keep the best in out/best.
+
+    Args:
+        both, grid: of `make_corpora`.
+        out: the run folder.
+        steps, seed: of the training.
+        worn: strength of the changes in WORN.
+    """
+    settings = SETTINGS | dict.fromkeys(WORN, worn)
+    config = TrainConfig.laptop(
+        steps=steps, save_every=EVERY, tensorboard=False, seed=seed, **settings
+    )
     resume = (out / "checkpoint.pt").is_file()
     trainer = Trainer(both, ModelConfig.laptop(), config, out, resume=resume, progress=False)
 
@@ -180,9 +202,16 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("runs/real"))
     parser.add_argument("--real", type=Path, default=REAL, help="folder of the recordings")
     parser.add_argument("--steps", type=int, default=2400)
+    parser.add_argument("--seed", type=int, help="train into a folder of its own with this seed")
+    more = f"strength of {', '.join(WORN)}; with --seed"
+    parser.add_argument("--worn", type=float, default=0.0, help=more)
     options = parser.parse_args()
     both, grid = make_corpora(options.real, options.work)
-    train(both, grid, options.work / "run", options.steps)
+    if options.seed is None:
+        train(both, grid, options.work / "run", options.steps)
+    else:
+        out = seed_run(options.work, options.steps, options.seed, options.worn)
+        train(both, grid, out, options.steps, options.seed, options.worn)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,15 @@
 
 A recorded track has one microphone and one light for its whole length. Without augmentation a
 network can recognise a training track by them instead of learning the voice and the face. Sound and
-picture are changed independently of each other. (Source: ours.)
+picture are changed independently of each other; only `slow_down` changes both alike, so that they
+stay in step. (Source: ours.)
+
+    sound                                       picture
+    augment_sound   microphone and loudness     augment_faces   light, colour, a shift of the crop
+    add_room        echoes                      blur            a lens out of focus
+    add_noise       noise of a room             compress        blocks, as in JPEG and video
+
+Each takes a strength; 0 changes nothing.
 """
 
 from __future__ import annotations
@@ -19,6 +27,14 @@ EQ_POINTS = 8  # corners of the random equaliser, even in log frequency from 100
 EQ_DB = 5.0  # standard deviation of its gain at each corner
 EQ_BINS = 256  # steps of its curve between the corners
 GAIN_DB = 4.0  # standard deviation of the loudness
+ECHO = 6400  # samples after which an echo is cut off, 0.4 s
+ECHO_SECONDS = (0.1, 0.5)  # shortest and longest time in which an echo falls by 60 dB
+ECHO_DB = (-18.0, -6.0)  # of all echoes together, beside the direct sound
+SNR_DB = (30.0, 10.0)  # signal-to-noise ratio, from the weakest to the strongest noise
+SLOPE_DB = (0.0, -6.0)  # of the noise's spectrum, per octave above 100 Hz
+SLOWEST = 0.1  # share by which a track is slowed down at most
+LOSS = 0.02  # largest step of quantisation of the slowest wave in a block of a picture
+BLOCK = 8  # pixels; height and width of a block
 
 Share = tuple[int, Tensor]  # number of tracks that are drawn for, indices (B,) of ours among them
 
@@ -59,6 +75,78 @@ def augment_sound(
     return torch.fft.irfft(torch.fft.rfft(waveform) * gain, S)
 
 
+def add_room(
+    waveform: Tensor, generator: torch.Generator, strength: float = 1.0, share: Share | None = None
+) -> Tensor:
+    """Let each track be heard in a room: the direct sound, and echoes that die away.
+
+    Args:
+        waveform, generator, share: as in `augment_sound`.
+        strength: factor on the amplitude of the echoes.
+    Returns:
+        (B, S) float.
+    """
+    S, length = waveform.shape[1], waveform.shape[1] + ECHO
+    seconds, level = _uniform(len(waveform), 2, generator, share).to(waveform).split(1, dim=1)
+    echo = _draw(len(waveform), ECHO, generator, share).to(waveform)
+    time = torch.arange(ECHO, device=waveform.device) / SAMPLE_RATE
+    echo = echo * 10 ** (-3 * time / _between(ECHO_SECONDS, seconds))  # (B, ECHO)
+    loud = strength * 10 ** (_between(ECHO_DB, level) / 20)
+    response = loud * echo / echo.norm(dim=1, keepdim=True)
+    spectrum = torch.fft.rfft(waveform, length) * (1 + torch.fft.rfft(response, length))
+    return torch.fft.irfft(spectrum, length)[:, :S]
+
+
+def add_noise(
+    waveform: Tensor, generator: torch.Generator, strength: float = 1.0, share: Share | None = None
+) -> Tensor:
+    """Add noise to each track, 10 to 30 dB below its sound, with more of the low tones.
+
+    Args:
+        waveform, generator, share: as in `augment_sound`.
+        strength: factor on the amplitude of the noise.
+    Returns:
+        (B, S) float.
+    """
+    B, S = waveform.shape
+    snr, slope = _uniform(B, 2, generator, share).to(waveform).split(1, dim=1)
+    white = torch.fft.rfft(_draw(B, S, generator, share).to(waveform))
+    frequency = torch.linspace(0, SAMPLE_RATE / 2, S // 2 + 1, device=waveform.device)
+    octave = torch.log2(frequency.clamp(min=100.0) / 100.0)
+    noise = torch.fft.irfft(white * 10 ** (_between(SLOPE_DB, slope) * octave / 20), S)
+    ratio = waveform.norm(dim=1, keepdim=True) / noise.norm(dim=1, keepdim=True)
+    return waveform + strength * 10 ** (-_between(SNR_DB, snr) / 20) * ratio * noise
+
+
+def slow_down(
+    frames: Tensor,
+    waveform: Tensor,
+    generator: torch.Generator,
+    strength: float = 1.0,
+    share: Share | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Play each track up to 10 % more slowly, its picture and its sound alike: they stay in step.
+
+    The voice gets deeper by as much. A faster track would need frames beyond its end.
+
+    Args:
+        frames: (B, T, H, W, 3). waveform: (B, 640 T).
+        generator, share: as in `augment_sound`.
+        strength: factor on how much slower.
+    Returns:
+        frames (B, T, H, W, 3), as they were but at other times; waveform (B, 640 T).
+    """
+    (B, T), S = frames.shape[:2], waveform.shape[1]
+    speed = 1 - SLOWEST * strength * _uniform(B, 1, generator, share).to(waveform)  # (B, 1)
+    rows = torch.arange(B, device=frames.device)[:, None]
+    shown = (speed * (torch.arange(T, device=speed.device) + 0.5)).long()  # (B, T)
+    at = speed * torch.arange(S, device=speed.device)  # (B, S)
+    first = at.long().clamp(max=S - 2)
+    part = at - first
+    left, right = waveform.gather(1, first), waveform.gather(1, first + 1)
+    return frames[rows, shown.to(frames.device)], left + part * (right - left)
+
+
 def augment_faces(
     frames: Tensor,
     generator: torch.Generator,
@@ -97,12 +185,70 @@ def augment_faces(
     return frames * light[:, None].to(frames)
 
 
+def blur(
+    frames: Tensor, generator: torch.Generator, strength: float = 1.0, share: Share | None = None
+) -> Tensor:
+    """Put the pictures of each track out of focus: mix a pixel with the mean of its neighbours.
+
+    Args:
+        frames: float (B, T, H, W, 3).
+        generator, share: as in `augment_sound`.
+        strength: factor on the share of the neighbours, which is 1 at most.
+    Returns:
+        (B, T, H, W, 3)
+    """
+    mixed = (strength * _uniform(len(frames), 1, generator, share)).clamp(max=1).to(frames)
+    images = frames.flatten(0, 1).permute(0, 3, 1, 2)  # (B T, 3, H, W)
+    near = F.avg_pool2d(F.pad(images, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
+    near = near.permute(0, 2, 3, 1).reshape(frames.shape)
+    return torch.lerp(frames, near, mixed[:, :, None, None, None])
+
+
+def compress(
+    frames: Tensor, generator: torch.Generator, strength: float = 1.0, share: Share | None = None
+) -> Tensor:
+    """Lose detail as JPEG does: every 8 x 8 block as waves (DCT), which are rounded to steps.
+
+    The steps are larger for faster waves, and another size for each track.
+
+    Args:
+        frames: float in [0, 1], (B, T, H, W, 3).
+        generator, share: as in `augment_sound`.
+        strength: factor on the steps.
+    Returns:
+        (B, T, H, W, 3)
+    """
+    B, T, H, W, C = frames.shape
+    images = frames.permute(0, 1, 4, 2, 3).flatten(1, 2)  # (B, 3 T, H, W)
+    images = F.pad(images, (0, -W % BLOCK, 0, -H % BLOCK), mode="replicate")
+    h, w = images.shape[2:]
+    blocks = images.reshape(B, T * C, h // BLOCK, BLOCK, w // BLOCK, BLOCK).transpose(3, 4)
+    k = torch.arange(BLOCK, device=frames.device, dtype=frames.dtype)
+    basis = torch.cos(math.pi / BLOCK * k[:, None] * (k + 0.5)) * math.sqrt(2 / BLOCK)
+    basis = torch.cat([basis[:1] / math.sqrt(2), basis[1:]])  # (8, 8), orthonormal
+    step = LOSS * strength * _uniform(B, 1, generator, share).to(frames)
+    step = step.reshape(B, 1, 1, 1, 1, 1) * (1 + k[:, None] + k) + 1e-6
+    waves = torch.round(basis @ blocks @ basis.T / step) * step
+    images = (basis.T @ waves @ basis).transpose(3, 4).reshape(B, T, C, h, w)
+    return images[..., :H, :W].permute(0, 1, 3, 4, 2)
+
+
 def _draw(tracks: int, count: int, generator: torch.Generator, share: Share | None) -> Tensor:
     """Draw normal random numbers, one row per track: (tracks, count)."""
     if share is None:
         return torch.randn(tracks, count, generator=generator)
     all_tracks, rows = share
     return torch.randn(all_tracks, count, generator=generator)[rows]
+
+
+def _uniform(tracks: int, count: int, generator: torch.Generator, share: Share | None) -> Tensor:
+    """Draw numbers from 0 to 1, one row per track: (tracks, count)."""
+    return torch.special.ndtr(_draw(tracks, count, generator, share))
+
+
+def _between(ends: tuple[float, float], u: Tensor) -> Tensor:
+    """Return what lies a share `u` of the way from one end to the other."""
+    return ends[0] + (ends[1] - ends[0]) * u
 
 
 def _shifted(frames: Tensor, by: Tensor) -> Tensor:

@@ -23,6 +23,7 @@ POSITIVE = ("B", "N", "steps", "log_every", "save_every", "keep", "clip", "w0")
 NOT_NEGATIVE = (
     *("extra", "lr", "warmup", "weight_decay", "alpha_c", "alpha_s", "lam", "lam_warmup"),
     *("within", "reversal", "intra", "augment", "seed"),
+    *("room", "noise", "speed", "blur", "compression"),
 )
 
 
@@ -50,6 +51,7 @@ class TrainConfig:
         within, reversal, intra, leave_out: terms beyond the notes, see `dsel.losses.ExtendedLoss`.
             Without them (0 and None) the loss is that of the notes.
         augment: strength of fresh microphones and light in every batch, see `dsel.train.augment`.
+        room, noise, speed, blur, compression: strengths of further changes there; 0: none.
         seed: decides weights, batches and augmentation.
         log_every, save_every: steps between rows of metrics.csv, and between checkpoints.
         device: 'auto', 'cpu', 'cuda', ...
@@ -91,6 +93,11 @@ class TrainConfig:
     intra: float = 0.0
     leave_out: int | None = None
     augment: float = 0.5
+    room: float = 0.0
+    noise: float = 0.0
+    speed: float = 0.0
+    blur: float = 0.0
+    compression: float = 0.0
     seed: int = 0
     log_every: int = _at_run_time(10)
     save_every: int = _at_run_time(100)

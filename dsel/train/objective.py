@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from dsel.losses import DisentangledLoss, ExtendedLoss, mean_voice
 from dsel.model import HEADS, TwoStream
-from dsel.train.augment import augment_faces, augment_sound
+from dsel.train import augment as change
 from dsel.train.batches import Batch
 from dsel.train.config import TrainConfig
 from dsel.train.distributed import Ranks, gather
@@ -95,15 +95,36 @@ class Objective(nn.Module):
             for x in (batch.faces, batch.extra_faces, batch.sound, batch.pick, batch.extra_pick)
         )
         draw = torch.Generator().manual_seed(self.config.seed * 1_000_003 + step)
-        strength = self.config.augment
         first = ranks.rank * B + torch.arange(B)  # our tracks among those of all processes
         further = ranks.rank * E + torch.arange(E)  # our extra tracks among the extra ones of all
         everybody = ranks.world * (B + E), torch.cat([first, ranks.world * B + further])
-        sound = augment_sound(sound.float() / INT16, draw, strength, everybody)
-        faces = augment_faces(faces, draw, strength, (ranks.world * B, first))
+        sound, ours = sound.float() / INT16, (ranks.world * B, first)
+        if self.config.speed:  # not for the extra tracks: of them one window alone is seen
+            faces, slow = change.slow_down(faces, sound[:B], draw, self.config.speed, ours)
+            sound = torch.cat([slow, sound[B:]])
+        sound = self._heard(sound, draw, everybody)
+        faces = self._filmed(faces, draw, ours)
         if E:
-            extra_faces = augment_faces(extra_faces, draw, strength, (ranks.world * E, further))
+            extra_faces = self._filmed(extra_faces, draw, (ranks.world * E, further))
         return Views(faces, extra_faces, sound, pick, extra_pick)
+
+    def _heard(self, sound: Tensor, draw: torch.Generator, share: change.Share) -> Tensor:
+        """Put tracks (B, S) into rooms, before microphones, and add noise."""
+        config = self.config
+        if config.room:
+            sound = change.add_room(sound, draw, config.room, share)
+        sound = change.augment_sound(sound, draw, config.augment, share)
+        return change.add_noise(sound, draw, config.noise, share) if config.noise else sound
+
+    def _filmed(self, faces: Tensor, draw: torch.Generator, share: change.Share) -> Tensor:
+        """Film tracks (B, T, H, W, 3) in another light, with another lens and codec."""
+        config = self.config
+        faces = change.augment_faces(faces, draw, config.augment, share)
+        if config.blur:
+            faces = change.blur(faces, draw, config.blur, share)
+        return (
+            change.compress(faces, draw, config.compression, share) if config.compression else faces
+        )
 
     def embed(self, views: Views) -> LossInputs:
         """Run both streams.
