@@ -8,7 +8,7 @@ What the page is made of:
 
     web/*                     the page itself: plain JavaScript modules, a JSON of words a language
     vendor/                   onnxruntime-web and mediabunny from npm, plotly.js from its wheel
-    networks/*/*.onnx.gz      the networks and untrained ones, see dsel.apply.export
+    networks/*/*.onnx.gz      networks to choose from and untrained ones, see dsel.apply.export
     people/, people.json      twelve drawn strangers, their vectors, and the two maps
     cascade.json.gz           OpenCV's face detector, from its wheel
 
@@ -28,7 +28,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-from itertools import pairwise
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -43,23 +43,24 @@ NOT_SERVED = (LOCK.name,)
 REAL = ROOT.parent / "shared" / "real" / "grid"
 PACKED = (".wasm", ".onnx", ".f32", ".i16")  # are compressed; the page unpacks them
 PEOPLE, TRACKS, SEED, PIXELS = 12, 2, 2026, 96
-SHIFTS = range(-12, 13)  # frames by which sound is moved, to learn what a confidence means
-UNTRAINED_SEED = 0
+SHIFTS = range(-12, 13)  # frames by which the sound of a film is moved, to be found again
+NETWORKS = ("real", "four_terms")  # which the visitor can choose; the first is taken at the start
+UNTRAINED, UNTRAINED_SEED = "untrained", 0
 
 
-def build(out=OUT, network: str | None = None) -> Path:
+def build(out=OUT, networks: Sequence[str] = NETWORKS) -> Path:
     """Write the page into a folder. If only the files of web/ have changed, only these are copied.
 
     Args:
         out: the folder; it is emptied first.
-        network: released networks or a run folder; None: `best()`.
+        networks: released networks of one shape, the one to start with first.
     Returns:
         The folder.
     Raises:
         dsel.utils.errors.BadInput: npm is missing, or a file is not the one that the lock names.
     """
-    out, network = Path(out), network or best()
-    skip, stamp = shutil.ignore_patterns(*NOT_SERVED), fingerprint(network)
+    out = Path(out)
+    skip, stamp = shutil.ignore_patterns(*NOT_SERVED), fingerprint(networks)
     facts = out / "people.json"
     if facts.is_file() and json.loads(facts.read_text(encoding="utf-8")).get("stamp") == stamp:
         return Path(shutil.copytree(WEB, out, ignore=skip, dirs_exist_ok=True))
@@ -68,50 +69,42 @@ def build(out=OUT, network: str | None = None) -> Path:
     vendor(out / "vendor")
     write_cascade(out / "cascade.json.gz")
     corpus = draw_people(out)
-    facts = {"stamp": stamp, "network": network, "measured": measured(network)}
-    for name, model in models(network).items():
-        folder = out / "networks" / name
-        export_packed(model, folder)
-        facts[name], vectors = learn(model, corpus)
+    facts = {"stamp": stamp, "networks": [*networks, UNTRAINED]}
+    for name, model in models(networks).items():
+        export_packed(model, out / "networks" / name)
+        learnt, vectors = learn(model, name, corpus)
         packed(out / "people" / f"{name}.f32", vectors.tobytes())
+        scale = content_scale(networks[0] if name == UNTRAINED else name)
+        facts[name] = {**learnt, "w": scale, "measured": measured(name)}
     facts["size"], facts["D"] = model.config.face_size, model.config.D
-    facts["w"] = content_scale(network)
     facts["people"], facts["windows"] = about_people(corpus)
     (out / "people.json").write_text(json.dumps(facts), encoding="utf-8")
     return out
 
 
-def fingerprint(network: str) -> str:
+def fingerprint(networks: Sequence[str]) -> str:
     """Compute what changes when the page must be built again, not only copied."""
-    from dsel.apply import export
+    from dsel.apply import comparison, export
+    from dsel.evaluate import sync
     from dsel.train.released import find_weights
 
-    parts = [Path(__file__), Path(export.__file__), LOCK, find_weights(network)]
+    parts = [Path(__file__), Path(export.__file__), LOCK, comparison.FILE, sync.FILE]
+    parts += [find_weights(network) for network in networks]
     parts += [MEASURED] if MEASURED.is_file() else []
-    return sha256(network.encode() + b"".join(part.read_bytes() for part in parts))
+    return sha256("".join(networks).encode() + b"".join(part.read_bytes() for part in parts))
 
 
-def best() -> str:
-    """Name the networks of the page: those trained on real people where there are some."""
-    import inspect
-
-    import dsel
-    from dsel.train.released import released_names
-
-    default = inspect.signature(dsel.load).parameters["source"].default
-    return "real" if "real" in released_names() else default
-
-
-def models(network: str) -> dict:
-    """Load the networks, and make untrained ones of the same shape."""
+def models(networks: Sequence[str]) -> dict:
+    """Load the networks, and make untrained ones of the same shape: {name: networks}."""
     import torch
 
     import dsel
     from dsel.model import TwoStream
 
-    trained = dsel.load(network)
+    trained = {name: dsel.load(name) for name in networks}
     torch.manual_seed(UNTRAINED_SEED)
-    return {"trained": trained, "untrained": TwoStream(trained.config).half().float().eval()}
+    untrained = TwoStream(trained[networks[0]].config).half().float().eval()
+    return {**trained, UNTRAINED: untrained}
 
 
 def content_scale(network: str) -> float:
@@ -220,7 +213,14 @@ def write_cascade(path: Path) -> None:
 
 
 def cascade(tree) -> dict:
-    """Read a cascade of OpenCV: {"size", "features", "stages"}, see web/face.js."""
+    """Read a cascade of OpenCV as the flat lists of web/face.js.
+
+    Returns:
+        {"size"; "rectangles" (x, y, width, height) and "weights", three of each per feature;
+        "starts": the first tree of each stage, and the number of trees; "thresholds": of stages;
+        "places": the first node and the first leaf of each tree; "nodes" (left, right, feature) and
+        "cuts", one per node; "leaves"}
+    """
 
     def numbers(text: str) -> list[float]:
         return [float(x) for x in text.split()]
@@ -230,20 +230,24 @@ def cascade(tree) -> dict:
         [x for rect in feature.find("rects") for x in numbers(rect.text)]
         for feature in root.find("features")
     ]
-    stages = [
-        {
-            "threshold": float(stage.find("stageThreshold").text),
-            "trees": [
-                {
-                    "nodes": numbers(tree.find("internalNodes").text),
-                    "leaves": numbers(tree.find("leafValues").text),
-                }
-                for tree in stage.find("weakClassifiers")
-            ],
-        }
-        for stage in root.find("stages")
-    ]
-    return {"size": int(root.find("width").text), "features": features, "stages": stages}
+    features = [feature + [0.0] * (15 - len(feature)) for feature in features]
+    flat = {"rectangles": [], "weights": [], "starts": [0], "thresholds": [], "places": []}
+    flat |= {"nodes": [], "cuts": [], "leaves": []}
+    for feature in features:
+        for k in (0, 5, 10):
+            flat["rectangles"] += map(int, feature[k : k + 4])
+            flat["weights"].append(feature[k + 4])
+    for stage in root.find("stages"):
+        trees = stage.find("weakClassifiers")
+        flat["starts"].append(flat["starts"][-1] + len(trees))
+        flat["thresholds"].append(float(stage.find("stageThreshold").text) - 1e-5)  # as OpenCV
+        for tree in trees:
+            nodes = np.reshape(numbers(tree.find("internalNodes").text), (-1, 4))
+            flat["places"] += [len(flat["cuts"]), len(flat["leaves"])]
+            flat["nodes"] += nodes[:, :3].astype(int).ravel().tolist()
+            flat["cuts"] += nodes[:, 3].tolist()
+            flat["leaves"] += numbers(tree.find("leafValues").text)
+    return {"size": int(root.find("width").text), **flat}
 
 
 # --- The people who come with the page ----------------------------------------------------------
@@ -310,15 +314,17 @@ def _places(corpus):
 # --- What is learnt from strangers before the page is used ---------------------------------------
 
 
-def learn(model, people) -> tuple[dict, np.ndarray]:
+def learn(model, name: str, people) -> tuple[dict, np.ndarray]:
     """Embed the people, and learn from other strangers what scores mean.
 
     Args:
         model: the networks.
+        name: what they are called; released ones were measured, see tools/calibrate.py.
         people: the corpus of `draw_people`.
     Returns:
-        {head: {"threshold", "eer", "fifths", "wrong", "who", "what"}}, and float32 vectors: audio
-        content and identity of every window (W, D), then face content and identity of every clip.
+        {head: {"threshold": {"drawn", "real"}, "eer", "who", "what"}, "voices", "offsets"}, see
+        `same_person` and `offsets`; and float32 vectors: audio content and identity of every
+        window (W, D), then face content and identity of every clip.
     """
     import dsel.corpus
     from dsel.evaluate.embeddings import embed_split, window_labels
@@ -328,24 +334,41 @@ def learn(model, people) -> tuple[dict, np.ndarray]:
 
     mini = dsel.corpus.open("mini")
     e = embed_split(model, mini, "test", progress=False)
-    known, trials, facts = window_labels(mini, e), mini.trials("free"), {}
+    known, trials = window_labels(mini, e), mini.trials("free")
     kinds = np.array([sound_class(p) for p in known["phoneme"]])
+    facts: dict = {"voices": same_person(name), "offsets": offsets(name)}
     for head in HEADS:
         scores = verification_scores(e, trials, head)
         curve = det_curve(scores, trials.target)
-        equal = int(np.argmin(np.abs(curve.miss - curve.false_alarm)))
+        drawn = float(curve.threshold[np.argmin(np.abs(curve.miss - curve.false_alarm))])
         audio = e.vectors["audio"][head]
         speakers = np.array([e.tracks[k].speaker for k in range(len(e.tracks))])
         facts[head] = {
-            "threshold": float(curve.threshold[equal]),
+            "threshold": {"drawn": drawn, "real": drawn},
             "eer": float(equal_error_rate(scores, trials.target)),
-            **confidences(e, head),
             "who": directions(e.means("audio", head), speakers),
             "what": directions(audio[kinds != ""], kinds[kinds != ""]),
         }
+    if facts["voices"]:
+        facts["identity"]["threshold"]["real"] = facts["voices"]["threshold"]
     own = embed_split(model, people, "test", progress=False)
     parts = [own.vectors["audio"][head] for head in HEADS] + [own.means("face", h) for h in HEADS]
     return facts, np.concatenate([part.ravel() for part in parts]).astype("<f4")
+
+
+def same_person(name: str) -> dict | None:
+    """Read how often "the same person?" is answered wrongly on real voices; None: not measured."""
+    from dsel.apply.comparison import calibration
+
+    row = calibration(name, "real")
+    return row and {key: row[key] for key in ("threshold", "miss", "false_alarm")}
+
+
+def offsets(name: str) -> dict:
+    """Read what makes a probability of an offset, by kind of person: see dsel.evaluate.sync."""
+    from dsel.evaluate.sync import calibration
+
+    return {kind: calibration(name, kind)._asdict() for kind in ("real", "drawn")}
 
 
 def directions(vectors: np.ndarray, labels: np.ndarray) -> dict:
@@ -360,36 +383,6 @@ def directions(vectors: np.ndarray, labels: np.ndarray) -> dict:
     middle = means.mean(axis=0)
     _, _, axes = np.linalg.svd(means - middle, full_matrices=False)
     return {"middle": _short(middle), "axes": [_short(axis) for axis in axes[:2]]}
-
-
-def confidences(e, head: str) -> dict:
-    """Move the sound of strangers, and see how sure the answer was when it was right.
-
-    Returns:
-        "fifths": [[least confidence, share within one frame], ...] from the least to the most sure
-        fifth; "wrong": the confidence that 95 % of sounds of somebody else stay under.
-    """
-    from dsel.evaluate.sync import sync_offset
-
-    found, others = [], []
-    for k in range(len(e.tracks)):
-        face, audio = e.of(k, "face", head), e.of(k, "audio", head)
-        for shift in SHIFTS:
-            f, a = face[max(0, -shift) :], audio[max(0, shift) :]  # the sound is late by -shift
-            n = min(len(f), len(a))
-            late, sure, _ = sync_offset(f[:n], a[:n], reach=min(15, (n - 1) // 2))
-            found.append((sure, abs(late + shift) <= 1))
-        stranger = e.of((k + len(e.tracks) // 2) % len(e.tracks), "audio", head)
-        n = min(len(face), len(stranger))
-        others.append(sync_offset(face[:n], stranger[:n], reach=min(15, (n - 1) // 2))[1])
-    found.sort()
-    fifths = [[part[0][0], float(np.mean([right for _, right in part]))] for part in _fifths(found)]
-    return {"fifths": fifths, "wrong": float(np.quantile(others, 0.95))}
-
-
-def _fifths(rows: list) -> list[list]:
-    edges = np.linspace(0, len(rows), 6).round().astype(int)
-    return [rows[a:b] for a, b in pairwise(edges)]
 
 
 def _short(values: np.ndarray) -> list[float]:
@@ -442,7 +435,7 @@ def main(argv=None) -> int:
     plain = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=plain)
     parser.add_argument("--out", type=Path, default=OUT, help="the folder; default: build/live")
-    parser.add_argument("--network", help="released networks or a run folder")
+    parser.add_argument("--networks", nargs="+", default=NETWORKS, help="released networks")
     parser.add_argument("--lock", action="store_true", help="write web/vendor.json")
     parser.add_argument("--measure", nargs="*", metavar="NETWORK", help="write web/measured.json")
     optional = "leave the page out, and say why, where it cannot be built"
@@ -452,10 +445,10 @@ def main(argv=None) -> int:
         if options.lock:
             write_lock()
         elif options.measure is not None:
-            found = {name: measure(name) for name in options.measure or [best()]}
+            found = {name: measure(name) for name in options.measure or NETWORKS}
             MEASURED.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
         else:
-            out = build(options.out, options.network)
+            out = build(options.out, options.networks)
             size = sum(p.stat().st_size for p in out.rglob("*") if p.is_file())
             print(f"{out}: {size / 1e6:.1f} MB; look at it with 'dsel live'")
     except BadInput as error:

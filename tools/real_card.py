@@ -1,9 +1,12 @@
 """Write data/models/real.md, the card of the released networks `real`: what they are and how good.
 
     python -m tools.real_card --work runs/real [--real ../shared/real]
+    python -m tools.real_card --work runs/real --seeds 500   # data/models/real_seeds.csv first
 
 Everything is measured on people that neither trained the networks nor chose their step (see
-tools/train_real.py): LibriSpeech test-other, and 15 people of GRID.
+tools/train_real.py): LibriSpeech test-other, and 15 people of GRID. With --seeds, the shorter
+trainings of that length with seeds of their own are measured as well; what was measured before is
+not measured again.
 """
 
 from __future__ import annotations
@@ -16,20 +19,27 @@ import numpy as np
 import torch
 
 from benchmarks.real_voices import conditions, mean_mfcc, voice
+from dsel.corpus import Corpus, write_csv
+from dsel.evaluate.intervals import Interval, interval
 from dsel.evaluate.verification import eer_interval
 from dsel.prepare import prepare
-from dsel.train.released import RELEASED, load_released
+from dsel.train.released import RELEASED, load_model, load_released
 from dsel.utils.files import write_text
 from dsel.utils.markdown import table
 from dsel.utils.readers import read_json
 from tools.train_real import REAL, pieces, right
 
-CARD = RELEASED / "real.md"
+CARD, SEEDS = RELEASED / "real.md", RELEASED / "real_seeds.csv"
+SEED_COLUMNS = {  # of SEEDS: what the table says
+    "as_recorded": "test-other, as recorded",
+    "microphone_each": "test-other, a microphone each",
+    "offsets": "offsets right within a frame",
+}
 OTHERS = ("four_terms", "five_terms")  # beside `real` in the table of voices
 
 
-def error_rate(embed, sounds: list, speaker: np.ndarray) -> str:
-    """Write the EER over all pairs, in percent with its 95 % interval over speakers.
+def error_rate(embed, sounds: list, speaker: np.ndarray) -> Interval:
+    """Measure the EER over all pairs, with its 95 % interval over speakers.
 
     Vectors are standardised over all utterances, as in benchmarks/real_voices.py.
     """
@@ -38,17 +48,76 @@ def error_rate(embed, sounds: list, speaker: np.ndarray) -> str:
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     i, j = np.triu_indices(len(sounds), 1)
     a, b = speaker[i], speaker[j]
-    found = eer_interval((vectors[i] * vectors[j]).sum(axis=1), a == b, a, b)
+    return eer_interval((vectors[i] * vectors[j]).sum(axis=1), a == b, a, b)
+
+
+def percents(found: Interval) -> str:
+    """Write an interval in percent."""
     return f"{100 * found.mean:.1f} ({100 * found.low:.1f} to {100 * found.high:.1f})"
+
+
+def test_other(real: Path) -> dict[str, tuple]:
+    """Return both conditions of LibriSpeech test-other: {name: (sounds, speakers, ...)}."""
+    return {k: v for k, v in conditions(real).items() if k.startswith("test-other")}
+
+
+def measure_seeds(real: Path, work: Path, steps: int) -> None:
+    """Measure the trainings of `seed_run` of this length that have ended, into SEEDS."""
+    rows = read_seeds()
+    known = {(row["steps"], row["seed"], row["worn"]) for row in rows}
+    grid = prepare(real / "grid", work / "grid", layout="grid", workers=1, progress=False)
+    groups = test_other(real)
+    for run in sorted(work.glob(f"run-{steps}-*")):
+        _, length, seed, *worn = run.name.split("-")
+        key = {"steps": length, "seed": seed, "worn": worn[0].removeprefix("worn") if worn else "0"}
+        if tuple(key.values()) not in known:
+            rows = [*rows, {**key, **measured(run / "best", groups, grid)}]
+            write_csv(SEEDS, rows, (*key, "best_step", *SEED_COLUMNS))
+            print(", ".join(f"{name} {value}" for name, value in rows[-1].items()), flush=True)
+
+
+def measured(run: Path, groups: dict[str, tuple], grid: Corpus) -> dict:
+    """Measure networks as the card does, in percent."""
+    model = load_model(run, "cpu")
+    step = torch.load(run / "checkpoint.pt", map_location="cpu", weights_only=True)["step"]
+    rates = {
+        name: 100 * error_rate(voice(model), sounds, who).mean
+        for name, (sounds, who, _) in groups.items()
+    }
+    found = {label: rates.get(title) for label, title in SEED_COLUMNS.items()}
+    found["offsets"] = 100 * right(pieces(model, grid, "test"))
+    return {"best_step": step, **{key: round(value, 2) for key, value in found.items()}}
+
+
+def read_seeds() -> list[dict]:
+    """Read SEEDS; [] if there is none."""
+    if not SEEDS.is_file():
+        return []
+    with SEEDS.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def seeds_table() -> str:
+    """Tabulate the shorter trainings: each seed, their mean, and what further changes did."""
+    rows = [row for row in read_seeds() if float(row["worn"]) == 0]
+    means = [str(interval([float(row[key]) for row in rows])) for key in SEED_COLUMNS]
+    cells = [[row["seed"], row["best_step"], *(row[key] for key in SEED_COLUMNS)] for row in rows]
+    cells.append(["mean, 95 %", "", *means])
+    worn = [row for row in read_seeds() if float(row["worn"])]
+    cells += [
+        [f"{row['seed']}, worn {row['worn']}", row["best_step"], *(row[k] for k in SEED_COLUMNS)]
+        for row in worn
+    ]
+    return table(["seed", "step", *SEED_COLUMNS.values()], cells, align="lrrrr")
 
 
 def voices_table(real: Path) -> str:
     """Tabulate error rates on test-other: mean MFCC, networks trained on drawn people, `real`."""
-    groups = {k: v for k, v in conditions(real).items() if k.startswith("test-other")}
+    groups = test_other(real)
     judges = {"mean MFCC, cosine": mean_mfcc}
     judges |= {f"`{name}`": voice(load_released(name)) for name in (*OTHERS, "real")}
     rows = [
-        [name, *(error_rate(embed, sounds, who) for sounds, who, _ in groups.values())]
+        [name, *(percents(error_rate(embed, sounds, who)) for sounds, who, _ in groups.values())]
         for name, embed in judges.items()
     ]
     return table(["judge", *groups], rows, align="lrr")
@@ -64,6 +133,21 @@ def offsets_table(real: Path, work: Path) -> str:
         rows.append([name, len(mine), f"{100 * right(mine):.1f}"])
     rows.append(["all", len(found), f"{100 * right(found):.1f}"])
     return table(["person", "pairs", "right within a frame, %"], rows, align="lrr")
+
+
+def seeds_text() -> str:
+    """Write what the shorter trainings say."""
+    rows = read_seeds()
+    if not rows:
+        return "Not measured."
+    steps = rows[0]["steps"]
+    return f"""The same training with {steps} steps, from other first weights and in another order
+(`python tools/train_real.py --steps {steps} --seed 1`); the step is chosen and all is measured as
+above, in %. The learning rate falls to 0 within the shorter training, so these are networks of
+their own. *worn*: with rooms, noise, speed, blur and compression of that strength besides
+(`dsel.train.augment`), one seed.
+
+{seeds_table()}"""
 
 
 def card(real: Path, work: Path) -> str:
@@ -109,6 +193,8 @@ lengths and networks: [benchmarks/offsets.md](../../benchmarks/offsets.md).
 
 {offsets_table(real, work)}
 
+**Other seeds.** {seeds_text()}
+
 **Use.** Voices and offsets of real people in teaching and research; a start for fine-tuning.
 
 **Limits.** One seed. All real faces of the training are one man's in one studio; other cameras,
@@ -129,7 +215,10 @@ def main() -> None:
     )
     parser.add_argument("--work", type=Path, default=Path("runs/real"))
     parser.add_argument("--real", type=Path, default=REAL, help="folder of the recordings")
+    parser.add_argument("--seeds", type=int, metavar="STEPS", help="measure trainings of STEPS")
     options = parser.parse_args()
+    if options.seeds:
+        measure_seeds(options.real, options.work, options.seeds)
     write_text(CARD, card(options.real, options.work))
 
 

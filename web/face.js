@@ -7,10 +7,15 @@ const FPS = 25, REACH = 0.7, GROWTH = 1.6, BRIDGE = 1, SHARE = 0.4, SMOOTH = 0.1
 const MARGIN = 1.18, LOWER = 0.12; // side of the crop over side of the box; how much lower it lies
 const SCALE = 1.15, NEIGHBOURS = 3, EPS = 0.2;
 
-// The cascade: {size, features: [[x, y, w, h, weight, ...]], stages: [{threshold, trees}]}, where a
-// tree is {nodes: [left, right, feature, threshold, ...], leaves: [...]}.
+// The cascade in flat lists, see `cascade` in tools/live.py. A feature has three rectangles.
+const LISTS = {
+  rectangles: Int32Array, weights: Float64Array, starts: Int32Array, places: Int32Array,
+  nodes: Int32Array, cuts: Float64Array, leaves: Float64Array, thresholds: Float64Array,
+};
+
 export function detector(cascade) {
-  const { size } = cascade, flat = flatten(cascade), inner = (size - 2) ** 2;
+  const { size } = cascade, inner = (size - 2) ** 2;
+  const flat = Object.fromEntries(Object.entries(LISTS).map(([name, kind]) => [name, kind.from(cascade[name])]));
   // around: a box near which the face must be; what is found there is the same, and found sooner.
   return function detect(picture, around = null) {
     const { width, height } = picture, grey = luma(picture), found = [];
@@ -33,29 +38,12 @@ export function detector(cascade) {
           const norm = spread > 0 ? 1 / Math.sqrt(spread) : 1;
           if (spread > 0 && inner * norm >= 0.1) continue;
           const passed = run(flat, corners, sum, at, norm);
-          if (passed === cascade.stages.length) found.push([even(x * scale), even(y * scale), side, side]);
+          if (passed === flat.thresholds.length) found.push([even(x * scale), even(y * scale), side, side]);
           else if (passed === 0) x += step;
         }
       }
     }
     return group(found).map(([x, y, w, h]) => [x + w / 2, y + h / 2, Math.max(w, h)]);
-  };
-}
-
-function flatten({ features, stages }) { // everything in typed arrays; every feature gets 3 rectangles
-  const trees = stages.flatMap((stage) => stage.trees), starts = [0], nodes = [], leaves = [], places = [];
-  for (const tree of trees) {
-    places.push(nodes.length / 3, leaves.length);
-    for (let i = 0; i < tree.nodes.length; i += 4) nodes.push(tree.nodes[i], tree.nodes[i + 1], tree.nodes[i + 2]);
-    leaves.push(...tree.leaves);
-  }
-  for (const stage of stages) starts.push(starts.at(-1) + stage.trees.length);
-  const rectangles = features.map((f) => [...f, ...Array(15 - f.length).fill(0)]);
-  return {
-    rectangles, starts: Int32Array.from(starts), places: Int32Array.from(places), nodes: Int32Array.from(nodes),
-    leaves: Float64Array.from(leaves), weights: Float64Array.from(rectangles.flatMap((f) => [f[4], f[9], f[14]])),
-    cuts: Float64Array.from(trees.flatMap((tree) => tree.nodes.filter((_, i) => i % 4 === 3))),
-    thresholds: Float64Array.from(stages, (stage) => stage.threshold - 1e-5),
   };
 }
 
@@ -101,14 +89,12 @@ function integrals(grey, w, h) {
   return { sum, squares, stride };
 }
 
-function offsets(rectangles, stride) { // four corners of each of 3 rectangles
-  const corners = new Int32Array(rectangles.length * 12);
-  rectangles.forEach((f, k) => {
-    for (let i = 0, to = 12 * k; i < 15; i += 5, to += 4) {
-      const a = f[i + 1] * stride + f[i], b = a + f[i + 3] * stride;
-      corners[to] = a, corners[to + 1] = a + f[i + 2], corners[to + 2] = b, corners[to + 3] = b + f[i + 2];
-    }
-  });
+function offsets(rectangles, stride) { // x, y, w, h -> the places of the four corners
+  const corners = new Int32Array(rectangles.length);
+  for (let i = 0; i < rectangles.length; i += 4) {
+    const a = rectangles[i + 1] * stride + rectangles[i], b = a + rectangles[i + 3] * stride, w = rectangles[i + 2];
+    corners.set([a, a + w, b, b + w], i);
+  }
   return corners;
 }
 

@@ -2,7 +2,8 @@
 
 import { crop } from "./face.js";
 import * as figures from "./figures.js";
-import { contentLoss, cosine, matrix, mean, nearest, offset, place, row, similarities } from "./measure.js";
+import { contentLoss, cosine, findOffset, matrix, mean, nearest, place, row, similarities } from "./measure.js";
+import { unpacked } from "./unpack.js";
 
 const $ = (id) => document.getElementById(id), LONGEST = 8, FRAME = 640, RATE = 16000, MARGIN = 2;
 const HEADS = ["content", "identity"], MICROPHONE = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
@@ -31,10 +32,13 @@ function language(code) {
   if (facts) honest(), show();
 }
 
-function honest() {
-  const { measured: real, network } = facts, right = facts.trained.identity.eer;
-  $("honest").textContent = say("honest", { network, eer: percent(right) })
-    + " " + (real ? say("real", { clips: real.clips, right: percent(real.within_one), chance: percent(real.chance) }) : say("not_measured"));
+function honest() { // what was measured of the network in use
+  for (const option of $("network").options) option.textContent = words[`network_${option.value}`] ?? option.value;
+  const { measured: real, voices, identity } = facts[which()];
+  const parts = [say("honest", { network: which(), eer: percent(identity.eer) }),
+    voices ? say("voices_real", { miss: percent(voices.miss), alarm: percent(voices.false_alarm) }) : "",
+    real ? say("real", { clips: real.clips, right: percent(real.within_one), chance: percent(real.chance) }) : say("not_measured")];
+  $("honest").textContent = which() === "untrained" ? say("honest_untrained") : parts.filter(Boolean).join(" ");
 }
 
 // --- Work that takes time ------------------------------------------------------------------------
@@ -60,7 +64,7 @@ async function analyse(blob, { name, whole = false } = {}) {
   status("opening");
   await page.ready;
   try {
-    const take = await ask("analyse", { blob, whole, name: "trained", size: facts.size });
+    const take = await ask("analyse", { blob, whole, name: which(), size: facts.size });
     if (whole === false && !take.face) throw new Error("no_face");
     page.takes.push({ ...take, blob, name: name || say("take", { n: page.takes.filter((t) => t.own).length + 1 }), own: !name });
     Object.assign(page, { shift: 0, moment: loudest(take.sound) });
@@ -80,7 +84,8 @@ function loudest(samples) { // the window with the most energy
 }
 
 const take = () => page.takes.at(-1);
-const which = () => ($("untrained").checked ? "untrained" : "trained");
+const which = () => $("network").value;
+const kind = (...takes) => (takes.every((one) => one.own) ? "real" : "drawn"); // which measurements hold for them
 const headOf = (task) => HEADS[(task === "who") !== $("swapped").checked ? 1 : 0];
 
 async function vectors(one, stream, task) {
@@ -94,10 +99,6 @@ async function known(stream, task) { // vectors of the drawn people: of windows 
   const W = facts.windows.at.length * facts.D, P = facts.people.length * facts.D, k = HEADS.indexOf(headOf(task));
   const start = stream === "audio" ? k * W : 2 * W + k * P;
   return matrix(x.subarray(start, start + (stream === "audio" ? W : P)), facts.D);
-}
-
-async function unpacked(url) {
-  return new Response((await fetch(url)).body.pipeThrough(new DecompressionStream("gzip"))).arrayBuffer();
 }
 
 // --- The panels ----------------------------------------------------------------------------------
@@ -124,18 +125,16 @@ function drawCrop(bytes, canvas = $("crop")) { // the face, and a frame around i
 
 async function showStep() {
   const C = similarities(await vectors(take(), "face", "step"), await vectors(take(), "audio", "step"));
-  Object.assign(page, { C, sync: offset(C) });
-  const { late, confidence, reach } = page.sync, { fifths, wrong } = facts[which()][headOf("step")];
-  const part = fifths.findLastIndex(([least]) => confidence >= least), right = percent(fifths[Math.max(0, part)][1]);
-  const side = late === 0 ? "in_step" : late > 0 ? "late" : "early";
-  $("step_said").textContent = `${say(side, { frames: Math.abs(late), ms: 40 * Math.abs(late) })} `
-    + say(confidence < wrong ? "unsure" : "sure", { confidence: confidence.toFixed(2), right, wrong: wrong.toFixed(2) });
+  Object.assign(page, { C, sync: findOffset(C, facts[which()].offsets[kind(take())]) });
+  const { late, right, reach } = page.sync, side = late === 0 ? "in_step" : late > 0 ? "late" : "early";
+  const sure = right >= 0.95 ? "sure" : right >= 0.8 ? "likely" : right < 0.5 && take().sound.length >= 2.5 * RATE ? "fits_nobody" : "unsure";
+  $("step_said").textContent = say(sure, { what: say(side, { frames: Math.abs(late), ms: 40 * Math.abs(late) }), right: percent(right), reach: (reach / 25).toFixed(1) });
   Object.assign($("shift"), { min: -reach, max: reach, value: page.shift });
   showShift();
 }
 
 function showShift() { // the slider moves the sound: frame t now hears window t + k
-  const k = page.shift, { loss, chance, count } = (page.loss = contentLoss(page.C, facts.w, k));
+  const k = page.shift, { loss, chance, count } = (page.loss = contentLoss(page.C, facts[which()].w, k));
   $("shift_said").textContent = say("shift_said", { k, ms: 40 * k, loss: loss.toFixed(3), chance: chance.toFixed(3), count });
   figures.table($("table"), page.C, k, words);
   figures.curve($("curve"), page.sync, k, words);
@@ -159,10 +158,10 @@ async function showWho() {
   page.who = { voices: rank("audio", clipVoice), faces: rank("face", clipFace), pairs: [] };
   for (const id of ["voices", "faces"]) list($(id), page.who[id].map(({ name, score }) => `${name}: ${score.toFixed(2)}`));
   const half = Math.floor(last.audio.n / 2);
-  const pairs = [{ a: say("first_half"), b: say("second_half"), score: cosine(mean(last.audio, 0, half), mean(last.audio, half)) }];
-  own.forEach((p, i) => own.slice(i + 1).forEach((q) => pairs.push({ a: p.take.name, b: q.take.name, score: cosine(mean(p.audio), mean(q.audio)) })));
-  page.who.pairs = pairs.map((pair) => ({ ...pair, same: pair.score > head.threshold }));
-  list($("takes"), page.who.pairs.map(({ a, b, score, same }) => say(same ? "same" : "other", { a, b, score: score.toFixed(2), threshold: head.threshold.toFixed(2) })));
+  const pairs = [{ a: say("first_half"), b: say("second_half"), score: cosine(mean(last.audio, 0, half), mean(last.audio, half)), kind: kind(last.take) }];
+  own.forEach((p, i) => own.slice(i + 1).forEach((q) => pairs.push({ a: p.take.name, b: q.take.name, score: cosine(mean(p.audio), mean(q.audio)), kind: kind(p.take, q.take) })));
+  page.who.pairs = pairs.map((pair) => ({ ...pair, threshold: head.threshold[pair.kind], same: pair.score > head.threshold[pair.kind] }));
+  list($("takes"), page.who.pairs.map(({ a, b, score, same, threshold }) => say(same ? "same" : "other", { a, b, score: score.toFixed(2), threshold: threshold.toFixed(2) })));
   const names = [...new Set(facts.people.map((p) => p.name))];
   const groups = names.map((name) => {
     const clips = facts.people.map((p, k) => ({ ...p, k })).filter((p) => p.name === name);
@@ -324,9 +323,9 @@ async function fetchAll() { // what is not needed for the first paint
     document.head.append(script);
   });
   kept.sounds = Float32Array.from(new Int16Array(await unpacked("people/sounds.i16.gz")), (x) => x / 32767);
-  for (const name of ["trained", "untrained"]) kept.vectors[name] = new Float32Array(await unpacked(`people/${name}.f32.gz`));
+  for (const name of facts.networks) kept.vectors[name] = new Float32Array(await unpacked(`people/${name}.f32.gz`));
   for (const { id } of facts.people) kept.clips[id] = await (await fetch(`people/${id}.mp4`)).blob();
-  for (const name of ["trained", "untrained"]) await ask("warm", { name });
+  for (const name of facts.networks) await ask("warm", { name });
 }
 
 const code = new URLSearchParams(location.search).get("lang") || navigator.language.slice(0, 2);
@@ -334,10 +333,12 @@ $("language").value = code === "ko" ? "ko" : "en";
 for (const { value } of $("language").options) kept.words[value] = await (await fetch(`strings.${value}.json`)).json();
 language($("language").value);
 facts = await (await fetch("people.json")).json();
+$("network").replaceChildren(...facts.networks.map((name) => new Option(name)));
 honest();
 showPeople();
 $("language").onchange = () => language($("language").value);
-$("swapped").onchange = $("untrained").onchange = show;
+$("swapped").onchange = show;
+$("network").onchange = () => { honest(); show(); };
 $("camera").onclick = () => record();
 $("file").onchange = () => {
   const [file] = $("file").files;

@@ -3,15 +3,10 @@
 import * as ort from "./vendor/ort.wasm.min.mjs";
 import { detector, resize } from "./face.js";
 import { SIZE, read } from "./media.js";
+import { unpacked } from "./unpack.js";
 
 const NETS = {}; // name -> Promise of {audio, face}
 let find; // Promise of the face detector
-
-export async function unpacked(url) { // files that end in .gz are unpacked here, whatever the server does
-  const answer = await fetch(url);
-  if (!answer.ok) throw new Error("missing");
-  return new Response(answer.body.pipeThrough(new DecompressionStream("gzip"))).arrayBuffer();
-}
 
 const engine = unpacked("vendor/ort-wasm-simd-threaded.wasm.gz").then((wasm) => {
   ort.env.wasm.wasmBinary = wasm;

@@ -12,6 +12,7 @@ from dsel.prepare import face_tracks as faces
 from dsel.prepare.contents import Contents
 from dsel.prepare.sound_tracks import SoundTrack
 from dsel.prepare.sources import Source
+from dsel.timing import FPS
 
 
 def remark_on(source: Source, times: np.ndarray, sound: media.Sound, known: Contents) -> str:
@@ -72,9 +73,35 @@ def notes_on(
             f"{path}: the picture stands still in {still} of {len(rows)} clips; nobody can say "
             "whether the sound fits it"
         )
+    if synced and fits_nobody(rows):
+        yield (
+            f"{path}: the sound fits nobody who is seen (dubbed, or the speaker is not in the "
+            "picture); no offset is applied"
+        )
     others = [b for a, b in pairwise(tracks) if a is not None and faces.unlike(a, b)]
     if others:
         yield (
             f"{path}: shows {len(others) + 1} faces one after the other that do not look alike; "
             f"all are called {source.speaker}: check that it is one person"
         )
+
+
+def fits_nobody(rows: list[dict]) -> bool:
+    """Return whether no shift of the sound fits the faces that move.
+
+    Args:
+        rows: of tracks.csv, of one file and in step as far as they can be; `right` is the
+            probability that the offset of the recording is right.
+
+    >>> fits_nobody([{"doubt": "", "right": 0.1, "frames": 100}])
+    True
+    >>> fits_nobody([{"doubt": "", "right": 0.1, "frames": 30}])  # too short to tell
+    False
+    """
+    from dsel.evaluate.sync import Offset
+
+    say = [row for row in rows if not row["doubt"]]
+    if not say:
+        return False
+    seconds = sum(row["frames"] for row in say) / FPS
+    return Offset(0, 0.0, say[0]["right"], seconds=seconds).fits_nobody

@@ -13,7 +13,7 @@ import torch
 
 from dsel.apply.serve import server
 from dsel.corpus.cache import resize
-from dsel.evaluate.sync import sync_offset
+from dsel.evaluate.sync import Curve, find_offset, sync_offset
 from dsel.losses import matching_loss
 from dsel.prepare import face_tracks as faces
 from dsel.prepare.decode import frame_grid
@@ -80,6 +80,26 @@ def test_the_offset_is_that_of_python(page, n, late):
     assert found["late"] == expected[0]
     assert found["confidence"] == pytest.approx(expected[1], abs=1e-5)
     np.testing.assert_allclose(found["curve"], expected[2], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("n", "late", "noise"),
+    [(150, 4, 0.5), (200, 40, 0.5), (120, -30, 3.0), (80, 3, 9.0), (30, 0, 1.0)],
+)
+def test_an_offset_is_as_likely_as_python_says(page, n, late, noise):
+    """Near and far, clear and drowned in noise, long enough to search further and too short."""
+    rng, curve = np.random.default_rng(n), Curve(-1.2, 1.7, -0.7)
+    what = rng.normal(size=(n + 100, 16))
+    face, audio = (
+        (x + noise * rng.normal(size=(n, 16))).astype(np.float32)
+        for x in (what[50 : 50 + n], what[50 - late : 50 - late + n])
+    )
+    expected = find_offset([(face, audio)], curve)
+    rows = "m.matrix(Float32Array.from(v[{}]), 16)"
+    expression = f"m.findOffset(m.similarities({rows.format(0)}, {rows.format(1)}), v[2])"
+    found = run(page, "measure.js", expression, face.ravel(), audio.ravel(), curve._asdict())
+    assert (found["late"], found["reach"]) == (expected.late, expected.reach)
+    assert found["right"] == pytest.approx(expected.right, abs=1e-3)
 
 
 @pytest.mark.parametrize("shift", [0, 3, -5])
@@ -206,9 +226,12 @@ def test_the_cascade_is_read_whole():
     path = Path(cv2.data.haarcascades) / "haarcascade_frontalface_alt2.xml"
     found = cascade(ElementTree.parse(path))
     assert found["size"] == 20
-    assert len(found["stages"]) == int(re.search(r"<stageNum>(\d+)", path.read_text()).group(1))
-    used = {int(f) for s in found["stages"] for t in s["trees"] for f in t["nodes"][2::4]}
-    assert used == set(range(len(found["features"])))
+    stages = int(re.search(r"<stageNum>(\d+)", path.read_text()).group(1))
+    assert len(found["thresholds"]) == len(found["starts"]) - 1 == stages
+    assert len(found["places"]) == 2 * found["starts"][-1]  # one pair a tree
+    assert len(found["nodes"]) == 3 * len(found["cuts"])
+    assert len(found["rectangles"]) == 4 * len(found["weights"])
+    assert set(found["nodes"][2::3]) == set(range(len(found["weights"]) // 3))
 
 
 def test_every_language_says_everything_that_the_page_asks_for():

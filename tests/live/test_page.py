@@ -17,7 +17,7 @@ import dsel.corpus
 from dsel.apply.serve import server
 from dsel.apply.sound import samples_of
 from dsel.corpus.clips import write_clip
-from dsel.evaluate.sync import sync_offset
+from dsel.evaluate.sync import calibration, find_offset, sync_offset
 from dsel.losses import matching_loss
 from dsel.prepare import clips_from_video
 from dsel.prepare.run import prepare
@@ -45,7 +45,7 @@ def address():
     pytest.importorskip("onnxruntime", reason="pip install 'dsel[export]'")
     pytest.importorskip("espeakng_loader", reason="pip install 'dsel[speech]'")
     try:
-        folder = live.build(live.ROOT / "build" / "live-test", NETWORK)
+        folder = live.build(live.ROOT / "build" / "live-test", [NETWORK])
     except BadInput as error:
         pytest.skip(f"the page cannot be built here: {error}")
     running = server(folder)
@@ -160,16 +160,21 @@ def check_equal(visitor, frames, waveform, limit=DRAWN):
         theirs = networks.face(torch.from_numpy(dsel.corpus.resize(frames, 48))[None])["content"][0]
     for stream in ("face", "audio"):
         for head in ("content", "identity"):
-            vectors = visitor.bytes(f"vectors.trained.{stream}.{head}", "<f4").reshape(-1, 128)
+            vectors = visitor.bytes(f"vectors.{NETWORK}.{stream}.{head}", "<f4").reshape(-1, 128)
             np.testing.assert_allclose(vectors, found[stream][head][0].numpy(), atol=1e-4)
     assert (unit(found["face"]["content"][0].numpy()) * unit(theirs.numpy())).sum(1).mean() > FAR
     late, confidence, curve = sync_offset(
         *(found[s]["content"][0].numpy() for s in ("face", "audio")), reach=min(15, (T - 5) // 2)
     )
     sync = visitor.page.evaluate("({...talk.sync, curve: [...talk.sync.curve]})")
-    assert sync["late"] == late
-    assert sync["confidence"] == pytest.approx(confidence, abs=1e-3)
-    np.testing.assert_allclose(sync["curve"], curve, atol=1e-3)
+    pair = [found[s]["content"][0].numpy() for s in ("face", "audio")]
+    told = find_offset([pair], calibration(NETWORK))
+    assert (sync["late"], sync["reach"]) == (told.late, told.reach)
+    assert sync["right"] == pytest.approx(told.right, abs=0.02)
+    if sync["reach"] == 15:
+        assert sync["late"] == late
+        assert sync["confidence"] == pytest.approx(confidence, abs=1e-3)
+        np.testing.assert_allclose(sync["curve"], curve, atol=1e-3)
     w = live.content_scale(NETWORK)
     C = torch.from_numpy(
         unit(found["face"]["content"][0].numpy()) @ unit(found["audio"]["content"][0].numpy()).T
@@ -228,12 +233,14 @@ def test_a_drawn_person_is_known_and_the_toggles_fail(visitor):
     assert voices[0]["name"] == name
     sure = visitor.page.evaluate("talk.sync.confidence")
     assert abs(visitor.page.evaluate("talk.sync.late")) <= 1
-    for toggle in ("#swapped", "#untrained"):
-        visitor.page.check(toggle)
-        visitor.until(f"talk.sync.confidence !== {sure}")
-        assert visitor.page.evaluate("talk.sync.confidence") < 0.5 * sure
-        visitor.page.uncheck(toggle)
-        visitor.until(f"talk.sync.confidence === {sure}")
+    turns = [("check", "#swapped"), ("uncheck", "#swapped")]
+    turns += [("select_option", "#network", name) for name in ("untrained", NETWORK)]
+    for k, (how, *what) in enumerate(turns):
+        getattr(visitor.page, how)(*what)
+        visitor.until(f"(talk.sync.confidence {'===' if k % 2 else '!=='} {sure})")
+        if k % 2 == 0:
+            assert visitor.page.evaluate("talk.sync.confidence") < 0.5 * sure
+            assert visitor.page.evaluate("talk.sync.right") < 0.8
 
 
 def test_two_speakers_are_told_apart(visitor, clips, tmp_path):
@@ -289,13 +296,13 @@ def test_it_works_offline_once_it_is_open_and_in_korean(visitor, clips, tmp_path
     try:
         film = phone_video(tmp_path / "offline.mp4", [clips["te0001_00"]], fps=25)
         assert visitor.give(film).startswith("Done")
-        visitor.page.check("#untrained")
+        visitor.page.select_option("#network", "untrained")
         visitor.page.select_option("#language", "ko")
         visitor.until("/[가-힣]/.test(document.getElementById('step_said').textContent)")
         visitor.page.click("#hear")
     finally:
         visitor.context.set_offline(False)
-        visitor.page.uncheck("#untrained")
+        visitor.page.select_option("#network", NETWORK)
         visitor.page.select_option("#language", "en")
 
 
@@ -356,3 +363,53 @@ def test_a_denied_camera_says_what_to_do(engine, address):
         assert "Allow both" in said or "No camera" in said
     finally:
         visitor.close()
+
+
+def test_every_panel_can_be_used_with_the_keyboard_alone(visitor):
+    """Tab reaches everything that does something, and shows where it is; keys do it."""
+    page = visitor.page
+    page.evaluate(
+        "document.getElementById('status').textContent = ''; document.activeElement.blur()"
+    )
+    reached = []
+
+    def tab_to(selector: str) -> None:
+        for _ in range(60):
+            page.keyboard.press("Tab")
+            here = page.evaluate("document.activeElement.id || document.activeElement.className")
+            reached.append(here)
+            if page.evaluate("s => document.activeElement.matches(s)", selector):
+                return
+        raise AssertionError(f"Tab does not reach {selector}: {reached}")
+
+    tab_to("#language")
+    tab_to("#network")
+    tab_to("#swapped")
+    page.keyboard.press("Space")
+    assert page.is_checked("#swapped")
+    page.keyboard.press("Space")
+    tab_to("#camera")
+    tab_to("#file")
+    tab_to("#people button")  # panel 1: a drawn person
+    outline = "getComputedStyle(document.activeElement).outlineStyle"
+    assert page.evaluate(outline) == "solid"
+    page.keyboard.press("Enter")
+    assert visitor.answer().startswith("Done")
+    assert page.evaluate("talk.takes.at(-1).sound.length") > 0  # panel 2 shows its face
+    tab_to("#play")
+    page.keyboard.press("Space")
+    tab_to("#shift")
+    before = page.evaluate("talk.loss.loss")
+    for _ in range(4):
+        page.keyboard.press("ArrowRight")
+    assert page.evaluate("talk.shift") == 4
+    assert page.evaluate("talk.loss.loss") > before
+    tab_to("#moment")
+    at = page.evaluate("talk.moment")
+    page.keyboard.press("ArrowLeft" if at else "ArrowRight")
+    assert page.evaluate("talk.moment") != at
+    tab_to("#hear")
+    page.keyboard.press("Enter")
+    assert page.evaluate("talk.what.length") == 5
+    places = ["language", "network", "swapped", "camera", "file", "play", "shift", "moment", "hear"]
+    assert [name for name in reached if name in places] == places  # in the order of the page

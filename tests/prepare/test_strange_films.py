@@ -371,6 +371,19 @@ def test_a_still_picture_is_said_and_has_no_offset(tmp_path, capsys):
     assert "x.mp4: the picture stands still in 1 of 1 clips; nobody can say whether" in said
 
 
+@pytest.mark.parametrize(
+    ("seconds", "right", "said"), [(3.2, 0.1, True), (3.2, 0.6, False), (1.6, 0.1, False)]
+)
+def test_a_sound_that_fits_nobody_is_said_and_moves_nothing(tmp_path, capsys, seconds, right, said):
+    """Dubbed. Where a shift is at least as likely as not, or the film too short, nothing is said."""
+    path = shoot(tmp_path / "x.mp4", Film("mp4", seconds=seconds), moving)
+    corpus = made(path, tmp_path / "out", model=lambda frames, sound: (7, 0.03, right))
+    assert [(t.offset, t.factors["found"]) for t in corpus.tracks] == [(0, 7)]
+    told_so = "x.mp4: the sound fits nobody who is seen (dubbed" in capsys.readouterr().err
+    assert told_so is said
+    assert any("fits nobody" in reason for _, reason in told(tmp_path / "out")) is said
+
+
 def test_a_poster_does_not_talk(tmp_path):
     """Beside a face that moves, a photograph does not talk, however sure a network is."""
 
