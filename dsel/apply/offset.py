@@ -2,14 +2,16 @@
 
     dsel sync talk.mp4 --fix fixed.mp4
 
-The talking face is found as in `dsel prepare`; its clips, of at most ten seconds, are compared with
-the sound as a whole and in windows, so that a drift shows. The copy takes every packet as it is and
-moves the time stamps of the sound: nothing is encoded again. (Source: ours.)
+The talking face is found as in `dsel prepare`. Its clips, of at most ten seconds, are cut into
+windows, and each is compared with the sound by itself, so that a drift shows. The windows vote for
+the offset of the recording. The copy takes every packet as it is and moves the time stamps of the
+sound: nothing is encoded again. (Source: ours.)
 """
 
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from itertools import pairwise
@@ -19,7 +21,17 @@ import numpy as np
 
 from dsel.corpus.store import Track
 from dsel.corpus.tracks import Corpus
-from dsel.evaluate.sync import InStep, Offset, calibration, find_offset, sync_of
+from dsel.evaluate.sync import (
+    WIDE,
+    Curve,
+    InStep,
+    Offset,
+    Pair,
+    calibration,
+    find_offset,
+    sync_of,
+    voted,
+)
 from dsel.prepare.run import prepare
 from dsel.timing import FPS
 from dsel.utils.containers import open_to_read
@@ -27,6 +39,7 @@ from dsel.utils.errors import BadInput
 from dsel.utils.files import atomic
 
 WINDOW = 4.0  # seconds of each window whose offset is told by itself
+DRIFT = 2  # frames by which the offset must change within a film, to be called a drift
 MS = 1000 // FPS  # milliseconds of a frame
 
 
@@ -39,16 +52,13 @@ class Status(IntEnum):
     FITS_NOBODY = 4
 
 
-AGREE = 0.5  # more than this share of the windows must find the offset of the whole
-
-
 @dataclass(frozen=True)
 class Report:
     """Hold the offset of a video.
 
     Args:
         path: the video.
-        offset: of the whole video.
+        offset: of the whole video, for which the windows voted.
         windows: (start in seconds, offset) of its windows, in order.
         fixed: the corrected copy; None: none was written.
         still: whether no face moves, so that no sound can be said to fit.
@@ -63,45 +73,36 @@ class Report:
     @property
     def status(self) -> Status:
         """Return what the exit status says."""
+        if not self.still and self.drift:
+            return Status.OUT_OF_STEP
         if self.still or self.offset.fits_nobody:
             return Status.FITS_NOBODY
-        if not self.offset.sure or (self.agreement <= AGREE and not self._drifts):
+        if not self.offset.sure:
             return Status.NOT_SURE
         return Status.IN_STEP if abs(self.offset.late) <= 1 else Status.OUT_OF_STEP
 
     @property
-    def agreement(self) -> float:
-        """Share of the windows that find the same offset within one frame; 1 with less than three.
-
-        A voice that fits nobody has its best shift somewhere, elsewhere in every window.
-        """
-        if len(self.windows) < 3:
-            return 1.0
-        same = [abs(found.late - self.offset.late) <= 1 for _, found in self.windows]
-        return sum(same) / len(same)
-
-    @property
-    def _drifts(self) -> bool:
-        return self.drift is not None and abs(self.drift) >= 1
-
-    @property
     def drift(self) -> float | None:
-        """Frames per minute by which the offset grows; None with fewer than three sure windows."""
+        """Frames per minute by which the offset grows; None with fewer than three sure windows.
+
+        It is the slope of a line through the sure windows. It is 0 where the line changes by less
+        than DRIFT frames over the film, and where not more than half of all windows lie within a
+        frame of it: the chance hits of a dubbed film are no drift.
+        """
         sure = [(start, found.late) for start, found in self.windows if found.sure]
         if len(sure) < 3:
             return None
-        start, late = np.array(sure, float).T
-        return float(60 * np.polyfit(start, late, 1)[0])
+        line = np.polynomial.Polynomial.fit(*np.array(sure, float).T, deg=1).convert()
+        starts, late = np.array([(start, found.late) for start, found in self.windows], float).T
+        near = np.abs(line(starts) - late) <= 1
+        change = np.ptp(line(starts))
+        return 60 * float(line.coef[1]) if change >= DRIFT and near.mean() > 0.5 else 0.0
 
     def __str__(self) -> str:
         """Write the answer, the windows and what was done, one line each."""
         lines = [f"{self.path.name}: {self._answer()}"]
         for start, found in self.windows:
             lines.append(f"  from {start:5.1f} s: {in_ms(found.late):>9}  {found.words}")
-        if self._drifts:
-            lines.append(
-                f"  drift: {MS * self.drift:+.0f} ms per minute; one shift cannot mend that"
-            )
         if self.fixed is not None:
             lines.append(f"{self.fixed}: the sound moved by {-MS * self.offset.late:+d} ms")
         return "\n".join(lines)
@@ -110,15 +111,16 @@ class Report:
         found, reach = self.offset, MS * self.offset.reach / 1000
         if self.still:
             return "the picture stands still; nobody can say whether the sound fits it"
+        if self.drift:
+            first, *_, last = [late.late for _, late in self.windows if late.sure]
+            return (
+                f"the sound drifts: {MS * self.drift:+.0f} ms per minute, from {in_ms(first)} to "
+                f"{in_ms(last)}; one shift cannot mend that"
+            )
         if self.status is Status.FITS_NOBODY:
             return (
                 f"the sound fits nobody who is seen, within {reach:.1f} s early or late: "
                 "dubbed, a still picture, or the speaker is not in the picture"
-            )
-        if self.status is Status.NOT_SURE and self.offset.sure:
-            return (
-                f"not sure. {in_ms(found.late)} ({found.late:+d} frames) fits the whole best, but "
-                f"only {100 * self.agreement:.0f} % of its parts: a dubbed voice does that"
             )
         if self.status is Status.NOT_SURE:
             return (
@@ -164,7 +166,7 @@ def sync(path, model="four_terms", *, fix=None, audio=None, detector=None) -> Re
         whole, windows = measured(corpus, instep)
         still = not moving(corpus)
     report = Report(path, whole, () if still else windows, still=still)
-    if fix is None or report.status is not Status.OUT_OF_STEP:
+    if fix is None or report.status is not Status.OUT_OF_STEP or report.drift:
         return report
     moved(path, Path(fix), -MS * whole.late / 1000)
     return replace(report, fixed=Path(fix))
@@ -177,17 +179,39 @@ def moving(corpus: Corpus) -> list[Track]:
 
 def measured(corpus: Corpus, instep: InStep) -> tuple[Offset, tuple[tuple[float, Offset], ...]]:
     """Find the offset of a prepared video, and of its windows: (start in seconds, offset)."""
-    curve, pairs, windows = calibration(instep.name), [], []
-    for track in moving(corpus) or corpus.tracks:
-        face, sound = instep.embed(*corpus.clip(replace(track, offset=0)))  # as it was filmed
-        pairs.append((face, sound))
-        count = max(1, round(track.frames / (WINDOW * FPS)))
+    clips = [
+        (float(track.factors["start"]), instep.embed(*corpus.clip(replace(track, offset=0))))
+        for track in moving(corpus) or corpus.tracks  # as it was filmed
+    ]
+    return joined(clips, calibration(instep.name))
+
+
+def joined(
+    clips: Iterable[tuple[float, Pair]], curve: Curve
+) -> tuple[Offset, tuple[tuple[float, Offset], ...]]:
+    """Let the windows of a recording vote for its offset.
+
+    A window of WINDOW seconds cannot be shifted by more than half of it. Where the clips as a whole
+    surely find an offset beyond that, theirs is taken.
+
+    Args:
+        clips: (start in seconds, content embeddings (N, D) of face and sound) of each.
+        curve: how margin and length become a probability.
+    Returns:
+        The offset, and (start in seconds, offset) of each window.
+    """
+    clips, windows, longest = list(clips), [], 0
+    for begin, (face, sound) in clips:
+        count = max(1, round(len(face) / (WINDOW * FPS)))
         edges = np.linspace(0, len(face), count + 1).round().astype(int)
+        longest = max(longest, int(np.diff(edges).max()))
         for first, last in pairwise(edges):
-            part = slice(first, last)
-            start = float(track.factors["start"]) + first / FPS
-            windows.append((start, find_offset([(face[part], sound[part])], curve)))
-    return find_offset(pairs, curve), tuple(windows)
+            pair = face[first:last], sound[first:last]
+            windows.append((begin + first / FPS, find_offset([pair], curve)))
+    near = voted([found for _, found in windows])
+    far = voted([find_offset([pair], curve) for _, pair in clips])
+    beyond = abs(far.late) > min(WIDE, (longest - 8) // 2)
+    return far if far.sure and beyond else near, tuple(windows)
 
 
 def moved(path: Path, out: Path, seconds: float) -> Path:
