@@ -44,7 +44,7 @@ REAL = ROOT.parent / "shared" / "real" / "grid"
 PACKED = (".wasm", ".onnx", ".f32", ".i16")  # are compressed; the page unpacks them
 PEOPLE, TRACKS, SEED, PIXELS = 12, 2, 2026, 96
 SHIFTS = range(-12, 13)  # frames by which the sound of a film is moved, to be found again
-NETWORKS = ("real", "four_terms")  # which the visitor can choose; the first is taken at the start
+NETWORKS = ("real", "four_terms")  # best for real people ... best for drawn people
 UNTRAINED, UNTRAINED_SEED = "untrained", 0
 
 
@@ -53,7 +53,8 @@ def build(out=OUT, networks: Sequence[str] = NETWORKS) -> Path:
 
     Args:
         out: the folder; it is emptied first.
-        networks: released networks of one shape, the one to start with first.
+        networks: released networks of one shape; the first is taken for a visitor's films, the last
+            for the drawn people, unless the visitor chooses.
     Returns:
         The folder.
     Raises:
@@ -70,6 +71,7 @@ def build(out=OUT, networks: Sequence[str] = NETWORKS) -> Path:
     write_cascade(out / "cascade.json.gz")
     corpus = draw_people(out)
     facts = {"stamp": stamp, "networks": [*networks, UNTRAINED]}
+    facts["best"] = {"real": networks[0], "drawn": networks[-1]}
     for name, model in models(networks).items():
         export_packed(model, out / "networks" / name)
         learnt, vectors = learn(model, name, corpus)

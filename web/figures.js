@@ -19,16 +19,16 @@ export function curve(where, { curve: values, reach, late }, k, words) {
   draw(where, [
     { x, y: values, mode: "lines+markers", name: "", hovertemplate: "%{x}: %{y:.3f}<extra></extra>", line: { color: COLOURS[0] } },
     { x: [late], y: [values[late + reach]], mode: "markers", marker: { size: 13, color: COLOURS[1] }, hoverinfo: "skip" },
-  ], { showlegend: false, xaxis: { title: { text: words.shift } }, yaxis: { title: { text: words.similarity } },
+  ], { showlegend: false, xaxis: { title: { text: words.shift } }, yaxis: { title: { text: words.similarity }, automargin: true },
     shapes: [{ type: "line", x0: k, x1: k, yref: "paper", y0: 0, y1: 1, line: { dash: "dot", color: "#ff5533" } }] });
 }
 
 // groups: [{name, points: [[x, y]], text, own}]
 export function map(where, groups) {
   draw(where, groups.map(({ name, points, text, own }, i) => ({
-    name, text, x: points.map((p) => p[0]), y: points.map((p) => p[1]), mode: "markers",
+    name, text, x: points.map((p) => p[0]), y: points.map((p) => p[1]), mode: own ? "markers+text" : "markers",
     hovertemplate: "%{text}<extra></extra>",
-    marker: { size: own ? 13 : 7, symbol: own ? "star" : "circle", color: own ? "#000000" : COLOURS[i % COLOURS.length], opacity: own ? 1 : 0.75,
+    textposition: "top center", marker: { size: own ? 13 : 7, symbol: own ? "star" : "circle", color: own ? "#000000" : COLOURS[i % COLOURS.length], opacity: own ? 1 : 0.75,
       line: { width: own ? 1 : 0, color: "#ffffff" } },
   })), { legend: { orientation: "h", y: -0.1, font: { size: 11 } }, height: 400,
     xaxis: { showticklabels: false, zeroline: false }, yaxis: { showticklabels: false, zeroline: false, scaleanchor: "x" } });

@@ -64,13 +64,15 @@ async function analyse(blob, { name, whole = false } = {}) {
   status("opening");
   await page.ready;
   try {
-    const take = await ask("analyse", { blob, whole, name: which(), size: facts.size });
+    const take = await ask("analyse", { blob, whole, name: best(!name), size: facts.size });
     if (whole === false && !take.face) throw new Error("no_face");
     page.takes.push({ ...take, blob, name: name || say("take", { n: page.takes.filter((t) => t.own).length + 1 }), own: !name });
     Object.assign(page, { shift: 0, moment: loudest(take.sound) });
     Object.assign($("film"), { src: URL.createObjectURL(blob), currentTime: 0.01 });
     document.body.classList.add("ready");
+    honest();
     await show();
+    $("face").scrollIntoView({ behavior: "smooth" });
     status("done", { seconds: ((take.ms.film + take.ms.networks) / 1000).toFixed(1) });
   } catch (error) {
     status(error.message in words ? error.message : "failed", { why: error.message }, true);
@@ -84,7 +86,8 @@ function loudest(samples) { // the window with the most energy
 }
 
 const take = () => page.takes.at(-1);
-const which = () => $("network").value;
+const best = (own) => ($("network").value === "best" ? facts.best[own ? "real" : "drawn"] : $("network").value);
+const which = () => best(take()?.own ?? true);
 const kind = (...takes) => (takes.every((one) => one.own) ? "real" : "drawn"); // which measurements hold for them
 const headOf = (task) => HEADS[(task === "who") !== $("swapped").checked ? 1 : 0];
 
@@ -256,6 +259,7 @@ async function record() {
   Object.assign(live, { srcObject: stream, hidden: false });
   await live.play();
   $("camera").hidden = true;
+  document.body.classList.add("recording"); // makes room, so that one sees oneself
   let watching = true;
   const watch = async () => {
     if (!watching || !live.videoWidth) return;
@@ -288,6 +292,7 @@ async function record() {
   Object.assign(live, { srcObject: null, hidden: true });
   $("stop").hidden = true;
   $("camera").hidden = false;
+  document.body.classList.remove("recording");
   const blob = new Blob(parts, { type: recorder.mimeType });
   Object.assign($("keep"), { href: URL.createObjectURL(blob), hidden: false });
   await analyse(blob);
@@ -333,7 +338,7 @@ $("language").value = code === "ko" ? "ko" : "en";
 for (const { value } of $("language").options) kept.words[value] = await (await fetch(`strings.${value}.json`)).json();
 language($("language").value);
 facts = await (await fetch("people.json")).json();
-$("network").replaceChildren(...facts.networks.map((name) => new Option(name)));
+$("network").replaceChildren(...["best", ...facts.networks].map((name) => new Option(name, name)));
 honest();
 showPeople();
 $("language").onchange = () => language($("language").value);

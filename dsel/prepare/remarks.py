@@ -81,8 +81,9 @@ def notes_on(
     others = [b for a, b in pairwise(tracks) if a is not None and faces.unlike(a, b)]
     if others:
         yield (
-            f"{path}: shows {len(others) + 1} faces one after the other that do not look alike; "
-            f"all are called {source.speaker}: check that it is one person"
+            f"{path}: shows {len(others) + 1} faces one after the other that do not look alike "
+            f"(another person, or another light); all are called {source.speaker}: check that it "
+            "is one person"
         )
 
 

@@ -302,7 +302,7 @@ def test_it_works_offline_once_it_is_open_and_in_korean(visitor, clips, tmp_path
         visitor.page.click("#hear")
     finally:
         visitor.context.set_offline(False)
-        visitor.page.select_option("#network", NETWORK)
+        visitor.page.select_option("#network", "best")
         visitor.page.select_option("#language", "en")
 
 
