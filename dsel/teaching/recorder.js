@@ -16,8 +16,9 @@ function render({ model, el }) {
   const upload = add("button", { textContent: "Upload a file" });
   const file = add("input", { type: "file", accept: "video/*,.mkv,.mpg", hidden: true });
   const line = add("span", { style: "margin-left: 1em" });
-  const view = add("video", { muted: true, playsInline: true, width: 240, hidden: true });
-  view.style.display = "block";
+  const video = Object.assign(document.createElement("video"), { muted: true, playsInline: true, width: 240 });
+  const view = add("div", { hidden: true }); // below the buttons; takes no place until it is shown
+  view.append(video);
   const say = (text) => (line.textContent = text);
   let arrived = () => {}, recorder = null;
 
@@ -59,7 +60,8 @@ function render({ model, el }) {
       const stream = await navigator.mediaDevices.getUserMedia({ video: size, audio: AS_IT_IS });
       const mimeType = KINDS.find((kind) => MediaRecorder.isTypeSupported(kind));
       recorder = new MediaRecorder(stream, { mimeType, videoBitsPerSecond: 1.5e6 });
-      Object.assign(view, { srcObject: stream, hidden: false }).play();
+      view.hidden = false;
+      Object.assign(video, { srcObject: stream }).play();
       record.textContent = "Stop";
       setTimeout(stop.bind(null, recorder), LONGEST * 1000);
       recorder.start(1000);
@@ -73,7 +75,8 @@ function render({ model, el }) {
     if (which?.state === "recording") which.stop();
     if (which !== recorder) return;
     which?.stream.getTracks().forEach((track) => track.stop());
-    Object.assign(view, { srcObject: null, hidden: true });
+    video.srcObject = null;
+    view.hidden = true;
     record.textContent = "Record";
   }
   record.onclick = () => (record.textContent === "Stop" ? stop(recorder) : start());
