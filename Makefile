@@ -28,7 +28,7 @@ BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: demo test quick lint pytest fuzz kill mutation nbval lab slides site student grade live site-live docs pictures hero stamp stills browser colab clean \
+.PHONY: demo test quick lint pytest fuzz kill mutation nbval lab slides site student grade live site-live site-slides docs pictures hero stamp stills browser colab clean \
   lowest newest package reference pages licences lock
 
 demo: $(VENV)/.demo
@@ -76,9 +76,11 @@ grade: $(VENV)/.test
 live: $(VENV)/.test
 	$(BIN)/python tools/live.py
 
-site: site-live
+site: site-live site-slides
 site-live: $(VENV)/.test
 	$(BIN)/python tools/live.py --out build/site/live --optional
+site-slides: $(VENV)/.test
+	$(BIN)/python tools/views.py slides --out build/site/slides
 
 docs: $(VENV)/.test
 	$(BIN)/python tools/docs.py
@@ -127,11 +129,11 @@ package: $(VENV)/.uv
 reference: $(VENV)/.reference
 	$(BIN)/python tools/reference.py
 
-pages: site slides reference
+pages: site reference
 	rm -rf build/pages
 	cp -r build/site build/pages
-	cp -r build/slides build/pages/slides
 	cp -r build/reference build/pages/reference
+	$(BIN)/python tools/views.py site --out build/pages  # now its first page links the reference, too
 
 licences: $(VENV)/.reference
 	$(BIN)/pip-licenses --python $(BIN)/python --order license

@@ -23,7 +23,7 @@ if __package__ in (None, ""):  # run as a file
 from dsel.teaching.ledger import ledger, to_markdown  # noqa: E402
 from dsel.utils.files import write_text  # noqa: E402
 from dsel.utils.markdown import table  # noqa: E402
-from tools import front_page, model_cards, results, stamp, talks, verdict_page  # noqa: E402
+from tools import front_page, korean, model_cards, results, stamp, talks, verdict_page  # noqa: E402
 
 # benchmarks/README.md: what is measured, against what, page, pattern of the ratio, agreement.
 BENCHMARKS = (
@@ -88,6 +88,10 @@ PIECES: dict[tuple[str, str], Callable[[], str]] = {
     ("README.md", "notebooks"): front_page.notebooks,
     ("README.md", "results"): front_page.measured,
     ("docs/equations.md", "ledger"): equations,
+    ("README.ko.md", "picture"): korean.caption,
+    ("README.ko.md", "output"): front_page.output,
+    ("README.ko.md", "notebooks"): korean.notebooks,
+    ("README.ko.md", "results"): korean.measured,
     ("docs/results.md", "verdict"): verdict_page.top,
     ("docs/results.md", "questions"): verdict_page.questions,
     ("docs/results.md", "tables"): verdict_page.tables,

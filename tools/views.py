@@ -31,7 +31,7 @@ ROOT = Path(__file__).resolve().parents[1]
 if __package__ in (None, ""):  # run as a file
     sys.path.insert(0, str(ROOT))
 
-from tools import decks, talks  # noqa: E402
+from tools import decks, site, talks  # noqa: E402
 from tools.slides import compose  # noqa: E402
 from tools.stamp import BADGE, BRANCH, NOTEBOOKS, address, badge  # noqa: E402
 from tools.stills import PLOTLY  # noqa: E402
@@ -202,11 +202,19 @@ def copy_assets(folder: Path, names) -> None:
             shutil.copy(script, to)
 
 
-def page(view: str, nb, name: str) -> str:
-    """Return a notebook in one view as text; name: the title of its page."""
+def page(view: str, nb, name: str, stem: str = "") -> str:
+    """Return a notebook in one view as text.
+
+    Args:
+        view: student, slides or site.
+        nb: the notebook.
+        name: the title of its page.
+        stem: of its file, for the links to the pages before and after; empty: none.
+    """
     if view == "slides":
         return deck(nb, name)
-    text, _ = exporter(view).from_notebook_node(nb, resources(name))
+    beside = {"beside": site.neighbours(stem)} if stem and view == "site" else {"beside": {}}
+    text, _ = exporter(view).from_notebook_node(nb, {**resources(name), **beside})
     return text
 
 
@@ -242,19 +250,6 @@ def slide_figure(figure: dict, div_id: str) -> str:
     return figure_html(figure, div_id, responsive=False)
 
 
-def index(live: bool = False):
-    """Make the first page: a notebook of one cell, notebooks/README.md, the map of the course.
-
-    live: the page where the networks look and listen is there too (tools/live.py).
-    """
-    text = (NOTEBOOKS / "README.md").read_text(encoding="utf-8")
-    if live:
-        text += (
-            "\n\n**[Talk to it](live/index.html)**: the networks look and listen in your browser.\n"
-        )
-    return nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text)])
-
-
 def pages(view: str, out: Path, paths=None) -> list[Path]:
     """Write the notebooks of a view into a folder, without scripts and first page.
 
@@ -271,7 +266,10 @@ def pages(view: str, out: Path, paths=None) -> list[Path]:
     for path in paths or sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb")):
         nb = nbformat.read(path, as_version=4)
         made.append(out / f"{path.stem}{suffix}")
-        made[-1].write_text(page(view, nb, path.stem), encoding="utf-8")
+        name = (
+            site.neighbours(path.stem).get("title", path.stem) if view != "student" else path.stem
+        )
+        made[-1].write_text(page(view, nb, name, path.stem), encoding="utf-8")
     return made
 
 
@@ -292,11 +290,7 @@ def make(view: str, out: Path, paths=None) -> list[Path]:
             made[-1].write_text(talk(name), encoding="utf-8")
     if view != "student":
         copy_assets(out, ("plotly", "mathjax", *(("reveal",) if view == "slides" else ())))
-        made.append(out / "index.html")
-        live = (out / "live" / "index.html").is_file()
-        html, _ = exporter("site").from_notebook_node(index(live), resources("dsel"))
-        html = html.replace('.html">', '.slides.html">') if view == "slides" else html
-        made[-1].write_text(html, encoding="utf-8")
+        made += site.first_pages(out, address()) if view == "site" else [site.all_decks(out)]
     return made
 
 

@@ -1,0 +1,146 @@
+"""The generated pieces of README.ko.md: the notebooks, and the results with the same numbers.
+
+`python tools/docs.py` writes them. Names and numbers come from where README.md has them; the
+sentences about the notebooks stand in tools/site.toml.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from dsel.ablation import verdict
+from dsel.ablation.report import mean, paired
+from dsel.utils import markdown
+from tools import front_page, site
+
+__all__ = ["caption", "measured", "notebooks"]
+
+ROOT = Path(__file__).resolve().parents[1]
+VARIANTS = {
+    "random": "학습하지 않음",
+    verdict.BASELINE: "λ = 0, 저자들의 입력",
+    verdict.FOUR["track"][1]: "λ = 1, 저자들의 입력",
+    verdict.CHOSEN: "λ = 3, 우리의 입력",
+    verdict.CHOSEN_FIVE: "여기에 우리의 항을 더함",
+}
+COLUMNS = {
+    "eer_free": "일반 ↓",
+    "eer_hard": "어려움 ↓",
+    "content_top1": "내용 ↑",
+    "content_head_eer_free": "누출 ↑",
+}
+COMPARISONS = (
+    "논문의 혼동 항, λ = 3 (λ = 0과 비교, 정규화하지 않은 입력)",
+    "λ = 1, 저자들의 입력",
+    "우리가 더한 다섯째 항, λ = 3",
+)
+
+
+def caption() -> str:
+    """What the moving picture shows."""
+    card = json.loads((ROOT / "docs" / "hero.json").read_text(encoding="utf-8"))
+    near = {
+        name: f"{100 * value:.0f}\u00a0%"
+        for name, value in card["nearest_points_of_the_same_voice"].items()
+    }
+    return (
+        "*네트워크가 한 번도 만난 적 없는, 그림으로 만든 네 사람이 같은 단어를 말합니다. 화자 "
+        "지도에서는 "
+        "목소리마다 제자리를 지킵니다(한 점의 가장 가까운 이웃 열 개 가운데 같은 목소리가 "
+        f"{near['identity']}). 내용 지도에서는 네 사람이 모두 같은 길을 돕니다"
+        f"({near['content']}, 우연 수준 {near['content_chance']}). "
+        f"네트워크는 논문의 손실로 학습한 `{card['network']}`입니다.*"
+    )
+
+
+def notebooks() -> str:
+    """The course as a list, in Korean."""
+    return "\n".join(
+        f"- [{entry.number} {entry.korean}](notebooks/{entry.file}): {entry.line_ko} "
+        f"({entry.minutes}분)"
+        for entry in site.course()
+    )
+
+
+def change(rows: list[dict], variant: str, other: str, metric: str) -> str:
+    """One change with its interval; '' if it was not measured."""
+    difference = paired(rows, variant, other, f"test_{metric}").interval
+    name, (_, sign) = COLUMNS[metric].split()[0], front_page.COLUMNS[metric]
+    if difference.n < 2:
+        return ""
+    half = f"\u00a0±\u00a0{difference.half:.1f}"
+    if not difference.shown:
+        return f"{name}: 변화가 확인되지 않음({difference.mean:+.1f}{half})"
+    word = "좋아짐" if difference.mean * sign > 0 else "나빠짐"
+    return f"{name}: {abs(difference.mean):.1f}{half} %p {word}"
+
+
+def measured() -> str:
+    """The table of README.md, how it was measured, and the conclusions."""
+    rows, schedule = verdict.grid(), verdict.settings()
+    lines = [
+        [name, *(f"{mean(rows, variant, f'test_{metric}').mean:.1f}" for metric in COLUMNS)]
+        for variant, name in VARIANTS.items()
+    ]
+    table = markdown.table(["%", *COLUMNS.values()], lines, align="l" + "r" * len(COLUMNS))
+    cells = [
+        mean(rows, v, f"test_{metric}") for v in VARIANTS if v != "random" for metric in COLUMNS
+    ]
+    how = (
+        f"그림으로 만든 화자 {schedule['speakers']}명으로 {cells[0].n}번 학습한 "
+        f"평균이며(학습하지 않은 "
+        f"네트워크는 {mean(rows, 'random', 'test_eer_free').n}번), 다른 {schedule['test']}명으로 "
+        f"시험했습니다. 95\u00a0% 신뢰 구간은 모두 ±\u00a0{max(c.half for c in cells):.1f} 안에 "
+        "있습니다. *저자들의 입력*은 주파수 대역마다 트랙 전체로 정규화한 것이고, *우리의 "
+        "입력*은 소리의 "
+        "크기만 맞춘 것입니다. [전체 결과](docs/results.md)(영어)."
+    )
+    sentences = []
+    for text, (_, variant, other, metrics) in zip(COMPARISONS, front_page.COMPARISONS, strict=True):
+        changes = [found for metric in metrics if (found := change(rows, variant, other, metric))]
+        sentences.append(f"- {text}: {', '.join(changes)}.")
+    return "\n\n".join((table, how, "\n".join([*sentences, *long_training()]), people()))
+
+
+def long_training() -> list[str]:
+    """What becomes of the effect in a long training, and what the released networks reach."""
+    four, five = verdict.progress("four_terms"), verdict.progress("five_terms")
+    best = min(four, key=lambda row: row["eer_hard"])
+    released = "; ".join(
+        f"`{name}` {metrics['eer_free']:.1f}, {metrics['eer_hard']:.1f}"
+        for name, metrics in verdict.on_new_speakers().items()
+        if name in front_page.RELEASED
+    )
+    return [
+        "- 오래 학습하면(시드 1개) 효과가 사라집니다. 어려운 시행의 오류율은 "
+        f"{best['step']:.0f}스텝에서 {best['eer_hard']:.1f}이지만 {four[-1]['step']:.0f}스텝에서는 "
+        f"{four[-1]['eer_hard']:.1f}입니다. 우리의 항을 더하면 {five[-1]['eer_hard']:.1f}에서 "
+        f"끝납니다.",
+        f"- 공개한 네트워크를 새로운 화자로 시험한 결과(일반, 어려움): {released}.",
+    ]
+
+
+def people() -> str:
+    """What holds for real people."""
+    drawn, real = (
+        front_page.number("offsets", rf"\| {network} \| real \| [\d.]+ \| [\d.]+ \| ([\d.]+) \|")
+        for network in ("four_terms", "real")
+    )
+    rows, judge = verdict.real_voices(), verdict.FRONT_ON_REAL
+    mfcc, ours, authors = (
+        verdict.on_real_voices(rows, name, verdict.MICROPHONE)
+        for name in (verdict.MFCC, judge["level"], judge["track"])
+    )
+    return (
+        "**실제 사람에게도 통할까요?** 소리와 입술이 어긋난 정도를 한 프레임 안에서 맞히는 비율은 "
+        f"`four_terms`가 {drawn:.0f}\u00a0%, `real`이 {real:.0f}\u00a0%입니다"
+        "([GRID](benchmarks/offsets.md)). 실제 목소리에 녹음마다 다른 가상 마이크를 씌우면, "
+        "우리의 입력은 "
+        f"오류율 {ours.mean:.1f}\u00a0%, 저자들의 입력은 {authors.mean:.1f}\u00a0%, 학습이 없는 "
+        f"평균 "
+        f"MFCC는 "
+        f"{mfcc.mean:.1f}\u00a0%입니다([LibriSpeech](docs/results.md#what-changes-on-real-voices)"
+        f"). "
+        "배우고 연구하는 데 쓰고, 누가 누구인지 판정하는 데는 쓰지 마십시오."
+    )
