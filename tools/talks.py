@@ -24,6 +24,7 @@ try:
 except ModuleNotFoundError:  # Python 3.10
     import tomli as tomllib
 
+from dsel.utils import markdown  # noqa: E402
 from tools import slides  # noqa: E402
 from tools.slides import Slide  # noqa: E402
 
@@ -161,23 +162,21 @@ def clock(minutes: float) -> str:
 
 def table(name: str) -> str:
     """Write the plan of a talk as Markdown: when, what, from which notebook."""
-    talk, rows, start = plan()[name], ["| from | what | with |", "|---|---|---|"], 0.0
+    talk, rows, start = plan()[name], [], 0.0
     if "part" in talk:
         start += title_slide(talk)[0].minutes
         for part in talk["part"]:
-            where = f"notebook {part['from']}"
-            rows.append(
-                f"| {clock(start)} | {part['what']} | {where}, {_listed(part['sections'])} |"
-            )
+            where = f"notebook {part['from']}, {_listed(part['sections'])}"
+            rows.append([clock(start), part["what"], where])
             start += part["minutes"]
     else:
-        for slide, entry in zip(choose(name), [talk, *talk["slide"]], strict=True):
+        for (slide, _), entry in zip(choose(name), [talk, *talk["slide"]], strict=True):
             numbers = dict.fromkeys(place.split("#")[0] for place in entry.get("show", ()))
             where = ", ".join(f"notebook {number}" for number in numbers) or "-"
-            rows.append(f"| {clock(start)} | {slide[0].title} | {where} |")
-            start += slide[0].minutes
-    rows.append(f"| {clock(start)} | the end | |")
-    return "\n".join(rows)
+            rows.append([clock(start), slide.title, where])
+            start += slide.minutes
+    rows.append([clock(start), "the end", ""])
+    return markdown.table(["from", "what", "with"], rows)
 
 
 def _listed(sections: list[str]) -> str:
