@@ -158,7 +158,8 @@ def move_widgets(page, area) -> dict[str, bool]:
     def shown():
         return area.evaluate("""area => {
           const copy = area.cloneNode(true);
-          const controls = copy.querySelectorAll('.widget-inline-hbox, .widget-dropdown');
+          const controls = copy.querySelectorAll(
+            '.widget-inline-hbox, .widget-dropdown, .widget-toggle-buttons');
           controls.forEach(control => control.remove());
           return copy.innerHTML.replace(/clip[0-9a-f]+/g, '');
         }""")
@@ -187,8 +188,13 @@ def move_widgets(page, area) -> dict[str, bool]:
         other = [o for o in options if o != choice.evaluate("s => s.selectedOptions[0]?.innerText")]
         if other:
             try_it(f"dropdown {number}", partial(choice.select_option, label=other[0]))
-    for number in range(area.locator("button.jupyter-button:not([disabled])").count()):
-        button = area.locator("button.jupyter-button:not([disabled])").nth(number)
+    toggles = area.locator(".widget-toggle-buttons")
+    for number in range(toggles.count()):
+        other = toggles.nth(number).locator("button:not(.mod-active)").first
+        try_it(f"toggle {number}", other.click)
+    pressed = "button.jupyter-button:not([disabled]):not(.widget-toggle-button)"
+    for number in range(area.locator(pressed).count()):
+        button = area.locator(pressed).nth(number)
         upload = "widget-upload" in button.get_attribute("class")
         act = partial(choose_file, page, button) if upload else button.click
         try_it(f"button {button.inner_text().strip()}", act)
