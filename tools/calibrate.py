@@ -415,8 +415,8 @@ def films_page(rows: list[dict]) -> str:
     cells = table(head, [list(row.values()) for row in rows], align="lllrrrrr")
     return f"""# Films: in step, and dubbed
 
-Made by `python -m tools.calibrate films`. {COUNT} films in step, their sound moved by up to {MOST}
-frames, and {COUNT} with the sound of somebody else: of drawn people whom the networks never met,
+Made by `python -m tools.calibrate films --networks real four_terms`. {COUNT} films in step, their
+sound moved by up to {MOST} frames, and {COUNT} with the sound of somebody else: of drawn people whom the networks never met,
 and of the 15 people of GRID. A film of short clips has cuts, as an interview has. The curves are
 those of `data/models/offsets.csv` for real people. In %.
 
