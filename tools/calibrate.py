@@ -416,9 +416,9 @@ def films_page(rows: list[dict]) -> str:
     return f"""# Films: in step, and dubbed
 
 Made by `python -m tools.calibrate films --networks real four_terms`. {COUNT} films in step, their
-sound moved by up to {MOST} frames, and {COUNT} with the sound of somebody else: of drawn people whom the networks never met,
-and of the 15 people of GRID. A film of short clips has cuts, as an interview has. The curves are
-those of `data/models/offsets.csv` for real people. In %.
+sound moved by up to {MOST} frames, and {COUNT} with the sound of somebody else: of drawn people
+whom the networks never met, and of the 15 people of GRID. A film of short clips has cuts, as an
+interview has. The curves are those of `data/models/offsets.csv` for real people. In %.
 
 *whole*: the offset with the best mean curve over all clips. *windows*: every window of up to 4 s
 answers by itself, and the answers vote (`dsel.evaluate.sync.voted`); `dsel sync` and, with its
