@@ -26,6 +26,7 @@ import tqdm.auto
 # Fork where it is the custom: nothing is imported again, and it works from a notebook and from a
 # script on stdin.
 START = "fork" if sys.platform == "linux" else "spawn"
+HELD: dict[int, object] = {}  # what a forked process must not free, by its id
 
 
 def spread(
@@ -85,8 +86,18 @@ def spread(
 
 
 def before_fork() -> None:
-    """Collect garbage while its threads are there, so that little is left for a forked process."""
+    """Leave little that a forked process would free; such freeing waits for threads it has not.
+
+    Garbage is collected while its threads are there. And PyAV (19) keeps a reformatter, which has
+    threads, for each thread that converts a frame. A fork frees those of all threads but its own,
+    so what PyAV keeps is held here too, for good: one small object a thread.
+    """
     gc.collect()
+    frames = sys.modules.get("av.video.frame")
+    for kept in gc.get_referents(getattr(frames, "_thread_local", None)):
+        for values in kept.values() if isinstance(kept, dict) else ():
+            if isinstance(values, dict):
+                HELD[id(values.get("reformatter"))] = values.get("reformatter")
 
 
 def in_worker(*_: object) -> None:

@@ -271,3 +271,34 @@ def test_torch_s_threads_are_made_by_the_first_thread_of_a_worker(monkeypatch):
     monkeypatch.setattr(processes.gc, "freeze", lambda: None)
     processes.in_worker()
     assert made == [3]
+
+
+FORKED_BY_A_THREAD = """
+import os, threading, time
+import av, numpy as np
+from dsel.utils.processes import before_fork
+
+picture = av.VideoFrame.from_ndarray(np.zeros((480, 640, 3), "uint8"), format="rgb24")
+picture.reformat(format="yuv420p", width=320)  # PyAV 19 keeps what converts, for this thread
+before_fork()
+
+def fork():
+    child = os.fork()
+    if child == 0:
+        os._exit(7)
+    ended.append(os.waitpid(child, 0)[1])
+
+ended = []
+thread = threading.Thread(target=fork)
+thread.start()
+thread.join()
+print(os.waitstatus_to_exitcode(ended[0]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_process_forked_by_a_thread_ends_though_another_has_converted_pictures():
+    done = subprocess.run(
+        [sys.executable, "-c", FORKED_BY_A_THREAD], capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout == "7\n", done.stderr
