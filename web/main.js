@@ -224,7 +224,12 @@ async function play() { // the film is mute; its sound is played beside it, move
   silence();
   const one = take(), film = $("film"), late = page.shift / 25;
   film.currentTime = Math.max(0, one.first / 25);
-  await film.play();
+  try {
+    await film.play();
+  } catch (error) {
+    if (error.name === "AbortError") return; // something else was started meanwhile
+    throw error;
+  }
   sound(one.sound, Math.max(0, -late), Math.max(0, late));
 }
 
