@@ -13,7 +13,9 @@ import contextlib
 import io
 import json
 import re
+from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 from dsel.ablation import verdict
 from dsel.ablation.report import mean, paired
@@ -129,15 +131,18 @@ def conclusions(rows: list[dict]) -> list[str]:
     return sentences
 
 
-def table(rows: list[dict]) -> str:
-    """The mean of each metric for each variant; without intervals, so that it fits a phone."""
+def table(rows: list[dict], names: dict[str, str], headings: Iterable[str]) -> str:
+    """The mean of each metric for each variant; without intervals, so that it fits a phone.
+
+    Args:
+        rows: of the experiment. names: variant -> its name. headings: of COLUMNS, in order.
+    """
     there, lines = {row["row"] for row in final(rows)}, []
-    for variant, name in VARIANTS.items():
+    for variant, name in names.items():
         if variant in there:
             means = (mean(rows, variant, f"test_{metric}").mean for metric in COLUMNS)
             lines.append([name, *(f"{value:.1f}" for value in means)])
-    head = ["%", *(heading for heading, _ in COLUMNS.values())]
-    return markdown.table(head, lines, align="l" + "r" * len(COLUMNS))
+    return markdown.table(["%", *headings], lines, align="l" + "r" * len(COLUMNS))
 
 
 def measured() -> str:
@@ -157,45 +162,71 @@ def measured() -> str:
     sentences = "\n".join(
         f"- {text}" for text in (*conclusions(rows), long_training(schedule["long_speakers"]))
     )
-    return "\n\n".join((table(rows), how, sentences, people()))
+    shown = table(rows, VARIANTS, (heading for heading, _ in COLUMNS.values()))
+    return "\n\n".join((shown, how, sentences, people()))
 
 
 def long_training(speakers: int) -> str:
     """What becomes of the effect in a long training, and what the released networks reach."""
-    four, five = verdict.progress("four_terms"), verdict.progress("five_terms")
-    best = min(four, key=lambda row: row["eer_hard"])
-    released = "; ".join(
-        f"`{name}` {metrics['eer_free']:.1f}, {metrics['eer_hard']:.1f}"
-        for name, metrics in verdict.on_new_speakers().items()
-        if name in RELEASED
-    )
+    best, four, five = long_rows()
     baseline = verdict.supervised()
     return (
         f"A long training (1 seed) loses it: hard is {best['eer_hard']:.1f} at step "
-        f"{best['step']:.0f}, {four[-1]['eer_hard']:.1f} at {four[-1]['step']:.0f}; with our term "
-        f"it ends at {five[-1]['eer_hard']:.1f}.\n"
-        f"- Released, {speakers} speakers, on new ones (free, hard): {released}. "
+        f"{best['step']:.0f}, {four['eer_hard']:.1f} at {four['step']:.0f}; with our term "
+        f"it ends at {five['eer_hard']:.1f}.\n"
+        f"- Released, {speakers} speakers, on new ones (free, hard): {released()}. "
         "Supervised, told all names, test speakers: "
         f"{baseline['free']:.1f}, {baseline['hard']:.1f}."
     )
 
 
-def people() -> str:
-    """What holds for real people, from the two benchmarks that measured it."""
-    drawn, real = (
+def long_rows() -> tuple[dict, dict, dict]:
+    """Of the long trainings: the four terms at their best and at their end, the five at theirs."""
+    four, five = verdict.progress("four_terms"), verdict.progress("five_terms")
+    return min(four, key=lambda row: row["eer_hard"]), four[-1], five[-1]
+
+
+def released() -> str:
+    """What the released networks reach on new speakers, free and hard."""
+    return "; ".join(
+        f"`{name}` {metrics['eer_free']:.1f}, {metrics['eer_hard']:.1f}"
+        for name, metrics in verdict.on_new_speakers().items()
+        if name in RELEASED
+    )
+
+
+class RealPeople(NamedTuple):
+    """What was measured on real people, in %: offsets found within a frame, and error rates."""
+
+    drawn: float  # offsets, by four_terms
+    real: float  # offsets, by real
+    mfcc: float
+    ours: float
+    authors: float
+
+
+def real_people() -> RealPeople:
+    """Read what holds for real people from the two benchmarks that measured it."""
+    found = (
         number("offsets", rf"\| {network} \| real \| [\d.]+ \| [\d.]+ \| ([\d.]+) \|")
         for network in ("four_terms", "real")
     )
     rows, judge = verdict.real_voices(), verdict.FRONT_ON_REAL
-    mfcc, ours, authors = (
-        verdict.on_real_voices(rows, name, verdict.MICROPHONE)
+    errors = (
+        verdict.on_real_voices(rows, name, verdict.MICROPHONE).mean
         for name in (verdict.MFCC, judge["level"], judge["track"])
     )
+    return RealPeople(*found, *errors)
+
+
+def people() -> str:
+    """What holds for real people."""
+    of = real_people()
     return (
         "**Real people?** The offset of sound and lips within a frame, from 2 s: `four_terms` "
-        f"finds {drawn:.0f}\u00a0%, `real` {real:.0f}\u00a0% ([GRID](benchmarks/offsets.md)). "
-        f"Real voices, a drawn microphone each: our input {ours.mean:.1f}\u00a0% errors, the "
-        f"authors' {authors.mean:.1f}, mean MFCCs {mfcc.mean:.1f} "
+        f"finds {of.drawn:.0f}\u00a0%, `real` {of.real:.0f}\u00a0% "
+        f"([GRID](benchmarks/offsets.md)). Real voices, a drawn microphone each: our input {of.ours:.1f}\u00a0% errors, the "
+        f"authors' {of.authors:.1f}, mean MFCCs {of.mfcc:.1f} "
         "([LibriSpeech](docs/results.md#what-changes-on-real-voices)). Use it to learn and to "
         "research, never to decide who somebody is."
     )

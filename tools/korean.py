@@ -11,7 +11,6 @@ from pathlib import Path
 
 from dsel.ablation import verdict
 from dsel.ablation.report import mean, paired
-from dsel.utils import markdown
 from tools import front_page, site
 
 __all__ = ["caption", "measured", "notebooks"]
@@ -79,11 +78,7 @@ def change(rows: list[dict], variant: str, other: str, metric: str) -> str:
 def measured() -> str:
     """The table of README.md, how it was measured, and the conclusions."""
     rows, schedule = verdict.grid(), verdict.settings()
-    lines = [
-        [name, *(f"{mean(rows, variant, f'test_{metric}').mean:.1f}" for metric in COLUMNS)]
-        for variant, name in VARIANTS.items()
-    ]
-    table = markdown.table(["%", *COLUMNS.values()], lines, align="l" + "r" * len(COLUMNS))
+    table = front_page.table(rows, VARIANTS, COLUMNS.values())
     cells = [
         mean(rows, v, f"test_{metric}") for v in VARIANTS if v != "random" for metric in COLUMNS
     ]
@@ -105,42 +100,28 @@ def measured() -> str:
 
 def long_training() -> list[str]:
     """What becomes of the effect in a long training, and what the released networks reach."""
-    four, five = verdict.progress("four_terms"), verdict.progress("five_terms")
-    best = min(four, key=lambda row: row["eer_hard"])
-    released = "; ".join(
-        f"`{name}` {metrics['eer_free']:.1f}, {metrics['eer_hard']:.1f}"
-        for name, metrics in verdict.on_new_speakers().items()
-        if name in front_page.RELEASED
-    )
+    best, four, five = front_page.long_rows()
     return [
         "- 오래 학습하면(시드 1개) 효과가 사라집니다. 어려운 시행의 오류율은 "
-        f"{best['step']:.0f}스텝에서 {best['eer_hard']:.1f}이지만 {four[-1]['step']:.0f}스텝에서는 "
-        f"{four[-1]['eer_hard']:.1f}입니다. 우리의 항을 더하면 {five[-1]['eer_hard']:.1f}에서 "
+        f"{best['step']:.0f}스텝에서 {best['eer_hard']:.1f}이지만 {four['step']:.0f}스텝에서는 "
+        f"{four['eer_hard']:.1f}입니다. 우리의 항을 더하면 {five['eer_hard']:.1f}에서 "
         f"끝납니다.",
-        f"- 공개한 네트워크를 새로운 화자로 시험한 결과(일반, 어려움): {released}.",
+        f"- 공개한 네트워크를 새로운 화자로 시험한 결과(일반, 어려움): {front_page.released()}.",
     ]
 
 
 def people() -> str:
     """What holds for real people."""
-    drawn, real = (
-        front_page.number("offsets", rf"\| {network} \| real \| [\d.]+ \| [\d.]+ \| ([\d.]+) \|")
-        for network in ("four_terms", "real")
-    )
-    rows, judge = verdict.real_voices(), verdict.FRONT_ON_REAL
-    mfcc, ours, authors = (
-        verdict.on_real_voices(rows, name, verdict.MICROPHONE)
-        for name in (verdict.MFCC, judge["level"], judge["track"])
-    )
+    of = front_page.real_people()
     return (
         "**실제 사람에게도 통할까요?** 소리와 입술이 어긋난 정도를 한 프레임 안에서 맞히는 비율은 "
-        f"`four_terms`가 {drawn:.0f}\u00a0%, `real`이 {real:.0f}\u00a0%입니다"
+        f"`four_terms`가 {of.drawn:.0f}\u00a0%, `real`이 {of.real:.0f}\u00a0%입니다"
         "([GRID](benchmarks/offsets.md)). 실제 목소리에 녹음마다 다른 가상 마이크를 씌우면, "
         "우리의 입력은 "
-        f"오류율 {ours.mean:.1f}\u00a0%, 저자들의 입력은 {authors.mean:.1f}\u00a0%, 학습이 없는 "
+        f"오류율 {of.ours:.1f}\u00a0%, 저자들의 입력은 {of.authors:.1f}\u00a0%, 학습이 없는 "
         f"평균 "
         f"MFCC는 "
-        f"{mfcc.mean:.1f}\u00a0%입니다([LibriSpeech](docs/results.md#what-changes-on-real-voices)"
+        f"{of.mfcc:.1f}\u00a0%입니다([LibriSpeech](docs/results.md#what-changes-on-real-voices)"
         f"). "
         "배우고 연구하는 데 쓰고, 누가 누구인지 판정하는 데는 쓰지 마십시오."
     )

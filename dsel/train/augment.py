@@ -68,9 +68,7 @@ def augment_sound(
     corners = strength * (EQ_DB * draw[:, :EQ_POINTS] + GAIN_DB * draw[:, EQ_POINTS:])  # dB
     curve = F.interpolate(corners[:, None], EQ_BINS, mode="linear", align_corners=True)
     decibel = curve[:, 0]  # (B, EQ_BINS), even in log frequency
-    frequency = torch.linspace(0, SAMPLE_RATE / 2, S // 2 + 1, device=waveform.device)
-    octave = torch.log2(frequency.clamp(min=100.0) / 100.0)
-    place = octave / math.log2(80.0)  # 0 at 100 Hz, 1 at 8 kHz
+    place = _octaves(waveform) / math.log2(80.0)  # 0 at 100 Hz, 1 at 8 kHz
     gain = 10 ** (decibel[:, (place * (EQ_BINS - 1)).long()] / 20)  # (B, S/2 + 1)
     return torch.fft.irfft(torch.fft.rfft(waveform) * gain, S)
 
@@ -111,9 +109,7 @@ def add_noise(
     B, S = waveform.shape
     snr, slope = _uniform(B, 2, generator, share).to(waveform).split(1, dim=1)
     white = torch.fft.rfft(_draw(B, S, generator, share).to(waveform))
-    frequency = torch.linspace(0, SAMPLE_RATE / 2, S // 2 + 1, device=waveform.device)
-    octave = torch.log2(frequency.clamp(min=100.0) / 100.0)
-    noise = torch.fft.irfft(white * 10 ** (_between(SLOPE_DB, slope) * octave / 20), S)
+    noise = torch.fft.irfft(white * 10 ** (_between(SLOPE_DB, slope) * _octaves(waveform) / 20), S)
     ratio = waveform.norm(dim=1, keepdim=True) / noise.norm(dim=1, keepdim=True)
     return waveform + strength * 10 ** (-_between(SNR_DB, snr) / 20) * ratio * noise
 
@@ -244,6 +240,13 @@ def _draw(tracks: int, count: int, generator: torch.Generator, share: Share | No
 def _uniform(tracks: int, count: int, generator: torch.Generator, share: Share | None) -> Tensor:
     """Draw numbers from 0 to 1, one row per track: (tracks, count)."""
     return torch.special.ndtr(_draw(tracks, count, generator, share))
+
+
+def _octaves(waveform: Tensor) -> Tensor:
+    """Return how far each frequency of the spectrum of (B, S) lies above 100 Hz: (S/2 + 1,)."""
+    count = waveform.shape[1] // 2 + 1
+    frequency = torch.linspace(0, SAMPLE_RATE / 2, count, device=waveform.device)
+    return torch.log2(frequency.clamp(min=100.0) / 100.0)
 
 
 def _between(ends: tuple[float, float], u: Tensor) -> Tensor:

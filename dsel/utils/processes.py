@@ -96,8 +96,8 @@ def before_fork() -> None:
     frames = sys.modules.get("av.video.frame")
     for kept in gc.get_referents(getattr(frames, "_thread_local", None)):
         for values in kept.values() if isinstance(kept, dict) else ():
-            if isinstance(values, dict):
-                HELD[id(values.get("reformatter"))] = values.get("reformatter")
+            if isinstance(values, dict) and (reformatter := values.get("reformatter")):
+                HELD[id(reformatter)] = reformatter
 
 
 def in_worker(*_: object) -> None:
