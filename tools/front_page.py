@@ -225,7 +225,8 @@ def people() -> str:
     return (
         "**Real people?** The offset of sound and lips within a frame, from 2 s: `four_terms` "
         f"finds {of.drawn:.0f}\u00a0%, `real` {of.real:.0f}\u00a0% "
-        f"([GRID](benchmarks/offsets.md)). Real voices, a drawn microphone each: our input {of.ours:.1f}\u00a0% errors, the "
+        f"([GRID](benchmarks/offsets.md)). Real voices, a drawn microphone each: our input "
+        f"{of.ours:.1f}\u00a0% errors, the "
         f"authors' {of.authors:.1f}, mean MFCCs {of.mfcc:.1f} "
         "([LibriSpeech](docs/results.md#what-changes-on-real-voices)). Use it to learn and to "
         "research, never to decide who somebody is."
