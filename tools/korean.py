@@ -78,7 +78,7 @@ def change(rows: list[dict], variant: str, other: str, metric: str) -> str:
 def measured() -> str:
     """The table of README.md, how it was measured, and the conclusions."""
     rows, schedule = verdict.grid(), verdict.settings()
-    table = front_page.table(rows, VARIANTS, COLUMNS.values())
+    table = front_page.table(rows, VARIANTS, COLUMNS.values(), "찍을 때")
     cells = [
         mean(rows, v, f"test_{metric}") for v in VARIANTS if v != "random" for metric in COLUMNS
     ]
@@ -87,9 +87,7 @@ def measured() -> str:
         f"평균이며(학습하지 않은 "
         f"네트워크는 {mean(rows, 'random', 'test_eer_free').n}번), 다른 {schedule['test']}명으로 "
         f"시험했습니다. 95\u00a0% 신뢰 구간은 모두 ±\u00a0{max(c.half for c in cells):.1f} 안에 "
-        "있습니다. *저자들의 입력*은 주파수 대역마다 트랙 전체로 정규화한 것이고, *우리의 "
-        "입력*은 소리의 "
-        "크기만 맞춘 것입니다. [전체 결과](docs/results.md)(영어)."
+        "있습니다. [전체 결과](docs/results.md)(영어)."
     )
     sentences = []
     for text, (_, variant, other, metrics) in zip(COMPARISONS, front_page.COMPARISONS, strict=True):
@@ -99,14 +97,13 @@ def measured() -> str:
 
 
 def long_training() -> list[str]:
-    """What becomes of the effect in a long training, and what the released networks reach."""
+    """What becomes of the effect in a long training."""
     best, four, five = front_page.long_rows()
     return [
         "- 오래 학습하면(시드 1개) 효과가 사라집니다. 어려운 시행의 오류율은 "
         f"{best['step']:.0f}스텝에서 {best['eer_hard']:.1f}이지만 {four['step']:.0f}스텝에서는 "
         f"{four['eer_hard']:.1f}입니다. 우리의 항을 더하면 {five['eer_hard']:.1f}에서 "
         f"끝납니다.",
-        f"- 공개한 네트워크를 새로운 화자로 시험한 결과(일반, 어려움): {front_page.released()}.",
     ]
 
 

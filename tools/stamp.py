@@ -78,7 +78,7 @@ def adopt(repository: str | None) -> None:
 def colab() -> str:
     """How README.md says to open the course on Colab: by a link, or by Colab's own menu."""
     repository = address()
-    start = "**In the browser, nothing to install:**"
+    start = "**In the browser:**"
     if is_placeholder(repository):
         return (
             f"{start} in [Google Colab](https://colab.research.google.com) choose *File, Open "
