@@ -528,8 +528,15 @@ def test_mini_is_small_and_whole(mini):
     assert all(len(mini.trials(kind)) >= 24 for kind in corpora.TRIALS)
 
 
+def distance(sound, other):
+    """The root mean square of the difference of two sounds."""
+    return np.sqrt(np.mean((sound - other) ** 2))
+
+
 def test_mini_is_made_by_the_command_in_the_readme(mini, tmp_path):
     """The command gives the recipe, and tracks made again equal those in the repository."""
+    import av
+
     from dsel.cli import _parser
     from dsel.toy.speaker import draw_speaker
     from dsel.toy.speech.espeak import Espeak
@@ -563,7 +570,13 @@ def test_mini_is_made_by_the_command_in_the_readme(mini, tmp_path):
             # Equal on the machine that made it; on another one a last bit may differ before
             # encoding.
             assert np.abs(again[0].astype(float) - kept[0]).mean() < 0.5
-            assert np.sqrt(np.mean((again[1] - kept[1]) ** 2)) < 0.02 * kept[1].std()
+            # The drawn sound is the kept one but for what AAC takes away. Encoders of other
+            # versions take away other bits, but as many: avcodec 63 (PyAV 19) is the first other.
+            assert distance(sound, kept[1]) < 1.1 * distance(sound, again[1])
+            if av.library_versions["libavcodec"][0] <= 62:
+                assert distance(again[1], kept[1]) < 0.02 * kept[1].std()
+            another = mini.clip("tr0000_00")[1]
+            assert distance(sound, another) > 3 * distance(sound, again[1])  # it can fail
             assert np.abs(mouth - mini.mouth(track.id)).max() < 1e-3
 
 
