@@ -353,3 +353,15 @@ def test_plots_of_the_picture_keep_the_palette():
     assert set(hero.COLOURS) <= set(PALETTE)
     assert hero.faded("#000000", 0.0) == "#ffffff"
     assert hero.faded("#0072B2", 1.0) == "#0072b2"
+
+
+def test_the_tests_that_the_table_of_faults_names_exist():
+    page, file = read("docs/robustness.md"), None
+    named = re.findall(r"`(?:(tests/[\w/]+\.py))?(?:::)?(test_\w+)?`", page)
+    assert len(named) > 60
+    for path, test in named:
+        file = ROOT / path if path else file
+        if path or test:
+            assert re.search(rf"^def {test or 'test_'}", file.read_text(encoding="utf-8"), re.M), (
+                f"{file.name}: {test}"
+            )
