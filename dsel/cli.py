@@ -2,8 +2,7 @@
 
 Behind every command stands a function with the same name and arguments. The exit status is 0 when
 it is done; 2 after bad input, which one line on stderr explains; 130 after Ctrl-C. Files that are
-already complete stay. `compare` and `sync` also
-answer by their status, see their help.
+already complete stay. `compare` and `sync` also answer by their status, see their help.
 """
 
 from __future__ import annotations
