@@ -28,7 +28,7 @@ from dsel.model import HEADS, TwoStream
 from dsel.timing import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, WINDOW_FRAMES, samples_for
 from dsel.train.released import load_model, read_source, sha256
 from dsel.utils.errors import BadInput
-from dsel.utils.files import atomic, check_folder, write_json, write_text
+from dsel.utils.files import atomic, check_folder, sweep, write_json, write_text
 from dsel.utils.markdown import table
 from dsel.utils.readers import read_json
 
@@ -86,6 +86,7 @@ def export(run, out) -> list[Exported]:
     """
     check_folder(out)
     networks, (state, weights) = load_model(run, "cpu"), read_source(run)
+    sweep(out)
     written = write_streams(networks, out)
     card = weights.with_suffix(".json")
     content = {

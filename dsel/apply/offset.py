@@ -36,7 +36,7 @@ from dsel.prepare.run import prepare
 from dsel.timing import FPS
 from dsel.utils.containers import open_to_read
 from dsel.utils.errors import BadInput
-from dsel.utils.files import atomic
+from dsel.utils.files import atomic, sweep
 
 WINDOW = 4.0  # seconds of each window whose offset is told by itself
 DRIFT = 2  # frames by which the offset must change within a film, to be called a drift
@@ -227,6 +227,7 @@ def moved(path: Path, out: Path, seconds: float) -> Path:
     """
     import av
 
+    sweep(out.parent)
     try:
         with (
             atomic(out) as part,

@@ -26,7 +26,7 @@ from dsel.prepare.decode import decode_sound
 from dsel.prepare.sources import VIDEOS
 from dsel.timing import SAMPLE_RATE, WINDOW_FRAMES, samples_for
 from dsel.utils.errors import BadInput
-from dsel.utils.files import atomic
+from dsel.utils.files import atomic, sweep
 
 PIECE = 4.0  # seconds; the longest piece that goes through the networks at once
 SILENT = 1e-4  # root mean square under which a sound counts as silent (-80 dB of full scale)
@@ -111,6 +111,7 @@ def embed_to(
     if not kept:
         raise BadInput(skipped[0] if len(skipped) == 1 else f"none of {len(files)} files is usable")
     names, vectors = zip(*kept, strict=True)
+    sweep(Path(out).parent)
     with atomic(out) as part, part.open("wb") as file:
         np.savez_compressed(file, names=np.array(names), vectors=np.stack(vectors))
     return len(kept), skipped

@@ -34,7 +34,7 @@ from dsel.evaluate.verification import (
 from dsel.model import TwoStream
 from dsel.timing import SAMPLE_RATE, samples_for
 from dsel.utils.errors import BadInput
-from dsel.utils.files import atomic, write_csv
+from dsel.utils.files import atomic, sweep, write_csv
 from dsel.utils.readers import read_arrays
 
 CROP = samples_for(50)  # samples of a crop: 2 s, 50 frames (authors' code)
@@ -127,6 +127,7 @@ def verify(
     )
     found = crop_scores(vectors, i, j)
     if scores is not None:
+        sweep(Path(scores).parent)
         rows = [
             {"target": int(t), "a": x, "b": y, "score": f"{s:.6f}"}
             for t, x, y, s in zip(listed.target, listed.a, listed.b, found, strict=True)
@@ -287,6 +288,7 @@ def _write_cache(path: Path, key: str, done: dict) -> None:
         "stamps": np.array([done[n][0] for n in names]),
         "vectors": np.stack([done[n][1] for n in names]),
     }
+    sweep(path.parent)
     with atomic(path) as part, part.open("wb") as file:
         np.savez(file, key=np.array(key), names=np.array(names), **arrays)
 

@@ -21,7 +21,7 @@ from dsel.model import HEADS, TwoStream
 from dsel.timing import FPS, WINDOW_FRAMES
 from dsel.train.released import load_model
 from dsel.utils.errors import BadInput
-from dsel.utils.files import atomic
+from dsel.utils.files import atomic, sweep
 
 STREAMS = ("face", "audio")
 TOGETHER = 16  # tracks that go through a stream at once
@@ -205,6 +205,7 @@ def embed(
         BadInput: there are no such networks, corpus or split.
     """
     model, corpus, out = load_model(run), open_corpus(data), Path(out)
+    sweep(out.parent)
     e = embed_split(model, corpus, split, progress=progress)
     pairs = [(stream, head) for stream in STREAMS for head in HEADS]
     vectors: dict[str, Any] = {f"{s}_{head}": e.vectors[s][head] for s, head in pairs}

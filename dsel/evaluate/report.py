@@ -20,7 +20,7 @@ from dsel.evaluate.metrics import Metric, table, to_rows
 from dsel.losses import Similarity, inverse_distance
 from dsel.model import TwoStream
 from dsel.train.released import load_model, load_similarity, run_folder
-from dsel.utils.files import write_json
+from dsel.utils.files import sweep, write_json
 
 __all__ = ["evaluate", "evaluate_model", "probe", "run_similarity", "table"]
 
@@ -100,4 +100,5 @@ def _keep(run: str | Path, name: str, values: dict[str, Any]) -> None:
     """Write RUN/name as JSON; do nothing for a file or released networks, which have no folder."""
     folder = run_folder(run)
     if folder:
+        sweep(folder)
         write_json(folder / name, values)

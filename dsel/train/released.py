@@ -28,7 +28,7 @@ from dsel.train.published import PUBLISHED, published
 from dsel.train.weights import networks_in, read_weights, write_weights
 from dsel.utils import package_data
 from dsel.utils.errors import BadInput
-from dsel.utils.files import write_json
+from dsel.utils.files import sweep, write_json
 from dsel.utils.readers import read_json
 
 RELEASED = package_data.folder() / "models"
@@ -165,6 +165,7 @@ def release(run: str | Path, out: str | Path) -> Path:
         BadInput: no checkpoint or no evaluation in the run folder.
     """
     state, out = read_checkpoint(run), Path(out)
+    sweep(out.parent)
     judged = Path(run) / "evaluation.json"
     if not judged.is_file():
         remedy = f"run 'dsel evaluate {run} --data DIR' first"

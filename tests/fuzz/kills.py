@@ -16,6 +16,7 @@ import csv
 import hashlib
 import json
 import os
+import pickle
 import random
 import re
 import shutil
@@ -194,7 +195,10 @@ def _without_clock(path: Path) -> bytes:
     if path.suffix == ".pt":
         import torch
 
-        state = torch.load(path, weights_only=True)
+        try:
+            state = torch.load(path, weights_only=True)
+        except (EOFError, RuntimeError, pickle.UnpicklingError):  # half-written, and left there
+            return path.read_bytes()
         kept = {
             key: state[key]
             for key in ("model", "loss", "optimiser", "step", "best")

@@ -6,6 +6,8 @@ The harness itself is tried with faults that it must find.
 import os
 import random
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -16,6 +18,8 @@ from fuzz.harness import BAD, GOOD, Case, run_case
 from fuzz.run import outcomes, table, warm_up
 from fuzz.targets import TARGETS, templates
 
+from dsel.cli import main
+from dsel.utils import files
 from dsel.utils.errors import BadInput
 
 pytestmark = [
@@ -47,6 +51,28 @@ def test_a_command_that_was_killed_ends_the_same(made, tmp_path, command):
     found = kills.kill(command, made, tmp_path, kills=2)
     assert not found.wrong
     assert found.kills == 2
+
+
+ONE_FILE = {  # commands that write a file or two to a place of the user's choice
+    "release": "release {made}/run --out {out}/net.pt",
+    "embed, a run": "embed {made}/run --data {made}/corpus --out {out}/e.npz",
+    "embed, a file": "embed {made}/sounds/audio --model {made}/run --out {out}/e.npz",
+    "verify": "verify {made}/sounds/list.txt --audio {made}/sounds/audio --model {made}/run "
+    "--scores {out}/s.csv",
+}
+
+
+@pytest.mark.parametrize("command", ONE_FILE)
+def test_what_a_killed_command_left_beside_its_file_is_gone_after_the_next(made, tmp_path, command):
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    left = tmp_path / f".x.{files.HOST}-{gone.pid}-0.part.pt"
+    mine = tmp_path / f".x.{files.HOST}-{os.getpid()}-0.part.pt"  # of a running process
+    for part in (left, mine):
+        part.write_bytes(b"half")
+    assert main(ONE_FILE[command].format(made=made, out=tmp_path).split()) == 0
+    assert not left.exists()
+    assert mine.exists()
 
 
 # --- The harness ----------------------------------------------------------------------------------
