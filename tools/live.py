@@ -29,6 +29,7 @@ import sys
 import tarfile
 import tempfile
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +81,7 @@ def build(out=OUT, networks: Sequence[str] = NETWORKS) -> Path:
         facts[name] = {**learnt, "w": scale, "measured": measured(name)}
     facts["size"], facts["D"] = model.config.face_size, model.config.D
     facts["people"], facts["windows"] = about_people(corpus)
+    facts["rows"] = places(corpus, model.config.D)
     (out / "people.json").write_text(json.dumps(facts), encoding="utf-8")
     return out
 
@@ -280,17 +282,20 @@ def about_people(corpus) -> tuple[list[dict], dict]:
     from dsel.evaluate.embeddings import window_labels
     from dsel.evaluate.names import speaker_names
     from dsel.evaluate.points import sound_class
+    from dsel.timing import samples_for
 
     tracks, e = corpus.split("test"), _places(corpus)
     names, known = speaker_names(corpus, tracks), window_labels(corpus, e)
+    ends = np.cumsum([0, *(samples_for(t.frames) for t in tracks)]).tolist()
+    spans = [list(span) for span in pairwise(ends)]  # within all sounds, one after the other
     people = [
         {
             "id": t.id,
             "name": names[t.speaker].removeprefix("voice "),
             "said": t.factors.get("text", ""),
-            "frames": t.frames,
+            "samples": span,
         }
-        for t in tracks
+        for t, span in zip(tracks, spans, strict=True)
     ]
     windows = {
         "track": e.track.tolist(),
@@ -300,6 +305,17 @@ def about_people(corpus) -> tuple[list[dict], dict]:
         "kind": [sound_class(p) for p in known["phoneme"].tolist()],
     }
     return people, windows
+
+
+def places(corpus, D: int) -> dict:
+    """Say where in the vectors of `learn` each kind begins and ends: {kind: {head: (from, to)}}"""
+    from dsel.model import HEADS
+
+    windows, clips = D * len(_places(corpus).track), D * len(corpus.split("test"))
+    kinds = ["windows", "voices", "faces"]
+    ends = np.cumsum([0, *(windows for _ in HEADS), *(clips for _ in 2 * HEADS)]).tolist()
+    spans = iter(pairwise(ends))
+    return {kind: {head: next(spans) for head in HEADS} for kind in kinds}
 
 
 def _places(corpus):
@@ -325,8 +341,8 @@ def learn(model, name: str, people) -> tuple[dict, np.ndarray]:
         people: the corpus of `draw_people`.
     Returns:
         {head: {"threshold": {"drawn", "real"}, "eer", "who", "what"}, "voices", "offsets"}, see
-        `same_person` and `offsets`; and float32 vectors: audio content and identity of every
-        window (W, D), then face content and identity of every clip.
+        `same_person`, `offsets` and `on_map`; and float32 vectors, see `places`: of each window's
+        sound (W, D), then the means of each clip's voice and of its face (P, D).
     """
     import dsel.corpus
     from dsel.evaluate.embeddings import embed_split, window_labels
@@ -354,8 +370,37 @@ def learn(model, name: str, people) -> tuple[dict, np.ndarray]:
     if facts["voices"]:
         facts["identity"]["threshold"]["real"] = facts["voices"]["threshold"]
     own = embed_split(model, people, "test", progress=False)
-    parts = [own.vectors["audio"][head] for head in HEADS] + [own.means("face", h) for h in HEADS]
+    sounds = [own.vectors["audio"][head] for head in HEADS]
+    voices, looks = ([own.means(stream, head) for head in HEADS] for stream in ("audio", "face"))
+    clips, windows = about_people(people)
+    for head, sound, voice in zip(HEADS, sounds, voices, strict=True):
+        facts[head]["who"]["drawn"] = on_map(
+            facts[head]["who"],
+            voice,
+            [person["name"] for person in clips],
+            [f"{person['name']}: {person['said']}" for person in clips],
+        )
+        some = [k for k, at in enumerate(windows["at"]) if at % 3 == 0 and windows["kind"][k]]
+        facts[head]["what"]["drawn"] = on_map(
+            facts[head]["what"],
+            sound[some],
+            [windows["kind"][k] for k in some],
+            [f"/{windows['phoneme'][k]}/ {windows['word'][k]}" for k in some],
+        )
+    parts = [*sounds, *voices, *looks]
     return facts, np.concatenate([part.ravel() for part in parts]).astype("<f4")
+
+
+def on_map(plane: dict, vectors: np.ndarray, names: list[str], texts: list[str]) -> list[dict]:
+    """Put vectors (P, D) on a map of `directions`, by name: [{"name", "points": (n, 2), "text"}]"""
+    from dsel.evaluate.vectors import unit
+
+    points = (unit(vectors) - np.array(plane["middle"])) @ np.array(plane["axes"]).T
+    groups: dict = {name: {"name": name, "points": [], "text": []} for name in sorted(set(names))}
+    for name, point, text in zip(names, points, texts, strict=True):
+        groups[name]["points"].append([round(float(x), 4) for x in point])
+        groups[name]["text"].append(text)
+    return list(groups.values())
 
 
 def same_person(name: str) -> dict | None:

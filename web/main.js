@@ -1,6 +1,5 @@
 // The page: what is pressed, what is said, and which picture is drawn.
 
-import { crop } from "./face.js";
 import * as figures from "./figures.js";
 import { contentLoss, cosine, findOffset, matrix, mean, nearest, place, row, similarities } from "./measure.js";
 import { unpacked } from "./unpack.js";
@@ -65,7 +64,6 @@ async function analyse(blob, { name, whole = false } = {}) {
   await page.ready;
   try {
     const take = await ask("analyse", { blob, whole, name: best(!name), size: facts.size });
-    if (whole === false && !take.face) throw new Error("no_face");
     page.takes.push({ ...take, blob, name: name || say("take", { n: page.takes.filter((t) => t.own).length + 1 }), own: !name });
     Object.assign(page, { shift: 0, moment: loudest(take.sound) });
     Object.assign($("film"), { src: URL.createObjectURL(blob), currentTime: 0.01 });
@@ -97,12 +95,11 @@ async function vectors(one, stream, task) {
   return matrix(one.vectors[name][stream][headOf(task)], facts.D);
 }
 
-async function known(stream, task) { // vectors of the drawn people: of windows (audio), of clips (face)
-  const x = kept.vectors[which()];
-  const W = facts.windows.at.length * facts.D, P = facts.people.length * facts.D, k = HEADS.indexOf(headOf(task));
-  const start = stream === "audio" ? k * W : 2 * W + k * P;
-  return matrix(x.subarray(start, start + (stream === "audio" ? W : P)), facts.D);
-}
+// Of the drawn people: "windows" of the sound; mean "voices" and "faces" of the clips. See tools/live.py.
+const known = (what, task) => matrix(kept.vectors[which()].subarray(...facts.rows[what][headOf(task)]), facts.D);
+
+// The first of each name.
+const firsts = (all) => all.filter(({ name }, k) => all.findIndex((other) => other.name === name) === k);
 
 // --- The panels ----------------------------------------------------------------------------------
 
@@ -115,15 +112,12 @@ async function show() {
   await showWhat();
 }
 
-function drawCrop(bytes, canvas = $("crop")) { // the face, and a frame around its lower half
-  const pen = canvas.getContext("2d"), image = new ImageData(96, 96);
+function drawCrop(bytes) { // the face, and a frame around its lower half
+  const pen = $("crop").getContext("2d"), image = new ImageData(96, 96);
   for (let k = 0; k < 9216; k++) image.data.set([bytes[3 * k], bytes[3 * k + 1], bytes[3 * k + 2], 255], 4 * k);
-  const small = new OffscreenCanvas(96, 96);
-  small.getContext("2d").putImageData(image, 0, 0);
-  pen.drawImage(small, 0, 0, 192, 192);
+  pen.putImageData(image, 0, 0);
   pen.strokeStyle = "#ffb000";
-  pen.lineWidth = 2;
-  pen.strokeRect(1, 97, 190, 94);
+  pen.strokeRect(0.5, 48.5, 95, 47);
 }
 
 async function showStep() {
@@ -144,57 +138,42 @@ function showShift() { // the slider moves the sound: frame t now hears window t
 }
 
 async function showWho() {
-  const head = facts[which()][headOf("who")], voices = await known("audio", "who"), faces = await known("face", "who");
-  const clipVoice = facts.people.map((_, p) => {
-    const from = facts.windows.track.indexOf(p), to = facts.windows.track.lastIndexOf(p) + 1;
-    return mean(voices, from, to);
+  const head = facts[which()][headOf("who")], own = [], audio = await vectors(take(), "audio", "who");
+  for (const one of page.takes) {
+    const [voices, faces] = [mean(await vectors(one, "audio", "who")), mean(await vectors(one, "face", "who"))];
+    own.push({ name: one.name, own: one.own, voices, faces });
+  }
+  page.who = {};
+  for (const what of ["voices", "faces"]) {
+    const all = known(what, "who"), people = facts.people.map(({ name }, p) => ({ name, [what]: row(all, p) }));
+    const scored = [...people, ...own.slice(0, -1)].map((one) => ({ name: one.name, score: cosine(own.at(-1)[what], one[what]) }));
+    page.who[what] = firsts(scored.sort((p, q) => q.score - p.score)).slice(0, 3);
+    list($(what), page.who[what].map(({ name, score }) => `${name}: ${score.toFixed(2)}`));
+  }
+  const half = (key, from, to) => ({ name: say(key), own: take().own, voices: mean(audio, from, to) });
+  const halves = [half("first_half", 0, audio.n >> 1), half("second_half", audio.n >> 1, audio.n)];
+  const pairs = [halves, ...own.flatMap((p, i) => own.slice(i + 1).map((q) => [p, q]))];
+  page.who.pairs = pairs.map(([p, q]) => {
+    const score = cosine(p.voices, q.voices), threshold = head.threshold[kind(p, q)];
+    return { a: p.name, b: q.name, score, threshold, same: score > threshold };
   });
-  const clipFace = facts.people.map((_, p) => row(faces, p));
-  const own = [];
-  for (const one of page.takes) own.push({ take: one, audio: await vectors(one, "audio", "who"), face: await vectors(one, "face", "who") });
-  const last = own.at(-1), rank = (stream, clips) => {
-    const all = [...clips.map((v, p) => ({ name: facts.people[p].name, v })),
-      ...own.slice(0, -1).map((o) => ({ name: o.take.name, v: mean(o[stream]) }))];
-    const scored = all.map(({ name, v }) => ({ name, score: cosine(mean(last[stream]), v) })).sort((a, b) => b.score - a.score);
-    return scored.filter(({ name }, k) => scored.findIndex((s) => s.name === name) === k).slice(0, 3);
-  };
-  page.who = { voices: rank("audio", clipVoice), faces: rank("face", clipFace), pairs: [] };
-  for (const id of ["voices", "faces"]) list($(id), page.who[id].map(({ name, score }) => `${name}: ${score.toFixed(2)}`));
-  const half = Math.floor(last.audio.n / 2);
-  const pairs = [{ a: say("first_half"), b: say("second_half"), score: cosine(mean(last.audio, 0, half), mean(last.audio, half)), kind: kind(last.take) }];
-  own.forEach((p, i) => own.slice(i + 1).forEach((q) => pairs.push({ a: p.take.name, b: q.take.name, score: cosine(mean(p.audio), mean(q.audio)), kind: kind(p.take, q.take) })));
-  page.who.pairs = pairs.map((pair) => ({ ...pair, threshold: head.threshold[pair.kind], same: pair.score > head.threshold[pair.kind] }));
-  list($("takes"), page.who.pairs.map(({ a, b, score, same, threshold }) => say(same ? "same" : "other", { a, b, score: score.toFixed(2), threshold: threshold.toFixed(2) })));
-  const names = [...new Set(facts.people.map((p) => p.name))];
-  const groups = names.map((name) => {
-    const clips = facts.people.map((p, k) => ({ ...p, k })).filter((p) => p.name === name);
-    return { name, points: clips.map(({ k }) => place(clipVoice[k], head.who)), text: clips.map((p) => `${name}: ${p.said}`) };
-  });
-  const mine = own.map((o) => ({ name: o.take.name, own: true, points: [place(mean(o.audio), head.who)], text: [o.take.name] }));
-  figures.map($("who_map"), [...groups, ...mine]);
+  list($("takes"), page.who.pairs.map((pair) =>
+    say(pair.same ? "same" : "other", { ...pair, score: pair.score.toFixed(2), threshold: pair.threshold.toFixed(2) })));
+  const mine = own.map(({ name, voices }) => ({ name, own: true, points: [place(voices, head.who)], text: [name] }));
+  figures.map($("who_map"), [...head.who.drawn, ...mine]);
 }
 
 async function showWhat() {
-  const audio = await vectors(take(), "audio", "what"), all = await known("audio", "what"), { windows, people } = facts;
-  const t = Math.min(page.moment, audio.n - 1), head = facts[which()][headOf("what")], seen = new Set(), found = [];
-  for (const { k, cosine: score } of nearest(row(audio, t), all)) {
-    const person = people[windows.track[k]];
-    if (seen.has(person.name) || !windows.kind[k] || person.name === take().name) continue;
-    seen.add(person.name);
-    found.push({ k, score, person });
-    if (found.length === 5) break;
-  }
-  page.what = found.map(({ k, score, person }) => ({ k, score, name: person.name, phoneme: windows.phoneme[k], word: windows.word[k] }));
+  const audio = await vectors(take(), "audio", "what"), t = Math.min(page.moment, audio.n - 1);
+  const { windows, people } = facts, { what: map } = facts[which()][headOf("what")];
+  const heard = nearest(row(audio, t), known("windows", "what")).map(({ k, cosine: score }) =>
+    ({ k, score, name: people[windows.track[k]].name, phoneme: windows.phoneme[k], word: windows.word[k] }));
+  page.what = firsts(heard.filter(({ k, name }) => windows.kind[k] && name !== take().name)).slice(0, 5);
   Object.assign($("moment"), { max: audio.n - 1, value: t });
   $("moment_said").textContent = say("moment_said", { seconds: ((t + 2.5) / 25).toFixed(2) });
   list($("sounds"), page.what.map((w) => say("sound_of", { ...w, score: w.score.toFixed(2) })));
-  const kinds = [...new Set(windows.kind)].filter(Boolean).sort();
-  const groups = kinds.map((kind) => {
-    const ks = windows.kind.flatMap((x, k) => (x === kind && windows.at[k] % 3 === 0 ? [k] : []));
-    return { name: say(`kind_${kind}`), points: ks.map((k) => place(row(all, k), head.what)), text: ks.map((k) => `/${windows.phoneme[k]}/ ${windows.word[k]}`) };
-  });
-  figures.map($("what_map"), [...groups,
-    { name: say("here"), own: true, points: [place(row(audio, t), head.what)], text: [say("here")] }]);
+  const groups = map.drawn.map((group) => ({ ...group, name: say(`kind_${group.name}`) }));
+  figures.map($("what_map"), [...groups, { name: say("here"), own: true, points: [place(row(audio, t), map)], text: [say("here")] }]);
 }
 
 function list(where, texts) {
@@ -239,15 +218,11 @@ function excerpt(samples, t) { // the window and two frames on either side, all 
   return part.map((x, i) => Math.max(-1, Math.min(1, (0.1 / level) * x * Math.min(1, i / 160, (n - i) / 160))));
 }
 
-async function hear() {
+function hear() {
   silence();
-  const { sounds } = kept;
-  const starts = facts.people.map((_, p) => facts.people.slice(0, p).reduce((s, q) => s + q.frames * FRAME, 0)), { windows, people } = facts;
-  const parts = [excerpt(take().sound, page.moment), ...page.what.map(({ k }) => {
-    const p = windows.track[k];
-    return excerpt(sounds.subarray(starts[p], starts[p] + people[p].frames * FRAME), windows.at[k]);
-  })];
-  parts.forEach((part, k) => sound(part, 0.45 * k));
+  const others = page.what.map(({ k }) =>
+    excerpt(kept.sounds.subarray(...facts.people[facts.windows.track[k]].samples), facts.windows.at[k]));
+  [excerpt(take().sound, page.moment), ...others].forEach((part, k) => sound(part, 0.45 * k));
 }
 
 // --- Recording -----------------------------------------------------------------------------------
@@ -261,17 +236,16 @@ async function record() {
     return status({ NotAllowedError: "denied", NotFoundError: "no_camera", NotReadableError: "busy" }[error.name] || "failed", { why: error.message }, true);
   }
   const live = $("live"), kinds = ["video/webm;codecs=vp8,opus", "video/mp4", "video/webm"];
-  Object.assign(live, { srcObject: stream, hidden: false });
+  live.srcObject = stream;
+  document.body.classList.add("recording"); // shows the camera, and makes room for it
   await live.play();
-  $("camera").hidden = true;
-  document.body.classList.add("recording"); // makes room, so that one sees oneself
   let watching = true;
   const watch = async () => {
     if (!watching || !live.videoWidth) return;
-    const picture = snapshot(live);
-    const [box] = (await ask("look", { picture })).sort((p, q) => q[2] - p[2]);
-    if (box) drawCrop(crop(picture, box, 96));
-    $("face_said").textContent = say(box ? "face_seen" : "face_lost");
+    const longer = live.videoWidth > live.videoHeight ? "resizeWidth" : "resizeHeight";
+    const face = await ask("look", { picture: await createImageBitmap(live, { [longer]: 400 }) });
+    if (face) drawCrop(face);
+    $("face_said").textContent = say(face ? "face_seen" : "face_lost");
     setTimeout(watch, 150);
   };
   watch();
@@ -294,9 +268,8 @@ async function record() {
   await ended;
   watching = false;
   stream.getTracks().forEach((track) => track.stop());
-  Object.assign(live, { srcObject: null, hidden: true });
+  live.srcObject = null;
   $("stop").hidden = true;
-  $("camera").hidden = false;
   document.body.classList.remove("recording");
   const blob = new Blob(parts, { type: recorder.mimeType });
   Object.assign($("keep"), { href: URL.createObjectURL(blob), hidden: false });
@@ -305,20 +278,10 @@ async function record() {
 
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
-function snapshot(video) {
-  const scale = Math.min(1, 400 / Math.max(video.videoWidth, video.videoHeight));
-  const canvas = new OffscreenCanvas(Math.round(video.videoWidth * scale), Math.round(video.videoHeight * scale));
-  const pen = canvas.getContext("2d");
-  pen.drawImage(video, 0, 0, canvas.width, canvas.height);
-  const { data, width, height } = pen.getImageData(0, 0, canvas.width, canvas.height);
-  return { data, width, height };
-}
-
 // --- Start ---------------------------------------------------------------------------------------
 
 function showPeople() {
-  const first = facts.people.filter((p, k, all) => all.findIndex((q) => q.name === p.name) === k);
-  $("people").replaceChildren(...first.map((person) => {
+  $("people").replaceChildren(...firsts(facts.people).map((person) => {
     const button = document.createElement("button");
     button.innerHTML = `<img src="people/${person.id}.png" alt="" width="96" height="96">${person.name}`;
     button.onclick = () => analyse(kept.clips[person.id], { name: person.name, whole: true });
@@ -327,11 +290,7 @@ function showPeople() {
 }
 
 async function fetchAll() { // what is not needed for the first paint
-  const script = Object.assign(document.createElement("script"), { src: "vendor/plotly.min.js" });
-  await new Promise((resolve, reject) => {
-    Object.assign(script, { onload: resolve, onerror: () => reject(new Error("missing")) });
-    document.head.append(script);
-  });
+  await import("./vendor/plotly.min.js").catch(() => { throw new Error("missing"); });
   kept.sounds = Float32Array.from(new Int16Array(await unpacked("people/sounds.i16.gz")), (x) => x / 32767);
   for (const name of facts.networks) kept.vectors[name] = new Float32Array(await unpacked(`people/${name}.f32.gz`));
   for (const { id } of facts.people) kept.clips[id] = await (await fetch(`people/${id}.mp4`)).blob();
@@ -349,7 +308,7 @@ showPeople();
 $("language").onchange = () => language($("language").value);
 $("swapped").onchange = show;
 $("network").onchange = () => { honest(); show(); };
-$("camera").onclick = () => record();
+$("camera").onclick = record;
 $("file").onchange = () => {
   const [file] = $("file").files;
   $("file").value = ""; // so that the same film can be chosen again

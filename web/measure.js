@@ -7,7 +7,8 @@ export const REACH = 15, WIDE = 75, NEAR = 2, LONGEST = 8, LIKELY = 0.8;
 export const matrix = (x, D) => ({ n: x.length / D, D, x });
 export const row = ({ D, x }, k) => x.subarray(k * D, (k + 1) * D);
 export const dot = (a, b) => { let s = 0; for (let k = 0; k < a.length; k++) s += a[k] * b[k]; return s; };
-export const cosine = (a, b) => dot(a, b) / Math.max(1e-12, Math.sqrt(dot(a, a) * dot(b, b)));
+export const unit = (v) => { const length = Math.max(1e-12, Math.sqrt(dot(v, v))); return v.map((x) => x / length); };
+export const cosine = (a, b) => dot(unit(a), unit(b));
 
 export function mean(m, from = 0, to = m.n) {
   const out = new Float32Array(m.D);
@@ -17,11 +18,7 @@ export function mean(m, from = 0, to = m.n) {
 
 // C[t][tau] = cos(v_t, a_tau)
 export function similarities(face, audio) {
-  const unit = (m) => Array.from({ length: m.n }, (_, k) => {
-    const v = row(m, k), length = Math.max(1e-12, Math.sqrt(dot(v, v)));
-    return v.map((x) => x / length);
-  });
-  const [v, a] = [unit(face), unit(audio)];
+  const [v, a] = [face, audio].map((m) => Array.from({ length: m.n }, (_, k) => unit(row(m, k))));
   return v.map((p) => Float32Array.from(a, (q) => dot(p, q)));
 }
 
@@ -75,7 +72,4 @@ export const nearest = (vector, m) => Array.from({ length: m.n }, (_, k) => ({ k
   .sort((a, b) => b.cosine - a.cosine);
 
 // The place of a vector on a map: P (x / |x| - m).
-export function place(vector, { middle, axes }) {
-  const length = Math.max(1e-12, Math.sqrt(dot(vector, vector)));
-  return axes.map((axis) => axis.reduce((s, a, d) => s + a * (vector[d] / length - middle[d]), 0));
-}
+export const place = (vector, { middle, axes }) => axes.map((axis) => dot(axis, unit(vector).map((x, d) => x - middle[d])));

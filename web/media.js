@@ -60,15 +60,13 @@ async function* pictures(video, longest) {
 
 // Where a film does not say how its colours are coded, FFmpeg takes BT.601 and a browser BT.709: say it.
 async function coloured(sample) {
-  const frame = sample.toVideoFrame(), { format, displayWidth, displayHeight, timestamp } = frame;
-  if (!format) { frame.close(); return sample; }
-  const data = new Uint8Array(frame.allocationSize()), layout = await frame.copyTo(data), { rotation, duration } = sample;
-  const { width: codedWidth, height: codedHeight } = frame.visibleRect;
+  const { format, timestamp, duration, rotation, flip, displayWidth, displayHeight } = sample;
+  if (!format) return sample;
+  const data = new Uint8Array(sample.allocationSize()), layout = await sample.copyTo(data);
+  const { width: codedWidth, height: codedHeight } = sample.visibleRect;
   const colorSpace = { matrix: "smpte170m", primaries: "bt709", transfer: "bt709", fullRange: false };
-  const again = new VideoFrame(data, { format, codedWidth, codedHeight, displayWidth, displayHeight, timestamp, layout, colorSpace });
-  const said = new VideoSample(again, { rotation, timestamp: sample.timestamp, duration });
-  frame.close(), sample.close();
-  return said;
+  sample.close();
+  return new VideoSample(data, { format, codedWidth, codedHeight, displayWidth, displayHeight, timestamp, duration, rotation, flip, layout, colorSpace });
 }
 
 async function look(video, detect, whole) {

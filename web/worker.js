@@ -1,7 +1,7 @@
 // The work that takes seconds, beside the page: decode, find the face, run both streams.
 
 import * as ort from "./vendor/ort.wasm.min.mjs";
-import { detector, resize } from "./face.js";
+import { crop, detector, resize } from "./face.js";
 import { SIZE, read } from "./media.js";
 import { unpacked } from "./unpack.js";
 
@@ -47,7 +47,12 @@ const DO = {
     return { ...clip, small, vectors, ms: { film: seen - begun, networks: performance.now() - seen } };
   },
   async embed({ name, small, sound, size }) { return embed(name, small, sound, size); },
-  async look({ picture }) { return (await detect())(picture); },
+  async look({ picture }) { // of the camera -> the crop of the largest face, or nothing
+    const { width, height } = picture, pen = new OffscreenCanvas(width, height).getContext("2d");
+    pen.drawImage(picture, 0, 0);
+    const image = pen.getImageData(0, 0, width, height), boxes = (await detect())(image).sort((p, q) => q[2] - p[2]);
+    return boxes.length ? crop(image, boxes[0], SIZE) : null;
+  },
   async warm({ name }) { await networks(name); await detect(); },
 };
 
