@@ -526,7 +526,7 @@ def _evaluation_commands(command: Callable[..., _Command]) -> None:
     )
     sync.parser.add_argument("path", type=Path, metavar="VIDEO", help="a video of somebody talking")
     sync.path("--fix", "write a copy in step here; nothing is encoded again", "OUT")
-    sync.option("--model", model, default="four_terms", metavar="MODEL")
+    sync.option("--model", model, default="real", metavar="MODEL")
     sync.path("--audio", "the sound, in a file of its own", "FILE")
 
     plot = command(

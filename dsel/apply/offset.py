@@ -141,12 +141,13 @@ def in_ms(late: int) -> str:
     return f"{MS * late:+d} ms"
 
 
-def sync(path, model="four_terms", *, fix=None, audio=None, detector=None) -> Report:
+def sync(path, model="real", *, fix=None, audio=None, detector=None) -> Report:
     """Measure by how much the sound of a video is late, and correct it on request.
 
     Args:
         path: the video.
-        model: networks, or the `source` of `dsel.load`.
+        model: networks, or the `source` of `dsel.load`. `real` is right most often on films of
+            people (benchmarks/offsets.md), `four_terms` on drawn ones.
         fix: where to write a copy in step. None is written unless the video is surely out of step.
         audio: the sound, in a file of its own.
         detector: see `dsel.prepare.face_tracks`; None: OpenCV's.

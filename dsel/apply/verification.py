@@ -97,9 +97,9 @@ def verify(
         scores: a csv to write the score of every trial to.
         cache: an .npz that keeps the embeddings; None: none is kept.
     Returns:
-        {"trials", "targets", "files", "eer", "eer_low", "eer_high", "min_dcf": {P_target: {"value",
-        "low", "high"}}}, rates in 0..1. Intervals (95 %) resample speakers, where the first part of
-        a path names the speaker, else they are None.
+        {"trials", "targets", "files", "crops", "eer", "eer_low", "eer_high", "min_dcf": {P_target:
+        {"value", "low", "high"}}}, rates in 0..1. Intervals (95 %) resample speakers, where the
+        first part of a path names the speaker, else they are None.
     Raises:
         BadInput: a list with targets or impostors alone, or without `audio`; a file that is
             missing, or one that cannot be embedded.
@@ -137,6 +137,7 @@ def verify(
         "trials": len(listed),
         "targets": int(listed.target.sum()),
         "files": len(names),
+        "crops": crops,
         **metrics(found, listed),
     }
 
@@ -182,8 +183,11 @@ def describe(found: dict) -> str:
             else f"   (95 % interval over speakers {scale * low:.2f} to {scale * high:.2f})"
         )
 
+    crops = f"compared by {found['crops']} crops of 2 s (--crops 0: whole)"
+    how = crops if found["crops"] else "whole"
     lines = [
-        f"{found['trials']} trials, {found['targets']} of them targets, {found['files']} files"
+        f"{found['trials']} trials, {found['targets']} of them targets; "
+        f"{found['files']} files, {how}"
     ]
     lines += [
         f"EER     {100 * found['eer']:6.2f} %{spread(found['eer_low'], found['eer_high'], 100)}"
