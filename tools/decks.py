@@ -21,6 +21,7 @@ __all__ = ["deck"]
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 CODE_PIXELS = 1190  # how wide a line of code may become
+LABEL, CODE = 20, 22  # px of the smallest letters, and of code
 
 
 def _markdown(text: str) -> str:
@@ -39,12 +40,15 @@ def _colours(code: str) -> str:
 def _pre(piece: Piece) -> str:
     """Set code, or what a cell printed: as large as its longest line allows."""
     longest = max(len(line) for line in piece.text.splitlines())
-    size = min(30, int(CODE_PIXELS / (0.602 * max(longest, 1))))
-    if piece.kind == "print" and piece.text.count("\n") < 4:
-        size = max(size, 32)  # a few lines may wrap
+    few = piece.kind == "print" and piece.text.count("\n") < 4
+    size = min(34 if few else 30, int(CODE_PIXELS / (0.602 * max(longest, 1))))
+    least = LABEL if piece.kind == "print" else CODE
+    if few and size < LABEL:
+        size = 30  # a few lines may wrap, if they are too long to be read in one
     is_code = piece.kind == "code" and re.search(r"^(?:def|class|for|import|@)|=", piece.text, re.M)
     text = _colours(piece.text) if is_code else html.escape(piece.text)
-    return f'<pre class="{piece.kind}" style="--most: {max(size, 22)}px">{text.rstrip()}</pre>'
+    kind = f"{piece.kind} few" if few else piece.kind
+    return f'<pre class="{kind}" style="--most: {max(size, least)}px">{text.rstrip()}</pre>'
 
 
 def _draw(piece: Piece, cells, figure_html: Callable, deck: str) -> str:

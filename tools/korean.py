@@ -70,9 +70,9 @@ def change(rows: list[dict], variant: str, other: str, metric: str) -> str:
         return ""
     half = f"\u00a0±\u00a0{difference.half:.1f}"
     if not difference.shown:
-        return f"{name}: 변화가 확인되지 않음({difference.mean:+.1f}{half})"
+        return f"{name}은 변화가 확인되지 않음({difference.mean:+.1f}{half})"
     word = "좋아짐" if difference.mean * sign > 0 else "나빠짐"
-    return f"{name}: {abs(difference.mean):.1f}{half} %p {word}"
+    return f"{name}은 {abs(difference.mean):.1f}{half} %p {word}"
 
 
 def measured() -> str:
@@ -111,7 +111,8 @@ def people() -> str:
     """What holds for real people."""
     of = front_page.real_people()
     return (
-        "**실제 사람에게도 통할까요?** 소리와 입술이 어긋난 정도를 한 프레임 안에서 맞히는 비율은 "
+        "**실제 사람에게도 통할까요?** 2초가 넘는 영상에서 소리와 입술이 어긋난 정도를 한 프레임 "
+        "안에서 맞히는 비율은 "
         f"`four_terms`가 {of.drawn:.0f}\u00a0%, `real`이 {of.real:.0f}\u00a0%입니다"
         "([GRID](benchmarks/offsets.md)). 실제 목소리에 녹음마다 다른 가상 마이크를 씌우면, "
         "우리의 입력은 "

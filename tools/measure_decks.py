@@ -9,8 +9,8 @@ content cover together: paragraphs, list items, headings, formulas, code, tables
 and figures; of text the box around its lines, of code and tables the box around all of it. Empty
 margins, padding and backgrounds are no content. Fragments count as uncovered.
 
-A slide **overflows** if a box reaches over the edge of the slide by more than 2 px, or has to be
-scrolled to be seen. **Labels** is the smallest letter in a figure, in px on the screen.
+A slide **overflows** if a box reaches over the edge of the slide by more than 2 px, has to be
+scrolled to be seen, or if a figure hides its sentence or has labels on labels. **Labels** is the smallest letter in a figure, in px on the screen.
 """
 
 from __future__ import annotations
@@ -103,6 +103,20 @@ MEASURE = """([width, height]) => {
       if (r.width && (r.right > box.right + 3 || r.left < box.left - 3))
         outside.push(`cut off: ${t.textContent.slice(0, 60)}`);
     });
+  });
+  const stage = slide.querySelector('.stage'), words = slide.querySelector('header .sentence');
+  if (stage && words && around(words).bottom > stage.getBoundingClientRect().top + 2)
+    outside.push(`behind the figure: ${words.textContent.slice(0, 60)}`);
+  slide.querySelectorAll('.js-plotly-plot').forEach(plot => {  // labels on labels
+    const own = '.xtick text, .ytick text, .xtitle, .ytitle, .gtitle, .annotation-text, .legendtext';
+    const all = [...plot.querySelectorAll(own)].filter(t => t.textContent.trim() && shown(t)
+      && !/rotate\\(-?(?!0[,)]|90[,)]|180)/.test(t.getAttribute('transform') || ''));
+    all.forEach((a, i) => all.slice(i + 1).forEach(b => {
+      const [p, q] = [a.getBoundingClientRect(), b.getBoundingClientRect()];
+      const wide = Math.min(p.right, q.right) - Math.max(p.left, q.left);
+      const high = Math.min(p.bottom, q.bottom) - Math.max(p.top, q.top);
+      if (wide > 3 && high > 6) outside.push(`overlap: ${a.textContent} | ${b.textContent}`);
+    }));
   });
   const plots = [...slide.querySelectorAll('.js-plotly-plot')].map(e =>
     e.getBoundingClientRect().height / height);

@@ -168,8 +168,8 @@ def sentences(text: str) -> list[str]:
     """Split a paragraph into sentences; formulas and links stay whole."""
     kept: list[str] = []
     for part in re.sub(SENTENCE, r"\1\0", " ".join(text.split())).split("\0"):
-        # An open bracket, dollar or star: the sentence goes on.
-        if kept and _open(kept[-1]):
+        # An open bracket, dollar or star, or a number after a colon: the sentence goes on.
+        if kept and (_open(kept[-1]) or (kept[-1].endswith(":") and part[:1].isdigit())):
             kept[-1] += f" {part}"
         else:
             kept.append(part)
@@ -374,12 +374,14 @@ def _title_slide(nb) -> Slide:
 class _Section:
     """What is laid out so far of a section, and the pieces that wait for a slide."""
 
-    title: str = ""
+    title: str = ""  # of the section, then of its last part
     slides: list[Slide] = field(default_factory=list)
     waiting: list[Piece] = field(default_factory=list)
 
     def add(self, slide: Slide) -> None:
         self.slides.append(replace(slide, opens=not self.slides))
+        headings = [piece.text for piece in slide.pieces if piece.kind == "heading"]
+        self.title = headings[-1] if headings else slide.title
 
     def flush(self, *, last: bool = True) -> None:
         """Put what waits on slides of text; a little text after a figure is for the speaker."""
@@ -401,16 +403,13 @@ class _Section:
                 before
                 and min(slide.cover, before.cover) < 1.4 * LEAST
                 and before.layout == "text"
-                and before.title == self.title
                 and before.weight + slide.weight < 1.6 * FULL
             ):
-                both = (*before.pieces, *slide.pieces)
-                self.slides[-1] = replace(
-                    before,
-                    pieces=both,
-                    notes=(*before.notes, *slide.notes),
-                    cells=_cells(both),
-                )
+                part = slide.title != self.title  # what had become its title is a heading again
+                both = (*before.pieces, *(pieces if part else slide.pieces))
+                notes = (*before.notes, *slide.notes)
+                self.slides[-1] = replace(before, pieces=both, notes=notes, cells=_cells(both))
+                self.title = slide.title
             else:
                 self.add(slide)
 
@@ -436,9 +435,17 @@ def statement(texts: Iterable[str]) -> str:
     """Take the sentences that stand beside a figure: the first of the first text that has some."""
     for text in texts:
         taken = "" if text.startswith("```") else shorten(text, STATEMENT)
+        if re.fullmatch(r"\*\*[^*]+\?\*\*", taken):  # the figure's title asks it already
+            taken = _answer(text) or taken
         if taken and len(plain(taken)) <= 1.05 * STATEMENT:
             return taken
     return ""
+
+
+def _answer(text: str) -> str:
+    """Return what a text says after its first sentence, a question: up to a semicolon, if short."""
+    answer = "".join(sentences(text)[1:2]).partition(";")[0].rstrip(". ")
+    return f"{answer}." if answer and len(plain(answer)) <= STATEMENT else ""
 
 
 def _text_slide(title: str, pieces: list[Piece]) -> Slide:
@@ -491,7 +498,7 @@ def _figure_slide(section: _Section, figure: Piece, scripts: list[Piece], said: 
     """Put one sentence above a figure: of the text before it, whole if that is short."""
     waiting = section.waiting
     own: list[Piece] = []
-    title = section.title
+    title = ""
     while waiting and waiting[-1].kind == "text" and sum(p.weight for p in own) < 2 * LEAST:
         own.insert(0, waiting.pop())
     if waiting and waiting[-1].kind in ("table", "formula", "list", "print", "code"):
@@ -514,6 +521,7 @@ def _figure_slide(section: _Section, figure: Piece, scripts: list[Piece], said: 
     if len(plain(sentence)) > 1.05 * STATEMENT:
         sentence = ""
     section.flush()
+    title = title or section.title
     notes = tuple(piece.text for piece in own if id(piece) not in kept)
     sentence = sentence or statement(said)
     if not sentence and any(TALKS in script.text for script in scripts):

@@ -183,11 +183,11 @@ def identity_pairs(pick, N: int = 4):
     title = "Identity task: one face window, the mean sound of every track"
     headed(figure, title, height=480, sliders=[slider(steps, "anchor track i")])
     hide_axes(figure)
-    figure.update_yaxes(range=[-0.3, 2.7])
+    figure.update_yaxes(range=[-0.3, 3.1])
     for j in range(B):
-        face = {"x": picked_at[j], "y": 2, "text": f"v̂<sub>{j + 1}</sub>"}
-        figure.add_annotation(x=centre[j], y=2.45, text=f"track {j + 1}", showarrow=False)
-        figure.add_annotation(**face, showarrow=False, font={"color": "white"})
+        face = {"x": picked_at[j], "y": 2.16, "yanchor": "bottom", "text": f"v̂<sub>{j + 1}</sub>"}
+        figure.add_annotation(x=centre[j], y=2.9, text=f"track {j + 1}", showarrow=False)
+        figure.add_annotation(**face, showarrow=False, font={"color": COLOURS["face"]})
     return figure
 
 

@@ -281,6 +281,15 @@ RUN_ALL = """async () => {
 }"""
 
 
+# Whether every cell is there and every text is set: formulas take their time on a busy machine.
+DRAWN_UP = """() => {
+  const {content, context} = jupyterapp.shell.currentWidget;
+  if (!context.isReady || content.widgets.length !== content.model.cells.length) return false;
+  return content.widgets.filter(cell => cell.model.type === 'markdown').every(cell =>
+    cell.node.querySelector('.jp-MarkdownOutput')?.textContent.trim());
+}"""
+
+
 def open_notebook(page, lab, name) -> None:
     """Open a notebook as it is stored, and wait until it has loaded."""
     page.goto(f"{lab}/doc/tree/notebooks/{name}.ipynb?reset")
@@ -289,6 +298,7 @@ def open_notebook(page, lab, name) -> None:
         "window.jupyterapp && jupyterapp.shell.currentWidget && "
         "jupyterapp.shell.currentWidget.sessionContext"
     )
+    page.wait_for_function(DRAWN_UP)
 
 
 def wake(page, figure) -> None:

@@ -45,11 +45,17 @@ plot => {
     if (raised && size < 14.5 && !label.closest('.legendtoggle')) wrong.small.push(name(label));
   }
   const turned = label => /rotate\(-?(?!0[,)]|90[,)]|180)/.test(label.getAttribute('transform') || '');
+  const inRows = label => {
+    const all = labels.filter(other => other.closest('.trace') === label.closest('.trace'));
+    return all.length > 3 && new Set(all.map(one => Math.round(box(one).top))).size < 3;
+  };
   const data = label => label.closest('.scatterlayer, .barlayer, .heatmaplayer');
   for (let i = 0; i < labels.length; i++) for (let k = i + 1; k < labels.length; k++) {
     const [a, b] = [labels[i], labels[k]];
-    if (turned(a) || turned(b) || (data(a) && data(b))) continue;
+    if (turned(a) || turned(b)) continue;
     const [p, q] = [box(a), box(b)];
+    // Points may cover each other; words that stand in a row or two may not.
+    if (data(a) && data(b) && (a.closest('.trace') !== b.closest('.trace') || !inRows(a))) continue;
     const wide = Math.min(p.right, q.right) - Math.max(p.left, q.left);
     const high = Math.min(p.bottom, q.bottom) - Math.max(p.top, q.top);
     if (wide > 2 * scale && high > 3 * scale) wrong.overlaps.push(`${name(a)} | ${name(b)}`);

@@ -10,7 +10,7 @@ Reveal.initialize({
 
 function fitText(box) {
   const slide = box.closest("section"), scale = Reveal.getScale();
-  const room = slide.clientHeight - 16 - (box.getBoundingClientRect().top - slide.getBoundingClientRect().top) / scale;
+  const room = slide.clientHeight - 30 - (box.getBoundingClientRect().top - slide.getBoundingClientRect().top) / scale;
   const formulas = box.querySelectorAll(".formula");
   const fits = size => {
     box.style.fontSize = `${size}px`;
@@ -33,6 +33,26 @@ function fitText(box) {
 }
 
 const axes = plot => Object.keys(plot._fullLayout).filter(key => /^[xy]axis/.test(key));
+
+// A legend of many rows leaves a low figure: it moves to the right, where a slide has room.
+async function fitLegend(plot) {
+  const legend = plot.querySelector(".legend .bg"), box = legend?.getBBox();
+  if (!box || box.height < 0.2 * plot._fullLayout.height) return;
+  const side = {orientation: "v", xref: "paper", x: 1.02, xanchor: "left", yref: "paper", y: 1, yanchor: "top"};
+  await Plotly.relayout(plot, {legend: {...plot.layout.legend, ...side}});
+}
+
+// Names beside the rows were broken for a narrow page: on a slide they are whole if they collide.
+async function fitNames(plot) {
+  for (const key of axes(plot).filter(key => key[0] === "y")) {
+    const axis = plot._fullLayout[key], names = axis.ticktext || axis._categories || [];
+    const rows = Math.max(0, ...names.map(name => String(name).split("<br>").length));
+    if (rows < 2 || names.length * rows * 1.3 * (axis.tickfont?.size || 15) < axis._length) continue;
+    const places = axis.ticktext ? axis.tickvals : names.map((_, k) => k);
+    const whole = names.map(name => String(name).replace(/<br>/g, " "));
+    await Plotly.relayout(plot, {[`${key}.tickmode`]: "array", [`${key}.tickvals`]: places, [`${key}.ticktext`]: whole, [`${key}.automargin`]: true});
+  }
+}
 
 async function fitFigure(stage) {
   const plot = stage.querySelector(".js-plotly-plot");
@@ -58,6 +78,8 @@ async function fitFigure(stage) {
     // Text in bars is as large as other labels; in thin bars it only shows under the mouse.
     uniformtext: {minsize: LABEL / zoom, mode: thin ? "hide" : "show"},
   });
+  await fitLegend(plot);
+  await fitNames(plot);
   const heading = plot.querySelector(".gtitle"), room = width / zoom - 20;
   if (heading && heading.getBBox().width > room) {
     const words = plot.layout.title.text.split(/ (?![^<]*>)/);
@@ -81,10 +103,15 @@ function fitFilms(box) {
   const films = [...box.querySelectorAll("video")], {clientWidth: width, clientHeight: height} = box;
   if (!films.length) return;
   const captions = 40;
-  let best = 0;
+  let best = 0, across = 1;
   for (let columns = 1; columns <= films.length; columns++) {
     const rows = Math.ceil(films.length / columns);
-    best = Math.max(best, Math.min((width - 12 * columns) / columns, height / rows - captions));
+    const size = Math.min((width - 12 * columns) / columns, height / rows - captions);
+    if (size > best) [best, across] = [size, columns];  // of as few columns as need be
+  }
+  if (box.children.length === 1) {  // films that one cell shows beside each other
+    Object.assign(box.firstElementChild.style, {justifyContent: "center", alignContent: "flex-start"});
+    box.style.paddingInline = `${Math.max(0, (width - across * (best + 16)) / 2 - 8)}px`;
   }
   do {
     films.forEach(film => { film.style.width = film.style.height = `${Math.floor(best)}px`; });

@@ -73,6 +73,12 @@ function dselFit(figure, width) {
     (button.args || []).forEach(titles);
   for (const frame of figure.frames || []) if (frame.layout) titles(frame.layout);
 
+  const wordy = one => one.visible !== false && one.showticklabels !== false;
+  const rows = trace => {  // the numbers of the points that share a height, from left to right
+    const found = {};
+    trace.x.forEach((_, k) => (found[trace.y[k]] ||= []).push(k));
+    return Object.values(found).map(row => row.sort((a, b) => trace.x[a] - trace.x[b]));
+  };
   // --- Panels: pairs of axes, in the order of reading.
   const keys = [...new Set(figure.data.map(t => `${t.xaxis || 'x'} ${t.yaxis || 'y'}`))]
     .filter(() => figure.data.some(t => !['pie', 'table', 'sankey'].includes(t.type)));
@@ -121,7 +127,9 @@ function dselFit(figure, width) {
   if (columns > most) {
     const titled = panels.some(panel => over(panel).length) ? 52 : 16;
     const below = 48;  // ticks and title of an x axis
-    const heights = panels.map(p => Math.max(220, Math.min(high(p), width), needed[p.y] || 0));
+    const square = p => axis(p.x).scaleanchor || axis(p.y).scaleanchor;  // is no higher than wide
+    const heights = panels.map(p =>
+      Math.max(220, Math.min(high(p), square(p) ? width - 80 : width), needed[p.y] || 0));
     const rows = [];
     for (let k = 0; k < panels.length; k += most)
       rows.push(Math.max(...heights.slice(k, k + most)) + titled + below);
@@ -157,6 +165,7 @@ function dselFit(figure, width) {
       }
       Object.assign(axis(panel.x), {domain: across, automargin: true});
       Object.assign(axis(panel.y), {domain: up, automargin: true});
+      if (square(panel)) axis(panel.y).constraintoward = 'top';  // near its heading
       // Ticks that the panels shared are each panel's own now.
       if (axis(panel.x).visible !== false && axis(panel.x).matches) axis(panel.x).showticklabels ??= true;
     });
@@ -178,6 +187,45 @@ function dselFit(figure, width) {
     const lines = broken(title.text, small, room);
     title.text = lines.join('<br>');
     extra = Math.max(extra, 20 * (lines.length - 1));
+  }
+
+  // --- Marks in a row, on axes without numbers, become as small as their places; words beside
+  //     them that would touch move to a second line, notes are broken.
+  const bare = panels.length === 1 && panels.every(p => !wordy(axis(p.x)) && !wordy(axis(p.y)));
+  const sides = bare ? [10, 10] : [Math.min(margin.l ?? 60, 45), Math.min(margin.r ?? 20, 14)];
+  for (const panel of panels) {
+    const {x: id, y} = panel, own = figure.data.filter(t => (t.xaxis || 'x') === id && Array.isArray(t.x));
+    const [from, to] = axis(id).domain || [0, 1], pixels = (to - from) * (width - sides[0] - sides[1]);
+    const queue = bare && own.some(t => t.marker?.size >= 20 && rows(t).some(row => row.length > 2));
+    if (queue) {
+      const all = own.flatMap(t => t.x).filter(Number.isFinite);
+      axis(id).range ||= [Math.min(...all) - 0.6, Math.max(...all) + 0.6];
+    }
+    const range = axis(id).range;
+    if (!range || !range.every(Number.isFinite)) continue;
+    const unit = pixels / Math.abs(range[1] - range[0]);
+    const shares = own.filter(t => t.marker?.size >= 20).map(t => rows(t).map(row => row.map((k, n) =>
+      n ? 0.9 * unit * (t.x[k] - t.x[row[n - 1]]) / t.marker.size : 1))).flat(2);
+    const share = queue ? Math.min(1, ...shares) : 1;
+    for (const trace of own) {
+      if (trace.marker?.size >= 20) trace.marker = {...trace.marker, size: share * trace.marker.size};
+      if (trace.mode !== 'text' || !Array.isArray(trace.text)) continue;
+      trace.text = [...trace.text];
+      for (const row of rows(trace)) row.reduce((end, k) => {
+        const start = unit * trace.x[k];
+        if (start >= end) return start + wide(trace.text[k], small) + 5;
+        trace.text[k] = `<br>${trace.text[k]}`;
+        return end;
+      }, -Infinity);
+    }
+  }
+  const placed = new Set(panels.flatMap(over));
+  for (const note of notes) {
+    if (placed.has(note)) continue;
+    note.font = {...note.font, size: Math.min(note.font?.size || 16, small)};
+    const room = width - 120;
+    if (!note.showarrow && note.text.split('<br>').some(line => wide(line, small) > room))
+      note.text = broken(note.text.replace(/<br>/g, ' '), small, room).join('<br>');
   }
 
   // --- Handles: buttons above their slider, both over the whole width.
@@ -206,8 +254,7 @@ function dselFit(figure, width) {
   const listed = figure.data.filter(t => t.showlegend !== false && t.name && t.visible !== false);
   const legend = layout.showlegend === false || (listed.length < 2 && !layout.showlegend) ? 0
     : Math.ceil(listed.reduce((sum, t) => sum + wide(t.name, small) + 60, 0) / (width - 40));
-  layout.margin = {...margin, l: Math.min(margin.l ?? 60, 45), r: Math.min(margin.r ?? 20, 14),
-    t: 24 + 23 * (lines + headings)};
+  layout.margin = {...margin, l: sides[0], r: sides[1], t: 24 + 23 * (lines + headings)};
   layout.height = Math.round(inner + layout.margin.t + Math.max(margin.b ?? 50, 50) + extra + 22 * legend +
     (columns > most ? controls : Math.min(controls, 60)));
   layout.autosize = true;
