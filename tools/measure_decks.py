@@ -10,7 +10,8 @@ and figures; of text the box around its lines, of code and tables the box around
 margins, padding and backgrounds are no content. Fragments count as uncovered.
 
 A slide **overflows** if a box reaches over the edge of the slide by more than 2 px, has to be
-scrolled to be seen, or if a figure hides its sentence or has labels on labels. **Labels** is the smallest letter in a figure, in px on the screen.
+scrolled to be seen, or if a figure hides its sentence or has labels on labels. **Labels** is the
+smallest letter in a figure, in px on the screen.
 """
 
 from __future__ import annotations
@@ -108,7 +109,8 @@ MEASURE = """([width, height]) => {
   if (stage && words && around(words).bottom > stage.getBoundingClientRect().top + 2)
     outside.push(`behind the figure: ${words.textContent.slice(0, 60)}`);
   slide.querySelectorAll('.js-plotly-plot').forEach(plot => {  // labels on labels
-    const own = '.xtick text, .ytick text, .xtitle, .ytitle, .gtitle, .annotation-text, .legendtext';
+    const own = '.xtick text, .ytick text, .xtitle, .ytitle, .gtitle, .annotation-text'
+      + ', .legendtext';
     const all = [...plot.querySelectorAll(own)].filter(t => t.textContent.trim() && shown(t)
       && !/rotate\\(-?(?!0[,)]|90[,)]|180)/.test(t.getAttribute('transform') || ''));
     all.forEach((a, i) => all.slice(i + 1).forEach(b => {
