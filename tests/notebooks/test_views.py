@@ -129,6 +129,40 @@ def test_text_before_a_figure_is_its_sentence_and_its_notes():
     assert slides.slide_types(nb) == ["slide", "slide", "-", "notes"]
 
 
+def test_what_follows_a_part_keeps_its_title():
+    long = "A sentence about the part that takes its room on the slide. " * 8
+    nb = {
+        "cells": [
+            cell("markdown", "# Title\n\nSummary"),
+            cell("markdown", f"## Section\n\n{long}"),
+            cell("markdown", f"### Part\n\n{long}"),
+            cell("code", "plot()", FIGURE),
+            cell("markdown", f"{long}\n\n{long}"),
+            cell("code", "plot()", FIGURE),
+            cell("markdown", f"## Next\n\n{long}"),
+        ]
+    }
+    titles = [slide.title for slide in slides.compose(nb)]
+    assert titles == ["Title", "Section", "Part", "Part", "Part", "Part", "Next"]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("**What leaks?** " + "Much; " + "a" * 220 + ".", "Much."),
+        ("**What leaks?** Much.", "**What leaks?** Much."),
+        ("**What leaks?** A" + "a" * 220 + ".", "**What leaks?**"),
+    ],
+)
+def test_the_sentence_of_a_figure_is_whole_and_answers(text, sentence):
+    assert slides.statement([text]) == sentence
+
+
+def test_a_number_after_a_colon_begins_no_sentence():
+    assert slides.sentences("Seeds: 5; steps: 600. Next.") == ["Seeds: 5; steps: 600.", "Next."]
+    assert slides.sentences("Look: It moves.") == ["Look:", "It moves."]
+
+
 def test_formulas_that_share_a_line_are_uncovered_one_by_one():
     nb = {
         "cells": [
