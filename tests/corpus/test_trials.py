@@ -14,8 +14,9 @@ ROWS = [
     {"id": "id1-abc-00002", "speaker": "id1", "sex": "f"},
     {"id": "id2-xyz-00001", "speaker": "id2", "sex": "f"},
     {"id": "id3-xyz-00001", "speaker": "id3", "sex": ""},
+    {"id": "id4-xyz-00001", "speaker": "id4", "sex": "m"},
 ]
-A, B, C, D = (row["id"] for row in ROWS)
+A, B, C, D, E = (row["id"] for row in ROWS)
 
 
 @pytest.fixture
@@ -65,6 +66,11 @@ def test_every_form_gives_the_same_trials(listed, text):
     assert trials.same_sex.tolist() == [True, True, False]  # from the list, or from the tracks
     assert trials.group.tolist() == (["g"] * 3 if "group" in text else [""] * 3)
     assert trials.why_not() == trials.why_not({A, B, C, D}) == ""
+
+
+def test_a_list_without_the_column_takes_the_sexes_of_both_tracks(listed):
+    trials = listed(f"0 {A} {C}\n0 {A} {E}\n0 {E} {A}\n0 {A} {D}\n0 {D} {A}\n")
+    assert trials.same_sex.tolist() == [True, False, False, False, False]
 
 
 @pytest.mark.parametrize(

@@ -302,3 +302,4 @@ def test_crop_scores_equal_a_loop_over_all_pairs_of_crops(files, C, D, K):
         for i, j in zip(a, b, strict=True)
     ]
     np.testing.assert_allclose(crop_scores(crops, a, b), want, rtol=1e-12)
+    np.testing.assert_allclose(crop_scores(1e-6 * crops, a, b), want, rtol=1e-12)  # of any length
