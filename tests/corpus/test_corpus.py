@@ -206,6 +206,8 @@ def replace(old, new):
         (replace("p0_0,p0,", "p0_1,p0,"), "appear twice"),
         (replace(",30,0,", ",30,x,"), "line 2, column offset: 'x' is not a whole number"),
         (replace(",30,0,", ",,0,"), "no frames"),
+        (replace(",30,0,", ",30,"), "tracks.csv, line 2: 6 cells for 7 columns"),
+        (replace(",30,0,", ",30,0,0,"), "tracks.csv, line 2: 8 cells for 7 columns"),
     ],
 )
 def test_a_broken_corpus_is_one_clear_line(copy, damage, says):
