@@ -81,6 +81,12 @@ def benchmarks() -> str:
     return table(["what", "compared with", "times faster", "equal to", "page"], rows, align="llr")
 
 
+def detectors() -> str:
+    """The table of benchmarks/detectors.md."""
+    text = (ROOT / "benchmarks" / "detectors.md").read_text(encoding="utf-8")
+    return "\n".join(line for line in text.splitlines() if line.startswith("|"))
+
+
 PIECES: dict[tuple[str, str], Callable[[], str]] = {
     ("README.md", "picture"): front_page.caption,
     ("README.md", "colab"): stamp.colab,
@@ -98,6 +104,7 @@ PIECES: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/results.md", "results"): results.render,
     ("docs/teaching.md", "talk"): partial(talks.table, "fifteen_minutes"),
     ("docs/teaching.md", "lecture"): partial(talks.table, "ninety_minutes"),
+    ("docs/live.md", "detectors"): detectors,
     ("benchmarks/README.md", "benchmarks"): benchmarks,
     ("data/models/README.md", "networks"): model_cards.networks,
 }
