@@ -141,11 +141,16 @@ def seeds_text() -> str:
     if not rows:
         return "Not measured."
     steps = rows[0]["steps"]
+    worn = (
+        """ *worn*: with rooms, noise, speed, blur and compression of that strength besides
+(`dsel.train.augment`), one seed."""
+        if any(float(row["worn"]) for row in rows)
+        else ""
+    )
     return f"""The same training with {steps} steps, from other first weights and in another order
 (`python tools/train_real.py --steps {steps} --seed 1`); the step is chosen and all is measured as
 above, in %. The learning rate falls to 0 within the shorter training, so these are networks of
-their own. *worn*: with rooms, noise, speed, blur and compression of that strength besides
-(`dsel.train.augment`), one seed.
+their own.{worn}
 
 {seeds_table()}"""
 
