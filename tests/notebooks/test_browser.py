@@ -57,7 +57,7 @@ def tidy(request):
     yield
     while Watch.opened:
         Watch.opened.pop().close()
-    lab = request.node.funcargs.get("lab")
+    lab = (request.node.funcargs or {}).get("lab")  # None after Ctrl-C
     for kernel in json.load(urllib.request.urlopen(f"{lab}/api/kernels")) if lab else ():
         urllib.request.urlopen(
             urllib.request.Request(f"{lab}/api/kernels/{kernel['id']}", method="DELETE")

@@ -125,7 +125,9 @@ function dselFit(figure, width) {
   if (columns <= most)
     inner *= Math.max(1, ...panels.map(panel => high(panel) / ((panel.up[1] - panel.up[0]) * inner)));
   if (columns > most) {
-    const titled = panels.some(panel => over(panel).length) ? 52 : 16;
+    const room = (most > 1 ? 0.43 : 1) * (width - 70), headed = panels.flatMap(over).map(note =>
+      broken(note.text.replace(/<br>/g, ' '), note.font?.size || 16, room).length);
+    const titled = headed.length ? Math.max(52, 22 * Math.max(...headed) + 22) : 16;
     const below = 48;  // ticks and title of an x axis
     const square = p => axis(p.x).scaleanchor || axis(p.y).scaleanchor;  // is no higher than wide
     const heights = panels.map(p =>
@@ -218,6 +220,15 @@ function dselFit(figure, width) {
         return end;
       }, -Infinity);
     }
+  }
+  for (const trace of figure.data) {  // words beside lying bars need room
+    if (trace.type !== 'bar' || trace.orientation !== 'h' || trace.textposition === 'inside') continue;
+    if (!Array.isArray(trace.text) || !Array.isArray(trace.x)) continue;
+    const across = axis(trace.xaxis || 'x'), [from, to] = across.domain || [0, 1];
+    const room = (to - from) * (width - 30 - (left[trace.yaxis || 'y'] || 0));
+    const words = Math.max(...trace.text.map(text => wide(String(text), small))) + 12;
+    const [low, high] = across.range || [0, 0], end = Math.max(...trace.x) / (1 - words / room);
+    if (words < 0.8 * room) across.range = [low, Math.max(high, end)];
   }
   const placed = new Set(panels.flatMap(over));
   for (const note of notes) {
