@@ -56,9 +56,10 @@ TARGETS = (
     Target("dsel.corpus.reading", ("corpus/test_corpus.py", "train/test_loaders_and_shards.py"),
            "broken_corpus or what_was_written or usable or large_index"),
     Target("dsel.utils.readers", ("utils/test_readers.py",)),
-    Target("dsel.prepare.clips_from_video", ("prepare/test_prepare.py",),
-           "two_faces or long_track or offset_of_a_recording or large_face or short_appearance "
-           "or two_people or click_lies",
+    Target("dsel.prepare.clips_from_video",
+           ("prepare/test_choosing.py", "prepare/test_prepare.py"),
+           "choosing or two_faces or long_track or offset_of_a_recording or large_face "
+           "or short_appearance or two_people or click_lies",
            ("_side", "_presence", "_apart", "_pieces", "_in_step", "_rows")),
 )  # fmt: skip
 

@@ -84,11 +84,11 @@ def missing() -> str:
         "**Long trainings** (the released networks, *What changes with length and people?*): one "
         "seed each, three variants. λ = 0, 1, 3, 10, the fifth term and no bound on the scale w, "
         f"with *none* and *track*, five seeds each: {grid_rows('long')}.",
-        "**Without extra identity-only tracks**, at entanglement 1: not run. λ = 0, 1 (*track*) "
-        f"and 0, 1, 3 (*none*): {grid_rows(*no_extra)}. The earlier experiment has λ = 1 at "
+        "**Without extra identity-only tracks**, at entanglement 1: "
+        f"{without_extras()} All: {grid_rows(*no_extra)}. The earlier experiment has λ = 1 at "
         "entanglement 0, three seeds.",
-        "**One task alone with *level*:** not run; *track* and *none* have two seeds. "
-        f"{grid_rows('e1-level-identity', 'e1-level-content')}.",
+        "**One task alone with *level*:** at most one seed, in the table; *track* and *none* have "
+        f"two. {grid_rows('e1-level-identity', 'e1-level-content')}.",
         "**The mean voice without the picked moment:** λ = 0 and 1 with *track*, one seed each, "
         f"the last lines of the table. More: {grid_rows(*more_left_out)}.",
         "**New speakers:** single networks of six rows; the others were not kept. "
@@ -99,6 +99,27 @@ def missing() -> str:
         "speakers. What has one seed, or none, and the command that would change it:"
     )
     return "\n".join([head, "", *(f"- {point}" for point in points)])
+
+
+def without_extras() -> str:
+    """What was found without extra tracks, and with them, on hard trials."""
+    results, found = verdict.grid() + verdict.later(), []
+    for front in ("track", "none"):
+        measured = [
+            (lam, row)
+            for place, lam, row in verdict.NO_EXTRA
+            if place == front and verdict.values(results, row, "test_eer_hard")
+        ]
+        alike = [verdict.FOUR[front][verdict.GRID_LAMBDAS.index(float(lam))] for lam, _ in measured]
+        if measured:
+            without = verdict.rates(results, [row for _, row in measured], "eer_hard")
+            found.append(
+                f"*{front}*, λ = {', '.join(lam for lam, _ in measured)}: hard {without} (with 64 "
+                f"extra tracks {verdict.rates(results, alike, 'eer_hard')})"
+            )
+    if not found:
+        return "not run."
+    return f"trained on a CPU after the choice, {'; '.join(found)}."
 
 
 def confirmed() -> str:
@@ -155,7 +176,7 @@ def tables() -> str:
         "of the "
         "95 % interval; fewer than three seeds: the mean alone."
     )
-    parts = [about, _folded("Every variant", verdict.grid_table(results))]
+    parts = [about, _folded("Every variant", verdict.grid_table(results + verdict.later()))]
     change_note = "Points, paired over seeds; bold: the interval excludes 0. "
     change_note += verdict.shown_by_chance(results)
     parts.append(_folded("The changes", f"{change_note}\n\n{verdict.effect_table(results)}"))

@@ -40,6 +40,14 @@ OTHERS = {
     "e1-content": "content only, normalised",
     "e1-none-content": "content only, not normalised",
 }
+NO_EXTRA = (  # front end, lambda, row; trained later, see `later`
+    *(("track", f"{lam}", f"e1-extra0-lam{lam}") for lam in (0, 1)),
+    *(("none", f"{lam}", f"e1-none-extra0-lam{lam}") for lam in (0, 1, 3)),
+)
+LEVEL_ALONE = {
+    "e1-level-identity": "identity only, level",
+    "e1-level-content": "content only, level",
+}
 LEFT_OUT = (("0", "no", "e1-leaveout-lam0"), ("1", "no", "e1-leaveout-lam1"))
 BASELINE = FOUR["track"][0]  # content + identity with the authors' normalisation
 CHOSEN = FOUR["level"][2]  # what validation speakers chose: level, lambda 3
@@ -60,6 +68,18 @@ SUPERVISED = "supervised LDA on MFCC statistics"
 def grid(folder: Path = FOLDER) -> list[dict]:
     """The trainings of the grid, one row each."""
     return read_results(folder / "results.csv")
+
+
+def later(folder: Path = FOLDER) -> list[dict]:
+    """The trainings done after the choice was frozen, on a CPU in float32; one row each."""
+    path = folder / "later.csv"
+    return read_results(path) if path.is_file() else []
+
+
+def rates(results: list[dict], rows: Iterable[str], measure: str) -> str:
+    """'37.9 (1 seed), 34.2 (1 seed)': the mean of each row, with its number of seeds."""
+    found = [average(results, row, measure) for row in rows]
+    return ", ".join(f"{i.mean:.1f} ({i.n} seed{'s' * (i.n != 1)})" for i in found)
 
 
 def listener(page: str, name: str) -> dict[str, float]:
@@ -587,6 +607,10 @@ def grid_table(results: list[dict]) -> str:
     ]
     named += [(label, "0", "no", row) for row, label in OTHERS.items() if row != "random"]
     named += [("normalised, picked moment left out of the mean voice", *x) for x in LEFT_OUT]
+    named += [(label, "0", "no", row) for row, label in LEVEL_ALONE.items()]
+    named += [
+        (f"{FRONT_ENDS[front]}, no extra tracks", lam, "no", row) for front, lam, row in NO_EXTRA
+    ]
     body = []
     for label, lam, fifth, row in named:
         count = len(values(results, row, "test_eer_free"))

@@ -206,6 +206,8 @@ def replace(old, new):
         (replace("p0_0,p0,", "p0_1,p0,"), "appear twice"),
         (replace(",30,0,", ",30,x,"), "line 2, column offset: 'x' is not a whole number"),
         (replace(",30,0,", ",,0,"), "no frames"),
+        (replace(",30,0,", ",0,0,"), "tracks.csv, line 2: frames must be at least 1"),
+        (replace(",30,0,", ",30,2147483648,"), "line 2: offset 2147483648 is too large"),
         (replace(",30,0,", ",30,"), "tracks.csv, line 2: 6 cells for 7 columns"),
         (replace(",30,0,", ",30,0,0,"), "tracks.csv, line 2: 8 cells for 7 columns"),
     ],
