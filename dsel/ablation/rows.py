@@ -182,7 +182,7 @@ def _json_types(default) -> tuple[type, ...]:
 PRESETS = {
     "fast": {
         **{
-            "speakers": 16,
+            "speakers": 18,
             "tracks": 2,
             "validation": 6,
             "test": 6,

@@ -75,9 +75,12 @@ def ablation(
     Returns:
         The rows of results.csv.
     Raises:
-        BadInput: an unknown row or preset, or a folder that holds another schedule.
+        BadInput: an unknown row or preset, a folder that holds another schedule, or a corpus too
+            small for a step of one of the rows.
     """
     out, schedule = Path(out), Schedule.named(preset, **changes)
+    if corpora is None:
+        _check_sizes(schedule, cells(schedule, rows, seeds))
     _claim(out, schedule)
     with tqdm(desc="ablation", unit="step", disable=not progress, smoothing=0.02) as bar:
         while True:
@@ -89,6 +92,17 @@ def ablation(
                 if not (halved and left):  # nothing is left, or others are at it
                     return read_results(out)
                 time.sleep(1)  # what others finish may call for more cells
+
+
+def _check_sizes(schedule: Schedule, todo: list[tuple[Variant, int]]) -> None:
+    """Raise BadInput if a step of a row takes more tracks than its corpus will have."""
+    for row, seed in todo:
+        config, made = row.train_config(schedule, seed), row.speakers(schedule) * schedule.tracks
+        if config.B + config.extra > made:
+            raise BadInput(
+                f"{row.id}: a step takes B + extra = {config.B + config.extra} tracks, and the "
+                f"corpus will have {made}; give more speakers or tracks, or a smaller B or extra"
+            )
 
 
 def _agenda(out: Path, schedule: Schedule, rows, seeds, halved: bool) -> list[tuple[Variant, int]]:

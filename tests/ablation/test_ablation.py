@@ -590,3 +590,20 @@ def test_fast_preset_from_corpus_to_confirmation(tmp_path, capsys):
     assert ((out / "frozen.json").read_bytes(), (out / "confirmed.csv").read_bytes()) == before
     assert main(["ablation", "--out", str(tmp_path / "none"), "--confirm"]) == 2
     assert "schedule.json: missing" in capsys.readouterr().err
+
+
+# --- Sizes ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("preset", ["fast", "laptop", "grid", "gpu"])
+def test_every_row_of_a_preset_finds_the_tracks_that_a_step_takes(preset):
+    schedule = Schedule.named(preset)
+    for row, seed in cells(schedule):
+        config = row.train_config(schedule, seed)
+        assert config.B + config.extra <= row.speakers(schedule) * schedule.tracks, row.id
+
+
+def test_a_corpus_that_is_too_small_is_refused_before_anything_is_made(tmp_path):
+    with pytest.raises(BadInput, match=r"extra32: .* B \+ extra = 36 tracks, .* will have 20; give"):
+        ablation(tmp_path / "out", "fast", speakers=10, progress=False)
+    assert not (tmp_path / "out").exists()
