@@ -604,6 +604,7 @@ def test_every_row_of_a_preset_finds_the_tracks_that_a_step_takes(preset):
 
 
 def test_a_corpus_that_is_too_small_is_refused_before_anything_is_made(tmp_path):
-    with pytest.raises(BadInput, match=r"extra32: .* B \+ extra = 36 tracks, .* will have 20; give"):
+    says = r"extra32: .* B \+ extra = 36 tracks, .* will have 20; give"
+    with pytest.raises(BadInput, match=says):
         ablation(tmp_path / "out", "fast", speakers=10, progress=False)
     assert not (tmp_path / "out").exists()
