@@ -161,8 +161,13 @@ def measured() -> str:
         f"{schedule['speakers']} drawn speakers, tested on {schedule['test']} others; 95 % "
         f"intervals within ±\u00a0{widest:.1f}. [All results](docs/results.md)."
     )
-    *others, ours = conclusions(rows)
-    lines = (*others, f"{ours} {long_training()}", people())
+    *others, authors, ours = conclusions(rows)
+    lines = (
+        *others,
+        f"{authors} {verdict.without_extras()}",
+        f"{ours} {long_training()}",
+        people(),
+    )
     sentences = "\n".join(f"- {text}" for text in lines)
     shown = table(rows, VARIANTS, (heading for heading, _ in COLUMNS.values()), "guessing")
     return "\n\n".join((shown, how, sentences))
