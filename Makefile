@@ -1,6 +1,6 @@
 # make demo   corpus, training, evaluation, picture   -> runs/demo/
 # make test   lint, types, tests, every notebook
-# make quick  the tests that need no corpus, voices, films, run or browser: under a minute on two cores
+# make quick  the tests that need no corpus, voices, films, run or browser: about a minute on two cores
 # make fuzz kill    2,700 broken inputs; every command killed at random moments -> benchmarks/fuzz.md, kills.md
 # make mutation     small changes of the code, and whether the tests notice -> benchmarks/mutation*.md
 # make lab    JupyterLab on notebook 00
