@@ -24,6 +24,7 @@ from dsel.apply.offset import sync
 from dsel.apply.serve import server
 from dsel.apply.sound import samples_of
 from dsel.corpus.clips import write_clip
+from dsel.evaluate.sync import LIKELY
 from dsel.timing import SAMPLES_PER_FRAME, samples_for
 from dsel.utils.markdown import table
 from tools import live
@@ -31,7 +32,6 @@ from tools.stills import CHROMIUM
 
 ROOT = Path(__file__).resolve().parents[1]
 SHIFTS, TIMES = range(-12, 13), 2  # frames by which the sound is moved; films of each clip
-LIKELY = 0.8  # probability from which an offset is told, see dsel.evaluate.sync
 WAIT = 240  # s for an answer
 NETWORK = "real"
 ANSWER = "({late: talk.sync.late, right: talk.sync.right})"

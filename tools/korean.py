@@ -93,7 +93,7 @@ def measured() -> str:
     for text, (_, variant, other, metrics) in zip(COMPARISONS, front_page.COMPARISONS, strict=True):
         changes = [found for metric in metrics if (found := change(rows, variant, other, metric))]
         sentences.append(f"- {text}: {', '.join(changes)}.")
-    found = paired(verdict.later(), "e1-extra0-lam1", "e1-extra0-lam0", "test_eer_hard").interval
+    found = verdict.extras_left_out()
     sentences[1] += (
         " 우리가 더한 추가 트랙(스텝마다 64개)이 있을 때의 결과이며, 추가 트랙 없이는 λ = 1이 "
         f"어려운 시행의 오류율을 {found.mean:+.1f}\u00a0±\u00a0{found.half:.1f} %p 바꿉니다"

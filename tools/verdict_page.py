@@ -77,7 +77,7 @@ def missing() -> str:
     def grid_rows(*rows: str) -> str:
         return f"`dsel ablation --preset grid --rows {' '.join(rows)} --out runs/grid`"
 
-    no_extra = [f"e1-extra0-lam{x}" for x in (0, 1)] + [f"e1-none-extra0-lam{x}" for x in (0, 1, 3)]
+    no_extra = [row for _, _, row in verdict.NO_EXTRA]
     left_out = [f"e1-leaveout-lam{x}" for x in (0, 1)]
     more_left_out = [*left_out, *(f"e1-none-leaveout-lam{x}" for x in (0, 3))]
     points = (
@@ -88,7 +88,7 @@ def missing() -> str:
         f"{without_extras()} All: {grid_rows(*no_extra)}. The earlier experiment has λ = 1 at "
         "entanglement 0, three seeds.",
         "**One task alone with *level*:** at most one seed, in the table; *track* and *none* have "
-        f"two. {grid_rows('e1-level-identity', 'e1-level-content')}.",
+        f"two. {grid_rows(*verdict.LEVEL_ALONE)}.",
         "**The mean voice without the picked moment:** λ = 0 and 1 with *track*, one seed each, "
         f"the last lines of the table. More: {grid_rows(*more_left_out)}.",
         "**New speakers:** single networks of six rows; the others were not kept. "
