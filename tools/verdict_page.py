@@ -78,19 +78,19 @@ def missing() -> str:
         return f"`dsel ablation --preset grid --rows {' '.join(rows)} --out runs/grid`"
 
     no_extra = [row for _, _, row in verdict.NO_EXTRA]
-    left_out = [f"e1-leaveout-lam{x}" for x in (0, 1)]
-    more_left_out = [*left_out, *(f"e1-none-leaveout-lam{x}" for x in (0, 3))]
+    left_out = [row for _, _, row in verdict.LEFT_OUT]
+    everything = verdict.grid() + verdict.later()
     points = (
         "**Long trainings** (the released networks, *What changes with length and people?*): one "
-        "seed each, three variants. λ = 0, 1, 3, 10, the fifth term and no bound on the scale w, "
-        f"with *none* and *track*, five seeds each: {grid_rows('long')}.",
+        f"seed each, three variants. {long_trained(everything)} All, five seeds each: "
+        f"{grid_rows('long')}.",
         "**Without extra identity-only tracks**, at entanglement 1: "
         f"{without_extras()} All: {grid_rows(*no_extra)}. The earlier experiment has λ = 1 at "
         "entanglement 0, three seeds.",
-        "**One task alone with *level*:** at most one seed, in the table; *track* and *none* have "
-        f"two. {grid_rows(*verdict.LEVEL_ALONE)}.",
-        "**The mean voice without the picked moment:** λ = 0 and 1 with *track*, one seed each, "
-        f"the last lines of the table. More: {grid_rows(*more_left_out)}.",
+        f"**One task alone with *level*:** {verdict.seeds(everything, *verdict.LEVEL_ALONE)}, in "
+        f"the table; *track* and *none* have two. {grid_rows(*verdict.LEVEL_ALONE)}.",
+        "**The mean voice without the picked moment:** "
+        f"{verdict.seeds(everything, *left_out)}, in the table. More: {grid_rows(*left_out)}.",
         "**New speakers:** single networks of six rows; the others were not kept. "
         "`dsel ablation --preset grid --out runs/grid --confirm` judges all networks in a folder.",
     )
@@ -99,6 +99,27 @@ def missing() -> str:
         "speakers. What has one seed, or none, and the command that would change it:"
     )
     return "\n".join([head, "", *(f"- {point}" for point in points)])
+
+
+def long_trained(results: list[dict]) -> str:
+    """Say what the long rows of the grid reached on hard trials, and how many were not trained."""
+    found, left = {}, 0
+    for front, lam, fifth, also, row in verdict.long_rows():
+        if verdict.values(results, row, "test_eer_hard"):
+            what = f"λ = {lam}{' and the fifth term' * (fifth == 'yes')}{also}"
+            reached = f"{what}: {verdict.rates(results, [row], 'eer_hard')}"
+            found.setdefault(front, []).append(reached)
+        else:
+            left += 1
+    size = verdict.settings()
+    said = [f"*{front}*, {'; '.join(rows)}." for front, rows in found.items()]
+    if said:
+        said.insert(
+            0,
+            f"Hard trials after {size['long']} steps with {size['long_speakers']} speakers, on a "
+            "CPU after the choice:",
+        )
+    return " ".join([*said, *[f"{left} variants of `--rows long` were not trained."] * bool(left)])
 
 
 def without_extras() -> str:

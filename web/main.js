@@ -294,7 +294,7 @@ async function fetchAll() { // what is not needed for the first paint
   kept.sounds = Float32Array.from(new Int16Array(await unpacked("people/sounds.i16.gz")), (x) => x / 32767);
   for (const name of facts.networks) kept.vectors[name] = new Float32Array(await unpacked(`people/${name}.f32.gz`));
   for (const { id } of facts.people) kept.clips[id] = await (await fetch(`people/${id}.mp4`)).blob();
-  for (const name of facts.networks) await ask("warm", { name });
+  for (const name of facts.networks) await ask("warm", { name, size: facts.size });
 }
 
 const code = new URLSearchParams(location.search).get("lang") || navigator.language.slice(0, 2);

@@ -53,7 +53,10 @@ const DO = {
     const image = pen.getImageData(0, 0, width, height), boxes = (await detect())(image).sort((p, q) => q[2] - p[2]);
     return boxes.length ? crop(image, boxes[0], SIZE) : null;
   },
-  async warm({ name }) { await networks(name); await detect(); },
+  async warm({ name, size }) { // a first run takes longer than later ones: not the visitor's
+    await detect();
+    await embed(name, new Uint8Array(25 * size * size * 3), new Float32Array(25 * 640), size);
+  },
 };
 
 self.onmessage = async ({ data: { id, what, ...rest } }) => {

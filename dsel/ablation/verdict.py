@@ -18,6 +18,7 @@ from pathlib import Path
 
 from dsel.ablation.report import paired, values
 from dsel.ablation.rows import GRID_LAMBDAS, SHIPPED, final, grid_id, read_results
+from dsel.ablation.rows import LONG as LONG_BLOCKS
 from dsel.corpus.store import TRIALS
 from dsel.evaluate.intervals import Interval, grid_step, holm, interval
 from dsel.evaluate.metrics import Metric, read_metric
@@ -48,7 +49,10 @@ LEVEL_ALONE = {
     "e1-level-identity": "identity only, level",
     "e1-level-content": "content only, level",
 }
-LEFT_OUT = (("0", "no", "e1-leaveout-lam0"), ("1", "no", "e1-leaveout-lam1"))
+LEFT_OUT = (  # front end, lambda, row
+    *(("track", f"{lam}", f"e1-leaveout-lam{lam}") for lam in (0, 1)),
+    *(("none", f"{lam}", f"e1-none-leaveout-lam{lam}") for lam in (0, 3)),
+)
 BASELINE = FOUR["track"][0]  # content + identity with the authors' normalisation
 CHOSEN = FOUR["level"][2]  # what validation speakers chose: level, lambda 3
 CHOSEN_FIVE = FIVE["level"][2]
@@ -624,10 +628,18 @@ def grid_table(results: list[dict]) -> str:
         for k, lam in enumerate(GRID_LAMBDAS)
     ]
     named += [(label, "0", "no", row) for row, label in OTHERS.items() if row != "random"]
-    named += [("normalised, picked moment left out of the mean voice", *x) for x in LEFT_OUT]
     named += [(label, "0", "no", row) for row, label in LEVEL_ALONE.items()]
     named += [
-        (f"{FRONT_ENDS[front]}, no extra tracks", lam, "no", row) for front, lam, row in NO_EXTRA
+        (f"{FRONT_ENDS[front]}, {what}", lam, "no", row)
+        for what, rows in (
+            ("picked moment left out of the mean voice", LEFT_OUT),
+            ("no extra tracks", NO_EXTRA),
+        )
+        for front, lam, row in rows
+    ]
+    named += [
+        (f"{FRONT_ENDS[front]}, long{also}", lam, fifth, row)
+        for front, lam, fifth, also, row in long_rows()
     ]
     body = []
     for label, lam, fifth, row in named:
@@ -638,6 +650,17 @@ def grid_table(results: list[dict]) -> str:
             body.append([label, lam, fifth, count, *cells])
     head = ["sound", "λ", "fifth term", "seeds", *COLUMNS.values()]
     return table(head, body, align="llr" + "r" * (len(COLUMNS) + 1))
+
+
+def long_rows() -> list[tuple[str, str, str, str, str]]:
+    """(front end, λ, 'yes' or 'no' for the fifth term, what else, id) of the long trainings."""
+    found = []
+    for row in (row for block in LONG_BLOCKS for row in block):
+        fifth = "yes" if row.changes.get("within") else "no"
+        also = ", w unbounded" * ("w_max" in row.changes)
+        front, lam = row.model.get("front_end", "track"), row.changes.get("lam", 1.0)
+        found.append((front, f"{lam:g}", fifth, also, row.id))
+    return found
 
 
 EFFECTS = (  # (what, row, compared with)
