@@ -5,7 +5,7 @@
 export const EVERY = 0.2, LONGEST = 400; // s between two looks; longer side of the picture looked at
 const FPS = 25, REACH = 0.7, GROWTH = 1.6, BRIDGE = 1, SHARE = 0.4, SMOOTH = 0.16 * FPS;
 const MARGIN = 1.18, LOWER = 0.12; // side of the crop over side of the box; how much lower it lies
-const SCALE = 1.15, NEIGHBOURS = 3, EPS = 0.2;
+const SCALE = 1.15, NEIGHBOURS = 3, EPS = 0.2, DARK = 64, SHADE = 0.25, BRIGHTER = 4;
 
 // The cascade in flat lists, see `cascade` in tools/live.py. A feature has three rectangles.
 const LISTS = {
@@ -17,8 +17,8 @@ export function detector(cascade) {
   const { size } = cascade, inner = (size - 2) ** 2;
   const flat = Object.fromEntries(Object.entries(LISTS).map(([name, kind]) => [name, kind.from(cascade[name])]));
   // around: a box near which the face must be; what is found there is the same, and found sooner.
-  return function detect(picture, around = null) {
-    const { width, height } = picture, grey = luma(picture), found = [];
+  function search(grey, width, height, around) {
+    const found = [];
     const least = Math.max(24, Math.floor(Math.min(width, height) / 10));
     for (let factor = 1; ; factor *= SCALE) {
       const scale = Math.fround(factor), side = even(size * scale);
@@ -44,6 +44,12 @@ export function detector(cascade) {
       }
     }
     return group(found).map(([x, y, w, h]) => [x + w / 2, y + h / 2, Math.max(w, h)]);
+  }
+  return function detect(picture, around = null) {
+    const { width, height } = picture, grey = luma(picture), found = search(grey, width, height, around);
+    const shade = grey.reduce((n, g) => n + (g < DARK), 0) / grey.length;
+    if (found.length || shade <= SHADE) return found; // see DARK in face_tracks.py
+    return search(grey.map((g) => Math.min(255, BRIGHTER * g)), width, height, around);
   };
 }
 

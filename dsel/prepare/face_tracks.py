@@ -40,6 +40,9 @@ INNER = slice(4, 12)  # of the tiny face, in both directions: without hair and w
 UNLIKE = 8.5  # of 255: the same within INNER, between films; one of GRID: up to 7.5
 SUDDEN = 3.0  # times the usual difference between neighbouring frames; more is a sudden change
 LARGER = 1.3  # times as large as another face is one that may enclose it
+# OpenCV does not look at places whose grey varies by less than 10 of 255, so that it is blind to a
+# face with little light. Where it finds none it gets the picture again, brighter.
+DARK, SHADE, BRIGHTER = 64, 0.25, 4  # of 255; share of darker pixels from which it does; how much
 
 Detector = Callable[[np.ndarray], np.ndarray]
 
@@ -127,10 +130,17 @@ def haar(name: str = "haarcascade_frontalface_alt2.xml") -> Detector:
         cv2.setNumThreads(1)  # the files are spread over the cores already
         grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
         least = max(24, min(grey.shape) // 10)
-        found = cascade.detectMultiScale(
-            grey, scaleFactor=1.15, minNeighbors=3, minSize=(least, least)
-        )
-        return np.asarray(found, float).reshape(-1, 4)
+
+        def look(grey: np.ndarray) -> np.ndarray:
+            found = cascade.detectMultiScale(
+                grey, scaleFactor=1.15, minNeighbors=3, minSize=(least, least)
+            )
+            return np.asarray(found, float).reshape(-1, 4)
+
+        found = look(grey)
+        if not len(found) and np.mean(grey < DARK) > SHADE:
+            found = look(cv2.convertScaleAbs(grey, alpha=BRIGHTER))
+        return found
 
     return detect
 

@@ -299,6 +299,23 @@ def test_a_jump_cut_of_one_person_is_not_said_to_be_another(tmp_path):
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="no recordings in ../shared/real")
+def test_a_face_with_a_quarter_of_the_light_is_found_where_it_is_and_none_in_its_wall():
+    detect, rng = faces.haar(), np.random.default_rng(0)
+    for folder in sorted(path for path in REAL.iterdir() if path.is_dir()):
+        _, frame = next(decode.pictures(min(folder.glob("*.mpg"))))
+        picture = decode.upright(frame)
+        (box,) = faces.squares(detect(picture), 1.0)
+        (dark,) = faces.squares(detect(picture // 4), 1.0)
+        assert np.hypot(*(dark - box)[:2]) < 0.1 * box[2]
+        assert 0.8 < dark[2] / box[2] < 1.25
+        x, y, reach = (round(value) for value in box * (1, 1, 0.7))
+        wall = (picture // 4).astype(float)
+        wall[max(0, y - reach) : y + reach, x - reach : x + reach] = np.median(wall, (0, 1))
+        wall = np.clip(wall + rng.normal(0, 2, wall.shape), 0, 255).astype(np.uint8)
+        assert len(detect(wall)) == 0
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="no recordings in ../shared/real")
 def test_two_films_of_one_person_are_alike_and_of_two_people_are_not():
     """GRID: two clips of each person who has two, some of them from other sessions."""
     detect, found = faces.haar(), {}
