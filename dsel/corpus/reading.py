@@ -25,6 +25,7 @@ from dsel.utils.readers import (
 
 ROWS = 1 << 15  # of tracks.csv read at a time
 MOST_BYTES = 8 << 30  # of tracks.csv: more than ten million tracks
+MOST = 1 << 31  # frames, and frames of offset, are less
 AGAIN = "make the corpus again"  # the remedy in messages
 META: dict[
     str, Any
@@ -149,10 +150,13 @@ def _leads_out(path: str) -> bool:
 def _whole_numbers(file: Path, name: str, cells: Sequence[str], count: int) -> np.ndarray:
     """Read the cells of a column as int32."""
     try:
-        return np.fromiter(map(int, cells), np.int32, len(cells))
+        numbers = np.fromiter(map(int, cells), np.int64, len(cells))  # NumPy 1 wraps at int32
+        if np.all((-MOST < numbers) & (numbers < MOST)):
+            return numbers.astype(np.int32)
     except (ValueError, OverflowError):  # a spreadsheet wrote 50.0, or it is no such number
-        numbers = [_whole_number(file, name, cell, count + k) for k, cell in enumerate(cells)]
-        return np.array(numbers, np.int32)
+        pass
+    found = [_whole_number(file, name, cell, count + k) for k, cell in enumerate(cells)]
+    return np.array(found, np.int32)
 
 
 def _whole_number(file: Path, name: str, cell: str, row: int) -> int:
@@ -160,7 +164,7 @@ def _whole_number(file: Path, name: str, cell: str, row: int) -> int:
         value = WHOLE.read(cell)
     except ValueError:
         return read_cell(file, _line(file, row), name, cell, WHOLE, AGAIN)  # says where
-    if abs(value) >= 1 << 31:
+    if abs(value) >= MOST:
         raise BadInput(f"{file}, line {_line(file, row)}: {name} {value} is too large; {AGAIN}")
     return value
 
