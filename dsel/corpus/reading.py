@@ -151,7 +151,7 @@ def _whole_numbers(file: Path, name: str, cells: Sequence[str], count: int) -> n
     """Read the cells of a column as int32."""
     try:
         numbers = np.fromiter(map(int, cells), np.int64, len(cells))  # NumPy 1 wraps at int32
-        if np.all((-MOST < numbers) & (numbers < MOST)):
+        if np.all((numbers > -MOST) & (numbers < MOST)):
             return numbers.astype(np.int32)
     except (ValueError, OverflowError):  # a spreadsheet wrote 50.0, or it is no such number
         pass
