@@ -313,6 +313,8 @@ def seeds(results: list[dict], *rows: str) -> str:
 
 def _between(counts: list[int]) -> str:
     low, high = min(counts), max(counts)
+    if low == 0:
+        return f"at most {in_seeds(high)}"
     return in_seeds(low) if low == high else f"{low} to {high} seeds"
 
 
