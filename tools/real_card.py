@@ -165,6 +165,8 @@ def card(real: Path, work: Path) -> str:
         ]
     lam, step, steps = about["train"]["lam"], about["step"], about["train"]["steps"]
     judged = table(["step", "EER, %", "wrong offsets, %"], course, align="rrr")
+    whole = int(course[-1][0]) == steps
+    ended = "The training ran to its end." if whole else "It was stopped after the last of them."
     return f"""# `real`: trained on voices of real speakers
 
 `dsel.load("real")`. The networks of `four_terms` (same shape, same loss, λ = {lam:g}),
@@ -180,8 +182,7 @@ epoch). Microphone and light are drawn anew at every step. No recording is part 
 
 **Training.** Seed 0; step {step} of {steps} planned ones, the best of the judgements below:
 on the 36 left-out speakers (EER, every track through another microphone) and on the 17 other clips
-of s1 (offsets of 2 s, ±15 frames). The training was stopped after the last of them, while it still
-improved. Nothing else was chosen.
+of s1 (offsets of 2 s, ±15 frames). {ended} Nothing else was chosen.
 
 {judged}
 
