@@ -28,6 +28,8 @@ HEADS = ("content", "identity")
 # tensor (#174345), and pooling ends the process (#175190).
 ROW_BY_ROW = ("mps",)
 GREY = (0.299, 0.587, 0.114)  # luma of red, green, blue (ITU-R BT.601)
+CROPS = ("face", "mouth")
+MOUTH = (0.375, 0.1875, 0.625)  # top, left and side of the mouth's square, in sides of a face
 
 
 @dataclass(frozen=True)
@@ -64,8 +66,10 @@ class ModelConfig:
         D: numbers per embedding.
         front_end: how the log-mel is normalised, see `dsel.audio.front_end`. Older configurations
             have `track_norm` instead: True stands for 'track', False for 'none'.
+        content_crop: what the content head sees: all of the 'face', or the 'mouth' (the square
+            MOUTH, enlarged to face_size). The face trunk then runs on both. (Ours.)
     Raises:
-        BadInput: an unknown front_end.
+        BadInput: an unknown front_end or content_crop.
 
     >>> config = ModelConfig.laptop(D=64)
     >>> config.D, config.face_size, config.front_end
@@ -82,9 +86,12 @@ class ModelConfig:
     hidden: int
     D: int
     front_end: str
+    content_crop: str = "face"
 
     def __post_init__(self) -> None:
         check_front_end(self.front_end)
+        if self.content_crop not in CROPS:
+            raise BadInput(f"content_crop {self.content_crop!r}: must be {' or '.join(CROPS)}")
 
     @classmethod
     def laptop(cls, **changes: Any) -> ModelConfig:
@@ -160,7 +167,8 @@ class ModelConfig:
     @classmethod
     def from_dict(cls, values: dict) -> ModelConfig:
         """Convert back from `to_dict`. Raises BadInput for an unknown or a missing key."""
-        names, values = {field.name for field in fields(cls)}, _modern(values)
+        names = {field.name for field in fields(cls)}
+        values = {"content_crop": "face", **_modern(values)}  # older configurations lack it
         if set(values) != names:
             wrong = min(set(values) ^ names)
             state = "unknown" if wrong in values else "missing"
@@ -205,7 +213,10 @@ class TwoStream(nn.Module):
         Raises:
             ValueError: another shape.
         """
-        return _embed(self.face_heads, self.face_features(frames), heads)
+        if self.config.content_crop == "face":
+            return _embed(self.face_heads, self.face_features(frames), heads)
+        features = self.features_per_head(frames, heads).items()
+        return {head: _embed(self.face_heads, x, (head,))[head] for head, x in features}
 
     def audio(self, waveform: Tensor, heads: tuple[str, ...] = HEADS) -> dict[str, Tensor]:
         """Embed the audio windows: (B, S) -> (B, N, D) per head, N = S // 640 - 4.
@@ -221,15 +232,38 @@ class TwoStream(nn.Module):
         """
         return _embed(self.audio_heads, self.audio_features(waveform), heads)
 
-    def face_features(self, frames: Tensor) -> Tensor:
-        """Run the face trunk: (B, T, H, W, 3) -> (B, C, N). Raises ValueError for another shape."""
+    def face_features(self, frames: Tensor, crops: tuple[str, ...] = ("face",)) -> Tensor:
+        """Run the face trunk: (B, T, H, W, 3) -> (B, C, N) per crop, one after the other.
+
+        All crops are one batch, so that BatchNorm learns the statistics with which it is used.
+
+        Args:
+            frames: as for `face`.
+            crops: of CROPS.
+        Raises:
+            ValueError: another shape.
+        """
         size, shape = self.config.face_size, tuple(frames.shape)
         if len(shape) != 5 or shape[2:] != (size, size, 3) or shape[1] < WINDOW_FRAMES:
             need = f"(B, T >= {WINDOW_FRAMES}, {size}, {size}, 3)"
             raise ValueError(f"frames must be {need}, not {shape}")
         picture = _picture(frames, self.luma if self.config.grey else None)
+        if crops != ("face",):
+            picture = torch.cat([mouth(picture) if c == "mouth" else picture for c in crops])
         features = self.face_trunk(face_windows(picture))  # (B N, C, 1, 1)
-        return features.reshape(len(frames), -1, self.config.face[-1].out).transpose(1, 2)
+        return features.reshape(len(picture), -1, self.config.face[-1].out).transpose(1, 2)
+
+    def features_per_head(
+        self, frames: Tensor, heads: tuple[str, ...] = HEADS
+    ) -> dict[str, Tensor]:
+        """Run the face trunk on the crop of each head: (B, T, H, W, 3) -> {head: (B, C, N)}.
+
+        Raises ValueError as `face_features`.
+        """
+        if self.config.content_crop == "face":
+            return dict.fromkeys(heads, self.face_features(frames))
+        crops = tuple("mouth" if head == "content" else "face" for head in heads)
+        return dict(zip(heads, self.face_features(frames, crops).chunk(len(heads)), strict=True))
 
     def audio_features(self, waveform: Tensor) -> Tensor:
         """Run the audio trunk: (B, S) -> (B, C, N). Raises ValueError for another shape."""
@@ -312,6 +346,18 @@ class WindowConv1d(nn.Conv1d):
     def forward(self, x: Tensor) -> Tensor:
         """Convolve (B, C, N) -> (B, out, N), or multiply rows (R, C) -> (R, out)."""
         return F.linear(x, self.weight[:, :, 0], self.bias) if x.ndim == 2 else super().forward(x)
+
+
+def mouth(picture: Tensor) -> Tensor:
+    """Enlarge the square around the mouth to the whole picture: (B, T, C, H, W), the same shape.
+
+    It is where the crop of `dsel prepare` and the toy have the mouth. (Source: ours.)
+    """
+    B, T, C, H, W = picture.shape
+    top, left, side = (round(part * H) for part in MOUTH)
+    square = picture[..., top : top + side, left : left + side].flatten(0, 1)
+    large = F.interpolate(square, (H, W), mode="bilinear", align_corners=False)
+    return large.reshape(B, T, C, H, W)
 
 
 def face_windows(picture: Tensor) -> Tensor:

@@ -507,13 +507,10 @@ def _codes(
         device
     )  # (n, 5, H, W, 3)
     waveform = torch.from_numpy(np.array(sound, np.float32) / 32767)[None].to(device)
-    face, audio = (
-        model.face_features(picture),
-        model.audio_features(waveform),
-    )  # (n, C, 1), (1, C, N)
-    seen = {head: model.face_heads[head](face)[:, :, 0] for head in HEADS} | {
-        "trunk": face[:, :, 0]
-    }
+    faces = model.features_per_head(picture)  # {head: (n, C, 1)}
+    audio = model.audio_features(waveform)  # (1, C, N)
+    seen = {head: model.face_heads[head](faces[head])[:, :, 0] for head in HEADS}
+    seen |= {"trunk": faces["identity"][:, :, 0]}
     heard = {head: model.audio_heads[head](audio)[0].T for head in HEADS} | {"trunk": audio[0].T}
     return seen | {"input": small_picture(picture)}, heard | {"input": small_log_mel(waveform)}
 
