@@ -27,14 +27,16 @@ from dsel.train.released import RELEASED, load_model, load_released
 from dsel.utils.files import write_text
 from dsel.utils.markdown import table
 from dsel.utils.readers import read_json
-from tools.train_real import REAL, pieces, right
+from tools.train_real import REAL, pieces, read_progress, right, run_folder
 
 CARD, SEEDS = RELEASED / "real.md", RELEASED / "real_seeds.csv"
 SEED_COLUMNS = {  # of SEEDS: what the table says
+    "score": "validation, mean of both errors",
     "as_recorded": "test-other, as recorded",
     "microphone_each": "test-other, a microphone each",
     "offsets": "offsets right within a frame",
 }
+KEYS = ("steps", "seed", "crop", "worn")
 OTHERS = ("four_terms", "five_terms")  # beside `real` in the table of voices
 
 
@@ -62,29 +64,33 @@ def test_other(real: Path) -> dict[str, tuple]:
 
 
 def measure_seeds(real: Path, work: Path, steps: int) -> None:
-    """Measure the trainings of `seed_run` of this length that have ended, into SEEDS."""
+    """Measure the trainings of `run_folder` of this length that have ended, into SEEDS."""
     rows = read_seeds()
-    known = {(row["steps"], row["seed"], row["worn"]) for row in rows}
+    known = {tuple(row[name] for name in KEYS) for row in rows}
     grid = prepare(real / "grid", work / "grid", layout="grid", workers=1, progress=False)
     groups = test_other(real)
     for run in sorted(work.glob(f"run-{steps}-*")):
-        _, length, seed, *worn = run.name.split("-")
-        key = {"steps": length, "seed": seed, "worn": worn[0].removeprefix("worn") if worn else "0"}
+        _, length, seed, *more = run.name.split("-")
+        worn = [part.removeprefix("worn") for part in more if part.startswith("worn")]
+        crop = "mouth" if "mouth" in more else "face"
+        key = dict(zip(KEYS, (length, seed, crop, *(worn or ["0"])), strict=True))
         if tuple(key.values()) not in known:
-            rows = [*rows, {**key, **measured(run / "best", groups, grid)}]
-            write_csv(SEEDS, rows, (*key, "best_step", *SEED_COLUMNS))
+            rows = [*rows, {**key, **measured(run, groups, grid)}]
+            write_csv(SEEDS, rows, (*KEYS, "best_step", *SEED_COLUMNS))
             print(", ".join(f"{name} {value}" for name, value in rows[-1].items()), flush=True)
 
 
 def measured(run: Path, groups: dict[str, tuple], grid: Corpus) -> dict:
-    """Measure networks as the card does, in percent."""
-    model = load_model(run, "cpu")
-    step = torch.load(run / "checkpoint.pt", map_location="cpu", weights_only=True)["step"]
+    """Measure a training as the card does, in percent, and what validation said of it."""
+    best = run / "best"
+    model = load_model(best, "cpu")
+    step = torch.load(best / "checkpoint.pt", map_location="cpu", weights_only=True)["step"]
     rates = {
         name: 100 * error_rate(voice(model), sounds, who).mean
         for name, (sounds, who, _) in groups.items()
     }
     found = {label: rates.get(title) for label, title in SEED_COLUMNS.items()}
+    found["score"] = min(row["score"] for row in read_progress(run / "progress.csv"))
     found["offsets"] = 100 * right(pieces(model, grid, "test"))
     return {"best_step": step, **{key: round(value, 2) for key, value in found.items()}}
 
@@ -98,17 +104,23 @@ def read_seeds() -> list[dict]:
 
 
 def seeds_table() -> str:
-    """Tabulate the shorter trainings: each seed, their mean, and what further changes did."""
-    rows = [row for row in read_seeds() if float(row["worn"]) == 0]
-    means = [str(interval([float(row[key]) for row in rows])) for key in SEED_COLUMNS]
-    cells = [[row["seed"], row["best_step"], *(row[key] for key in SEED_COLUMNS)] for row in rows]
-    cells.append(["mean, 95 %", "", *means])
-    worn = [row for row in read_seeds() if float(row["worn"])]
-    cells += [
-        [f"{row['seed']}, worn {row['worn']}", row["best_step"], *(row[k] for k in SEED_COLUMNS)]
-        for row in worn
-    ]
-    return table(["seed", "step", *SEED_COLUMNS.values()], cells, align="lrrrr")
+    """Tabulate the shorter trainings: each seed, the mean for each crop, and further changes."""
+    rows, cells = read_seeds(), []
+    plain = [row for row in rows if float(row["worn"]) == 0]
+    for steps, crop in sorted({(int(row["steps"]), row["crop"]) for row in plain}):
+        mine = [row for row in plain if (row["steps"], row["crop"]) == (str(steps), crop)]
+        cells += [_cells(row, crop) for row in mine]
+        if len(mine) > 1:
+            means = [str(interval([float(row[key]) for row in mine])) for key in SEED_COLUMNS]
+            cells.append([crop, str(steps), "mean, 95 %", "", *means])
+    cells += [_cells(r, f"{r['crop']}, worn {r['worn']}") for r in rows if r not in plain]
+    head = ["content head sees", "steps", "seed", "best", *SEED_COLUMNS.values()]
+    return table(head, cells, align="lrrrrrrr")
+
+
+def _cells(row: dict, what: str) -> list[str]:
+    """Write a line of the table."""
+    return [what, row["steps"], row["seed"], row["best_step"], *(row[key] for key in SEED_COLUMNS)]
 
 
 def voices_table(real: Path) -> str:
@@ -140,17 +152,17 @@ def seeds_text() -> str:
     rows = read_seeds()
     if not rows:
         return "Not measured."
-    steps = rows[0]["steps"]
     worn = (
         """ *worn*: with rooms, noise, speed, blur and compression of that strength besides
 (`dsel.train.augment`), one seed."""
         if any(float(row["worn"]) for row in rows)
         else ""
     )
-    return f"""The same training with {steps} steps, from other first weights and in another order
-(`python tools/train_real.py --steps {steps} --seed 1`); the step is chosen and all is measured as
-above, in %. The learning rate falls to 0 within the shorter training, so these are networks of
-their own.{worn}
+    return f"""The same, shorter, from other first weights and in another order
+(`python tools/train_real.py --steps 500 --seed 1 --crop face`), and in full length with all of the
+face; the step is chosen and all is measured as above, in %. The learning rate falls to 0 within
+the shorter trainings, so these are networks of their own. By the validation column of the short
+ones the content head was given the mouth.{worn}
 
 {seeds_table()}"""
 
@@ -158,19 +170,19 @@ their own.{worn}
 def card(real: Path, work: Path) -> str:
     """Write the card."""
     about = read_json(RELEASED / "real.json", remedy="release the networks again")
-    with (work / "run" / "progress.csv").open(newline="", encoding="utf-8") as file:
-        course = [
-            [row["step"].split(".")[0], *(f"{float(row[k]):.1f}" for k in ("eer", "wrong_offsets"))]
-            for row in csv.DictReader(file)
-        ]
+    course = [
+        [f"{row['step']:.0f}", *(f"{row[key]:.1f}" for key in ("eer", "wrong_offsets"))]
+        for row in read_progress(run_folder(work, about["train"]["steps"], None) / "progress.csv")
+    ]
     lam, step, steps = about["train"]["lam"], about["step"], about["train"]["steps"]
     judged = table(["step", "EER, %", "wrong offsets, %"], course, align="rrr")
     whole = int(course[-1][0]) == steps
     ended = "The training ran to its end." if whole else "It was stopped after the last of them."
     return f"""# `real`: trained on voices of real speakers
 
-`dsel.load("real")`. The networks of `four_terms` (same shape, same loss, λ = {lam:g}),
-trained on recordings instead of synthetic voices. SHA-256 of the weights:
+`dsel.load("real")`. The networks of `four_terms` (same layers, same loss, λ = {lam:g}), trained on
+recordings instead of synthetic voices; their content head sees the mouth alone, enlarged
+(`ModelConfig.content_crop`). SHA-256 of the weights:
 `{about["sha256"]}`.
 Made by `python -m tools.train_real`; this card by `python -m tools.real_card`.
 
@@ -182,7 +194,8 @@ epoch). Microphone and light are drawn anew at every step. No recording is part 
 
 **Training.** Seed 0; step {step} of {steps} planned ones, the best of the judgements below:
 on the 36 left-out speakers (EER, every track through another microphone) and on the 17 other clips
-of s1 (offsets of 2 s, ±15 frames). {ended} Nothing else was chosen.
+of s1 (offsets of 2 s, ±15 frames). {ended} Validation also chose that the content
+head sees the mouth, see *Other trainings*. Nothing else was chosen.
 
 {judged}
 
@@ -199,7 +212,7 @@ lengths and networks: [benchmarks/offsets.md](../../benchmarks/offsets.md).
 
 {offsets_table(real, work)}
 
-**Other seeds.** {seeds_text()}
+**Other trainings.** {seeds_text()}
 
 **Use.** Voices and offsets of real people in teaching and research; a start for fine-tuning.
 

@@ -112,12 +112,12 @@ async function show() {
   await showWhat();
 }
 
-function drawCrop(bytes) { // the face, and a frame around its lower half
+function drawCrop(bytes) { // the face, and a frame around the mouth
   const pen = $("crop").getContext("2d"), image = new ImageData(96, 96);
   for (let k = 0; k < 9216; k++) image.data.set([bytes[3 * k], bytes[3 * k + 1], bytes[3 * k + 2], 255], 4 * k);
   pen.putImageData(image, 0, 0);
   pen.strokeStyle = "#ffb000";
-  pen.strokeRect(0.5, 48.5, 95, 47);
+  pen.strokeRect(18.5, 36.5, 59, 59); // MOUTH in dsel/model.py
 }
 
 async function showStep() {

@@ -79,6 +79,18 @@ def test_every_front_end_can_be_written(tmp_path, front_end, monkeypatch):
     assert (tmp_path / "audio.onnx").is_file()
 
 
+def test_a_content_head_that_sees_the_mouth_can_be_written(tmp_path, monkeypatch):
+    torch.manual_seed(0)
+    networks = TwoStream(ModelConfig.laptop(content_crop="mouth"))
+    monkeypatch.setattr(module, "STREAMS", {"face": "frames"})
+    write_streams(networks, tmp_path)  # eval mode from here on
+    frames = np.random.default_rng(0).integers(0, 256, (1, 9, 48, 48, 3), np.uint8)
+    with torch.inference_mode():
+        expected = networks.face(torch.from_numpy(frames))
+    for head, found in run(tmp_path / "face.onnx", frames).items():
+        np.testing.assert_allclose(found, expected[head].numpy(), atol=1e-4)
+
+
 def test_a_graph_that_differs_from_torch_is_not_left_behind(tmp_path, monkeypatch):
     torch.manual_seed(0)
     monkeypatch.setattr(module, "STREAMS", {"audio": "samples"})

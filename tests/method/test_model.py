@@ -176,6 +176,54 @@ def test_only_the_wanted_heads_are_computed():
     assert set(network().face(faces(1, 5), ("identity",))) == {"identity"}
 
 
+def enlarged_mouth(frames):
+    """Cut rows 18 to 47 and columns 9 to 38 out of 48 x 48 pixels and enlarge them: with loops.
+
+    Bilinear: the middle of a new pixel d lies at (d + 1/2) 30/48 - 1/2 of the old ones.
+    """
+    old = frames[:, :, 18:48, 9:39]  # (B, T, 30, 30, 3)
+    at = [min(max((d + 0.5) * 30 / 48 - 0.5, 0), 29) for d in range(48)]
+    rows = [(int(x), min(int(x) + 1, 29), x - int(x)) for x in at]
+    tall = torch.stack([(1 - w) * old[:, :, i] + w * old[:, :, j] for i, j, w in rows], 2)
+    return torch.stack([(1 - w) * tall[:, :, :, i] + w * tall[:, :, :, j] for i, j, w in rows], 3)
+
+
+@pytest.mark.parametrize("grey", [True, False])
+def test_a_content_head_that_sees_the_mouth_is_one_that_is_shown_it(grey):
+    both, plain = network(content_crop="mouth", grey=grey), network(grey=grey)
+    plain.load_state_dict(both.state_dict())
+    frames = faces(2, 7).double() / 255
+    with torch.inference_mode():
+        found = both.double().face(frames)
+        whole = plain.double().face(frames)
+        shown = plain.face(enlarged_mouth(frames))
+        alone = [both.face(frames, (head,))[head] for head in ("content", "identity")]
+    torch.testing.assert_close(found["content"], shown["content"])
+    torch.testing.assert_close(found["identity"], whole["identity"])
+    assert (found["content"] - whole["content"]).abs().max() > 1e-3
+    for head, single in zip(("content", "identity"), alone, strict=True):
+        torch.testing.assert_close(found[head], single)
+
+
+def test_the_forehead_reaches_the_identity_head_alone_if_content_sees_the_mouth():
+    model, frames = network(content_crop="mouth"), faces(1, 5)
+    changed = frames.clone()
+    changed[:, :, :16] = 255 - changed[:, :, :16]
+    with torch.inference_mode():
+        before, after = model.face(frames), model.face(changed)
+    torch.testing.assert_close(before["content"], after["content"])
+    assert (before["identity"] - after["identity"]).abs().max() > 1e-3
+
+
+def test_older_configurations_show_both_heads_the_face_and_another_crop_is_refused():
+    before = ModelConfig.laptop().to_dict()
+    assert before.pop("content_crop") == "face"
+    assert ModelConfig.from_dict(before) == ModelConfig.laptop()
+    assert ModelConfig.from_dict({**before, "content_crop": "mouth"}).content_crop == "mouth"
+    with pytest.raises(BadInput, match="content_crop 'nose': must be face or mouth"):
+        ModelConfig.named("laptop", content_crop="nose")
+
+
 def test_autocast_leaves_the_front_end_in_float32():
     model, x = network(front_end="track"), sound(1, 8)
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
