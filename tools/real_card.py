@@ -74,10 +74,15 @@ def measure_seeds(real: Path, work: Path, steps: int) -> None:
         worn = [part.removeprefix("worn") for part in more if part.startswith("worn")]
         crop = "mouth" if "mouth" in more else "face"
         key = dict(zip(KEYS, (length, seed, crop, *(worn or ["0"])), strict=True))
-        if tuple(key.values()) not in known:
+        if tuple(key.values()) not in known and _ended(run, steps):
             rows = [*rows, {**key, **measured(run, groups, grid)}]
             write_csv(SEEDS, rows, (*KEYS, "best_step", *SEED_COLUMNS))
             print(", ".join(f"{name} {value}" for name, value in rows[-1].items()), flush=True)
+
+
+def _ended(run: Path, steps: int) -> bool:
+    """Return whether the last step of a training has been judged."""
+    return any(row["step"] == steps for row in read_progress(run / "progress.csv"))
 
 
 def measured(run: Path, groups: dict[str, tuple], grid: Corpus) -> dict:
@@ -161,8 +166,8 @@ def seeds_text() -> str:
     return f"""The same, shorter, from other first weights and in another order
 (`python tools/train_real.py --steps 500 --seed 1 --crop face`), and in full length with all of the
 face; the step is chosen and all is measured as above, in %. The learning rate falls to 0 within
-the shorter trainings, so these are networks of their own. By the validation column of the short
-ones the content head was given the mouth.{worn}
+the shorter trainings, so these are networks of their own. By the validation column of the full
+length the content head was given the mouth. The price: the face trunk runs twice.{worn}
 
 {seeds_table()}"""
 
@@ -194,8 +199,9 @@ epoch). Microphone and light are drawn anew at every step. No recording is part 
 
 **Training.** Seed 0; step {step} of {steps} planned ones, the best of the judgements below:
 on the 36 left-out speakers (EER, every track through another microphone) and on the 17 other clips
-of s1 (offsets of 2 s, ±15 frames). {ended} Validation also chose that the content
-head sees the mouth, see *Other trainings*. Nothing else was chosen.
+of s1 (offsets of 2 s, ±15 frames). {ended}
+Validation also chose that the content head sees the mouth, see *Other trainings*. Nothing else was
+chosen.
 
 {judged}
 
