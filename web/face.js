@@ -47,8 +47,7 @@ export function detector(cascade) {
   }
   return function detect(picture, around = null) {
     const { width, height } = picture, grey = luma(picture), found = search(grey, width, height, around);
-    const shade = grey.reduce((n, g) => n + (g < DARK), 0) / grey.length;
-    if (found.length || shade <= SHADE) return found; // see DARK in face_tracks.py
+    if (found.length || grey.filter((g) => g < DARK).length <= SHADE * grey.length) return found; // see DARK in face_tracks.py
     return search(grey.map((g) => Math.min(255, BRIGHTER * g)), width, height, around);
   };
 }
@@ -227,13 +226,13 @@ function gaussian(v) { // beyond the ends the values go on as mirrored through t
 export function crop({ data, width, height }, [x, y, side], size) {
   const n = Math.max(2, even(side * MARGIN)), left = x - (n - 1) / 2, top = y + LOWER * side - (n - 1) / 2;
   const x0 = Math.floor(left), y0 = Math.floor(top), a = left - x0, b = top - y0;
-  const column = (i) => 4 * Math.min(Math.max(x0 + i, 0), width - 1);
+  const columns = Int32Array.from({ length: n + 1 }, (_, i) => 4 * Math.min(Math.max(x0 + i, 0), width - 1));
   const row = (j) => 4 * width * Math.min(Math.max(y0 + j, 0), height - 1);
   const patch = new Uint8Array(n * n * 3);
   for (let j = 0, k = 0; j < n; j++) {
     const above = row(j), below = row(j + 1);
     for (let i = 0; i < n; i++) {
-      const here = column(i), next = column(i + 1);
+      const here = columns[i], next = columns[i + 1];
       for (let c = 0; c < 3; c++, k++)
         patch[k] = Math.round((1 - b) * ((1 - a) * data[above + here + c] + a * data[above + next + c])
           + b * ((1 - a) * data[below + here + c] + a * data[below + next + c]));
@@ -242,39 +241,51 @@ export function crop({ data, width, height }, [x, y, side], size) {
   return resize(patch, n, size, n > size ? area : cubic);
 }
 
-// Squares (n, n, 3) -> (size, size, 3). A kernel gives [first, weights] for each of the new pixels.
+// Squares (n, n, 3) -> (size, size, 3). A kernel gives K pixels and their weights for each new pixel.
 export function resize(square, n, size, kernel = triangle) {
   if (n === size && kernel !== cubic) return square;
-  const taps = kernel(n, size), half = new Float32Array(n * size * 3), out = new Uint8Array(size * size * 3);
-  for (let y = 0; y < n; y++) blend(square, y * n * 3, 3, taps, n, half, y * size * 3, 3);
-  for (let x = 0; x < size; x++) blend(half, x * 3, size * 3, taps, n, out, x * 3, size * 3);
-  return out;
+  const taps = kernel(n, size), half = new Float32Array(n * size * 3), out = new Uint8ClampedArray(size * size * 3);
+  for (let y = 0; y < n; y++) blend(square, y * n * 3, 3, taps, half, y * size * 3, 3);
+  for (let x = 0; x < size; x++) blend(half, x * 3, size * 3, taps, out, x * 3, size * 3);
+  return new Uint8Array(out.buffer);
 }
 
-function blend(from, start, step, taps, n, to, begin, stride) {
-  const whole = to instanceof Uint8Array;
-  taps.forEach(([first, weights], d) => {
+function blend(from, start, step, { places, weights, K }, to, begin, stride) {
+  const whole = to instanceof Uint8ClampedArray;
+  for (let d = 0, at = begin; d < places.length; d += K, at += stride) {
     for (let c = 0; c < 3; c++) {
       let sum = 0;
-      for (let k = 0; k < weights.length; k++)
-        sum += weights[k] * from[start + step * Math.min(Math.max(first + k, 0), n - 1) + c];
-      to[begin + stride * d + c] = whole ? Math.min(255, Math.max(0, Math.round(sum))) : sum;
+      for (let k = d; k < d + K; k++) sum += weights[k] * from[start + step * places[k] + c];
+      to[at + c] = whole ? Math.round(sum) : sum;
     }
-  });
+  }
 }
 
-const kernels = (n, size, make) => Array.from({ length: size }, (_, d) => {
-  const [first, weights] = make(d, n / size), total = weights.reduce((s, w) => s + w, 0);
-  return [first, weights.map((w) => w / total)];
-});
+const known = new Map(); // kernels that were made
 
-export const area = (n, size) => kernels(n, size, (d, s) => { // how much of each pixel is covered
+const kernels = (name, n, size, make) => { // beyond the rim the rim is repeated
+  const key = `${name} ${n} ${size}`;
+  if (!known.has(key)) {
+    const rows = Array.from({ length: size }, (_, d) => make(d, n / size));
+    const K = Math.max(...rows.map(([, weights]) => weights.length));
+    const places = new Int32Array(size * K), shares = new Float64Array(size * K);
+    rows.forEach(([first, weights], d) => {
+      const total = weights.reduce((s, w) => s + w, 0);
+      for (let k = 0; k < K; k++) places[d * K + k] = Math.min(Math.max(first + k, 0), n - 1);
+      weights.forEach((w, k) => (shares[d * K + k] = w / total));
+    });
+    known.set(key, { places, weights: shares, K });
+  }
+  return known.get(key);
+};
+
+export const area = (n, size) => kernels("area", n, size, (d, s) => { // how much of each pixel is covered
   const first = Math.floor(d * s), last = Math.min(n, Math.ceil((d + 1) * s - 1e-9));
   return [first, Array.from({ length: last - first }, (_, k) =>
     Math.min(first + k + 1, (d + 1) * s) - Math.max(first + k, d * s))];
 });
 
-export const cubic = (n, size) => kernels(n, size, (d, s) => { // OpenCV's, with A = -0.75
+export const cubic = (n, size) => kernels("cubic", n, size, (d, s) => { // OpenCV's, with A = -0.75
   const at = (d + 0.5) * s - 0.5, first = Math.floor(at) - 1, A = -0.75;
   return [first, [0, 1, 2, 3].map((k) => {
     const x = Math.abs(at - first - k);
@@ -282,7 +293,7 @@ export const cubic = (n, size) => kernels(n, size, (d, s) => { // OpenCV's, with
   })];
 });
 
-export const triangle = (n, size) => kernels(n, size, (d, s) => { // torch's, with antialiasing
+export const triangle = (n, size) => kernels("triangle", n, size, (d, s) => { // torch's, with antialiasing
   const wide = Math.max(1, s), middle = s * (d + 0.5);
   const first = Math.max(0, Math.floor(middle - wide + 0.5)), last = Math.min(n, Math.floor(middle + wide + 0.5));
   return [first, Array.from({ length: last - first }, (_, k) =>
