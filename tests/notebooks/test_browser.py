@@ -383,6 +383,10 @@ def test_everything_can_be_read_in_the_dark_theme(browser, lab, name):
     assert not faint
 
 
+# Its figures have no controls; tests/teaching/test_recorder.py presses those of its recorder.
+STILL = {"10_your_own_video"}
+
+
 @pytest.mark.parametrize("name", RUN)
 def test_a_notebook_in_jupyterlab_runs_and_everything_moves(browser, lab, name):
     watch = Watch(browser)
@@ -413,7 +417,7 @@ def test_a_notebook_in_jupyterlab_runs_and_everything_moves(browser, lab, name):
     assert plots.count()
     enabled = areas.locator("button.jupyter-button:not([disabled])").count()
     finished = areas.count() and not enabled  # a training, see below
-    assert moved or finished, "nothing to move in this notebook"
+    assert moved or finished or name in STILL, "nothing to move in this notebook"
     assert all(moved.values()), {handle for handle, fine in moved.items() if not fine}
     assert not watch.away
     assert not watch.errors
