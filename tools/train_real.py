@@ -12,7 +12,7 @@ GRID and LibriSpeech test-other are not looked at here: `--judge` measures them 
 
 Nothing was chosen on the data that the card reports: networks, loss and lambda are those of
 `four_terms`, which were chosen on drawn validation speakers. Validation chooses two things: what
-the content head sees, by trainings of 500 steps, all of the face or the mouth (`--crop`); and the
+the content head sees (`--crop`), by a whole training with the face and one with the mouth; and the
 step: the lowest mean of two errors in percent, the identity head's equal error rate on the 36
 speakers and the share of wrong offsets on s1's other clips. Run it again to go on.
 
