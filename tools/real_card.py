@@ -158,8 +158,9 @@ def seeds_text() -> str:
     if not rows:
         return "Not measured."
     worn = (
-        """ *worn*: with rooms, noise, speed, blur and compression of that strength besides
-(`dsel.train.augment`), one seed."""
+        """
+*worn*: with rooms, noise, speed, blur and compression of that strength besides
+(`dsel.train.augment`), one seed; by validation it was not taken."""
         if any(float(row["worn"]) for row in rows)
         else ""
     )
