@@ -176,16 +176,12 @@ def measured() -> str:
 def long_training() -> str:
     """What becomes of the effect in a long training."""
     best, four, five = long_rows()
+    kept = verdict.rates(verdict.later(), [verdict.KEPT], "eer_hard")
     return (
         f"One long training loses the gain: hard is {best['eer_hard']:.1f} at step "
         f"{best['step']:.0f}, {four['eer_hard']:.1f} at {four['step']:.0f}; with our term "
-        f"it ends at {five['eer_hard']:.1f}. Another keeps it: {kept_in_length():.1f} (1 seed)."
+        f"it ends at {five['eer_hard']:.1f}. Another keeps it: {kept}."
     )
-
-
-def kept_in_length() -> float:
-    """Hard EER of the long training that kept its effect, see `verdict.kept_in_length`."""
-    return verdict.average(verdict.later(), verdict.KEPT, "eer_hard").mean
 
 
 def long_rows() -> tuple[dict, dict, dict]:

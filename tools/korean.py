@@ -105,11 +105,12 @@ def measured() -> str:
 def long_training() -> list[str]:
     """What becomes of the effect in a long training."""
     best, four, five = front_page.long_rows()
+    kept = verdict.average(verdict.later(), verdict.KEPT, "eer_hard")
     return [
         "- 오래 학습한 한 번은(시드 1개) 효과가 사라졌습니다. 어려운 시행의 오류율은 "
         f"{best['step']:.0f}스텝에서 {best['eer_hard']:.1f}이지만 {four['step']:.0f}스텝에서는 "
         f"{four['eer_hard']:.1f}입니다. 우리의 항을 더하면 {five['eer_hard']:.1f}에서 "
-        f"끝납니다. 다른 한 번은 효과가 남았습니다({front_page.kept_in_length():.1f}, 시드 1개).",
+        f"끝납니다. 다른 한 번은 효과가 남았습니다({kept.mean:.1f}, 시드 {kept.n}개).",
     ]
 
 

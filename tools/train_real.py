@@ -8,7 +8,7 @@ Data. 340 of 376 speakers of LibriSpeech train-clean-100 (one recording each) an
 (eight short ones), eight tracks of 2 s each behind drawn faces, every track with a microphone, a
 room and noise of its own; and clips of one speaker of GRID, s1, whose face and voice are real.
 Validation: the other 36 speakers, and the clips of s1 whose number says so. The other 15 people of
-GRID and LibriSpeech test-other are not looked at here: `--judge` measures them after the training.
+GRID and LibriSpeech test-other are not looked at here: tools/real_card.py measures them.
 
 Nothing was chosen on the data that the card reports: networks, loss and lambda are those of
 `four_terms`, which were chosen on drawn validation speakers. Validation chooses two things: what

@@ -151,7 +151,7 @@ def test_bad_input_is_one_line_and_status_2(noise_corpus, tmp_path, capsys):
     assert "unknown key 'lamda'" in refuse(
         capsys, "train", "--data", data, "--out", run, "--set", "lamda=1"
     )
-    assert "unknown key 'norm'; known are D, content_crop" in refuse(
+    assert "unknown key 'norm'; known are D, content_crop, face_size" in refuse(
         capsys, "train", "--data", data, "--out", run, "--net", "norm=1"
     )
     assert "'many' is not a value like 16" in refuse(
