@@ -105,7 +105,7 @@ GRID_GROUPS = {
     "One task alone, entanglement 1": (tuple(row.id for row in SINGLE), None),
     "The mean voice without the picked moment": (tuple(row.id for row in LEAVE_OUT), None),
     "No extra tracks, entanglement 1": (tuple(row.id for row in NO_EXTRAS), None),
-    "Long, more speakers": (tuple(row.id for row in LONG[0]), None),
+    "Long, more speakers": (tuple(row.id for block in LONG for row in block), None),
 }
 _IN_OTHERS = {row for rows, _ in GROUPS.values() for row in rows} | set(KNOWN_CELLS.values())
 GROUPS |= GRID_GROUPS

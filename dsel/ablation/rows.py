@@ -514,7 +514,20 @@ def _long_grid(front_end: str) -> tuple[Variant, ...]:
     return tuple(found)
 
 
-LONG = ((*_long_grid("none"), *_long_grid("track")),)
+def _long_batches() -> tuple[Variant, ...]:
+    """Make what stands between the long trainings and the released `four_terms`: *level* in place
+    of *none*, and its batches.
+    """
+    large = {"lam": 3.0, "B": 32, "extra": 128}
+    what = "λ = 3, batches of 32, 128 extra tracks, long"
+    return (
+        _variant("level", "lam3-long", "λ = 3, long", {"lam": 3.0}, "long"),
+        _variant("level", "lam3-b32-long", what, large, "long"),
+        _variant("none", "lam3-b32-long", what, large, "long"),
+    )
+
+
+LONG = ((*_long_grid("none"), *_long_grid("track")), _long_batches())
 # What `dsel ablation --rows` takes beside single ids: named groups of blocks, each in the order of
 # its worth.
 EXPERIMENTS = {

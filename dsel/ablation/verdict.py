@@ -680,6 +680,8 @@ def long_rows() -> list[tuple[str, str, str, str, str]]:
     for row in (row for block in LONG_BLOCKS for row in block):
         fifth = "yes" if row.changes.get("within") else "no"
         also = ", w unbounded" * ("w_max" in row.changes)
+        if "B" in row.changes:
+            also += f", B = {row.changes['B']}, {row.changes['extra']} extra tracks"
         front, lam = row.model.get("front_end", "track"), row.changes.get("lam", 1.0)
         found.append((front, f"{lam:g}", fifth, also, row.id))
     return found
