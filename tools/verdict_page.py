@@ -18,9 +18,10 @@ ROOT = Path(__file__).resolve().parents[1]
 if __package__ in (None, ""):  # run as a file
     sys.path.insert(0, str(ROOT))
 
-from dsel.ablation import frozen_rows, verdict  # noqa: E402
+from dsel.ablation import frozen_rows, real_voices, verdict  # noqa: E402
 from dsel.ablation.rows import ROWS  # noqa: E402
-from dsel.ablation.verdict import WORDS, one  # noqa: E402
+from dsel.ablation.verdict import WORDS  # noqa: E402
+from dsel.ablation.wording import one, spread  # noqa: E402
 from dsel.utils.files import write_bytes  # noqa: E402
 from tools import model_cards, stills  # noqa: E402
 
@@ -43,6 +44,9 @@ ALT = {
         "Bars of free and hard EER for three front ends, without and with confusion terms."
     ),
     "leak": "Two panels against lambda: the content head knows more of speakers as lambda grows.",
+    "long": (
+        "A line per variant from its short training to its long one: EER on hard and free trials."
+    ),
     "length": (
         "Hard EER and cone against training step: with four terms the cone opens and the EER rises."
     ),
@@ -81,9 +85,9 @@ def missing() -> str:
     left_out = [row for _, _, row in verdict.LEFT_OUT]
     everything = verdict.grid() + verdict.later()
     points = (
-        "**Long trainings** (the released networks, *What changes with length and people?*): one "
-        f"seed each, three variants. {long_trained(everything)} All, five seeds each: "
-        f"{grid_rows('long')}.",
+        "**Long trainings:** the released networks have one seed each, "
+        f"{long_trained(everything)}. Trained on a CPU after the choice, in float32. "
+        f"All, five seeds each: {grid_rows('long')}.",
         "**Without extra identity-only tracks**, at entanglement 1: "
         f"{without_extras()} All: {grid_rows(*no_extra)}. The earlier experiment has λ = 1 at "
         "entanglement 0, three seeds.",
@@ -102,24 +106,13 @@ def missing() -> str:
 
 
 def long_trained(results: list[dict]) -> str:
-    """Say what the long rows of the grid reached on hard trials, and how many were not trained."""
-    found, left = {}, 0
-    for front, lam, fifth, also, row in verdict.long_rows():
-        if verdict.values(results, row, "test_eer_hard"):
-            what = f"λ = {lam}{' and the fifth term' * (fifth == 'yes')}{also}"
-            reached = f"{what}: {verdict.rates(results, [row], 'eer_hard')}"
-            found.setdefault(front, []).append(reached)
-        else:
-            left += 1
-    size = verdict.settings()
-    said = [f"*{front}*, {'; '.join(rows)}." for front, rows in found.items()]
-    if said:
-        said.insert(
-            0,
-            f"Hard trials after {size['long']} steps with {size['long_speakers']} speakers, on a "
-            "CPU after the choice:",
-        )
-    return " ".join([*said, *[f"{left} variants of `--rows long` were not trained."] * bool(left)])
+    """Say how many seeds the variants of `--rows long` have."""
+    counts = [len(verdict.by_seed(results, pair.long, "eer_free")) for pair in verdict.long_pairs()]
+    told = ", ".join(
+        f"{counts.count(n)} {'has' if counts.count(n) == 1 else 'have'} {verdict.in_seeds(n)}"
+        for n in sorted(set(counts))
+    )
+    return f"and of the {len(counts)} variants in the figure {told}"
 
 
 def without_extras() -> str:
@@ -144,29 +137,15 @@ def without_extras() -> str:
 
 
 def confirmed() -> str:
-    """The same networks on speakers drawn after the freeze, if they have been judged."""
-    path = verdict.FOLDER / "confirmed.csv"
+    """The same networks on speakers drawn after the freeze."""
     frozen = json.loads((verdict.FOLDER / "frozen.json").read_text(encoding="utf-8"))
-    text = (
-        "The choice is frozen in `data/ablation/grid/frozen.json`; the seed of the new speakers, "
-        f"{frozen['seed']}, comes from its hash of `results.csv`, which `sha256sum` gives again. "
-        "The hash of the earlier experiment covers the first "
-        f"{len(frozen_rows(verdict.SHIPPED))} rows of `data/ablation/results.csv`, those that were "
-        "there at the time; `dsel.ablation.frozen_rows` finds and checks them."
-    )
-    if not path.is_file():
-        return f"{text} These networks have not been judged on them yet."
-    rows = verdict.read_results(path)
+    rows = verdict.confirmed()
     there = [row for row in ROWS if verdict.by_seed(rows, row, "eer_free")]
-    cells = [
-        [ROWS[row].label, len(verdict.by_seed(rows, row, "eer_free"))]
-        + [
-            one(verdict.average(rows, row, m).mean)
-            for m in ("eer_free", "eer_hard", "eer_easy", WORDS)
-        ]
-        for row in there
-    ]
-    head = ["", "seeds", "free", "hard", "easy", WORDS]
+    measures = ("eer_free", "eer_hard", "eer_easy", WORDS)
+    cells = []
+    for row in there:
+        found = [verdict.average(rows, row, measure) for measure in measures]
+        cells.append([ROWS[row].label, found[0].n, *map(spread, found)])
     judged = verdict.new_speakers()
     released = [
         [f"released: {verdict.LONG[name]}", 1, *model_cards.verified(judged[name])]
@@ -176,13 +155,20 @@ def confirmed() -> str:
     rates = {kind: untrained[f"eer_{kind}"] for kind in ("free", "hard", "easy")}
     words = rates["hard"] - rates["easy"]
     released.append([verdict.LONG["untrained"], 1, *map(one, rates.values()), one(words)])
-    note = (
-        "Only single networks of some rows could be judged there, so there are no intervals over "
-        "seeds; the released ones were stopped where validation speakers were best, in brackets "
-        "the 95 % interval over the 120 speakers (bootstrap). Their detection cost (minDCF, with "
-        "its P_target and interval) and what leaks: [models](../data/models/README.md)."
+    text = (
+        "The choice is frozen in `data/ablation/grid/frozen.json`; the seed of the new speakers, "
+        f"{frozen['seed']}, comes from its hash of `results.csv`, which `sha256sum` gives again. "
+        "The hash of the earlier experiment covers the first "
+        f"{len(frozen_rows(verdict.SHIPPED))} rows of `data/ablation/results.csv`, those that were "
+        "there at the time; `dsel.ablation.frozen_rows` finds and checks them. Of the grid single "
+        "networks of a few rows were kept and judged; of what was trained later, every one: mean "
+        "over seeds ± half of the 95 % interval, below three seeds the mean alone. The released "
+        "ones were stopped where validation speakers were best; in brackets the 95 % interval over "
+        "the 120 speakers (bootstrap). Their detection cost (minDCF, with its P_target and "
+        "interval) and what leaks: [models](../data/models/README.md)."
     )
-    return f"{text} {note}\n\n{verdict.table(head, cells + released, align='lrrrrr')}"
+    head = ["", "seeds", "free", "hard", "easy", WORDS]
+    return f"{text}\n\n{verdict.table(head, cells + released, align='lrrrrr')}"
 
 
 def tables() -> str:
@@ -201,13 +187,13 @@ def tables() -> str:
     change_note = "Points, paired over seeds; bold: the interval excludes 0. "
     change_note += verdict.shown_by_chance(results)
     parts.append(_folded("The changes", f"{change_note}\n\n{verdict.effect_table(results)}"))
-    if verdict.real_voices():
+    if real_voices.judged():
         real = (
             "Mean over seeds ± half of the 95 % interval over seeds (Student's t); fewer than "
             "three seeds: the mean alone. Other people are not in it: test-other has "
             "10, speechocean 125."
         )
-        parts.append(_folded("Real voices, EER in %", f"{real}\n\n{verdict.real_table()}"))
+        parts.append(_folded("Real voices, EER in %", f"{real}\n\n{real_voices.every_judge()}"))
     parts.append(
         "Made by `dsel ablation --preset grid --halving --rows singles --out runs/grid`, "
         "`tools/train_released.py` and `benchmarks/real_voices.py`; pictures by `make pictures`."

@@ -516,14 +516,19 @@ def _long_grid(front_end: str) -> tuple[Variant, ...]:
 
 def _long_batches() -> tuple[Variant, ...]:
     """Make what stands between the long trainings and the released `four_terms`: *level* in place
-    of *none*, and its batches.
+    of *none*, its batches, and these with a larger λ.
     """
-    large = {"lam": 3.0, "B": 32, "extra": 128}
-    what = "λ = 3, batches of 32, 128 extra tracks, long"
-    return (
-        _variant("level", "lam3-long", "λ = 3, long", {"lam": 3.0}, "long"),
-        _variant("level", "lam3-b32-long", what, large, "long"),
-        _variant("none", "lam3-b32-long", what, large, "long"),
+    large = {"B": 32, "extra": 128}
+    rows = (("level", 3.0, {}), ("level", 3.0, large), ("none", 3.0, large), ("level", 10.0, large))
+    return tuple(
+        _variant(
+            front,
+            f"lam{lam:g}{'-b32' if changes else ''}-long",
+            f"λ = {lam:g}{', batches of 32, 128 extra tracks' if changes else ''}, long",
+            {"lam": lam, **changes},
+            "long",
+        )
+        for front, lam, changes in rows
     )
 
 

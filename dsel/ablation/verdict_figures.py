@@ -4,7 +4,7 @@ plotly out.
 
 from __future__ import annotations
 
-from dsel.ablation import verdict
+from dsel.ablation import real_voices, verdict
 from dsel.ablation.rows import GRID_LAMBDAS
 from dsel.ablation.verdict import (
     CHOSEN,
@@ -261,18 +261,85 @@ def leak_figure(results: list[dict]):
     return headed(figure, "What leaks where?", note, height=500, headings=2)
 
 
-def length_figure():
-    """Draw hard EER of validation speakers and the cone over two long trainings and one without
-    confusion.
+def long_figure(results: list[dict]):
+    """Draw hard and free EER after a short and after a long training, a line per variant.
+
+    Args:
+        results: rows of the grid and of the long trainings, `verdict.grid() + verdict.later()`.
     """
     import plotly.graph_objects as go
     from plotly.subplots import make_subplots
 
-    titles = ["EER on hard trials, %", "cone of the identity vectors<br>(1: all point one way)"]
+    titles = ["EER on hard trials, %", "EER on free trials, %"]
+    figure = make_subplots(1, 2, subplot_titles=titles, shared_yaxes=True, horizontal_spacing=0.04)
+    pairs = [p for p in verdict.long_pairs() if _has(results, p.long)]
+    for column, measure in enumerate(("eer_hard", "eer_free"), start=1):
+        for k, pair in enumerate(pairs):
+            named = {"name": FRONT_ENDS[pair.front_end], "legendgroup": pair.front_end}
+            named["showlegend"] = column == 1 and pair.front_end not in {
+                p.front_end for p in pairs[:k]
+            }
+            ends = [row for row in (pair.short, pair.long) if row and _has(results, row)]
+            trace = go.Scatter(
+                x=[_mean(results, row, measure) for row in ends],
+                y=[pair.what] * len(ends),
+                mode="lines+markers",
+                line={"color": COLOUR[pair.front_end], "width": 2, "dash": "solid"},
+                marker={
+                    "symbol": [
+                        SYMBOL[pair.front_end] + "-open" * (row != pair.long) for row in ends
+                    ],
+                    "size": 12,
+                    "color": COLOUR[pair.front_end],
+                },
+                hovertemplate="%{y}: %{x} %<extra></extra>",
+                **named,
+            )
+            figure.add_trace(trace, 1, column)
+            each = list(verdict.by_seed(results, pair.long, measure).values())
+            if len(each) > 1:
+                points = _faint(each, [0.0] * len(each), COLOUR[pair.front_end])
+                figure.add_trace(points.update(y=[pair.what] * len(each)), 1, column)
+    figure.update_xaxes(rangemode="tozero")
+    figure.update_yaxes(
+        autorange="reversed", categoryorder="array", categoryarray=[p.what for p in pairs]
+    )
+    size = verdict.settings()
+    note = (
+        f"large and hollow: {size['short']} steps, {size['speakers']} speakers; filled: "
+        f"{size['long']} steps, {size['long_speakers']} speakers"
+    )
+    more = "test speakers, mean over seeds; small and hollow: each seed of the long trainings"
+    title = "What changes with length and people?"
+    return headed(figure, title, note, more, height=210 + 30 * len(pairs), headings=1)
+
+
+CONES = {  # long training -> name, colour: what differs in λ and in the batch alone, *level*
+    "e1-level-lam3-long": ("λ = 3, batches of 16", PALETTE[2]),
+    "e1-level-lam3-b32-long": ("λ = 3, batches of 32", PALETTE[4]),
+    "e1-level-lam10-b32-long": ("λ = 10, batches of 32", PALETTE[5]),
+}
+
+
+def length_figure():
+    """Draw hard EER of validation speakers over the released trainings, and the cone over these
+    and over long trainings with small and with large batches.
+    """
+    import plotly.graph_objects as go
+    from plotly.subplots import make_subplots
+
+    titles = [
+        "EER on hard trials, %<br>(released networks)",
+        "cone of the identity vectors<br>(1: all point one way)",
+    ]
     figure = make_subplots(1, 2, subplot_titles=titles, horizontal_spacing=0.1)
     for name, colour in LINE.items():
         judged, steps = verdict.progress(name), verdict.curves(name)
-        style = {"name": LONG[name], "line": {"color": colour, "width": 3}, "legendgroup": name}
+        style = {
+            "name": f"released: {LONG[name]}",
+            "line": {"color": colour, "width": 3},
+            "legendgroup": name,
+        }
         hard = go.Scatter(
             x=[r["step"] for r in judged],
             y=[round(r["eer_hard"], 1) for r in judged],
@@ -287,11 +354,24 @@ def length_figure():
             **style,
         )
         figure.add_trace(hard, 1, 1).add_trace(cone, 1, 2)
+    for row, (name, colour) in CONES.items():
+        steps = verdict.cone(row)
+        line = {"color": colour, "width": 2}
+        figure.add_trace(
+            go.Scatter(
+                x=[r["step"] for r in steps],
+                y=[r["cone"] for r in steps],
+                mode="lines",
+                name=name,
+                line=line,
+            ),
+            *(1, 2),
+        )
     figure.update_xaxes(title="step", range=[0, 4050])
     figure.update_yaxes(rangemode="tozero")
-    title = "What changes with length and people?"
-    note = "3000 speakers, level only, validation speakers, 1 seed"
-    return headed(figure, title, note, height=500, headings=2)
+    title = "When does a long training lose the effect?"
+    note = "3000 speakers, level only, 1 seed; left: validation speakers, right: training batches"
+    return headed(figure, title, note, height=540, headings=2)
 
 
 def real_figure(rows: list[dict]):
@@ -299,7 +379,7 @@ def real_figure(rows: list[dict]):
     import plotly.graph_objects as go
 
     figure, names = go.Figure(), list(dict.fromkeys(row["judge"] for row in rows))
-    found = {name: verdict.on_real_voices(rows, name, verdict.MICROPHONE) for name in names}
+    found = {name: real_voices.error(rows, name) for name in names}
     names.sort(key=lambda name: -found[name].mean)
     colours = [
         "#444"
@@ -343,9 +423,10 @@ def figures(results: list[dict]) -> dict:
         "price": effects_figure(results),
         "front-end": front_end_figure(results),
         "leak": leak_figure(results),
+        "long": long_figure(results + verdict.later()),
         "length": length_figure(),
     }
-    rows = verdict.real_voices()
+    rows = real_voices.judged()
     return found | ({"real-voices": real_figure(rows)} if rows else {})
 
 

@@ -3,12 +3,14 @@
 import csv
 import re
 import statistics
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
-from dsel.ablation import verdict, verdict_figures
-from dsel.ablation.rows import ROWS
+from dsel.ablation import real_voices, verdict, verdict_figures
+from dsel.ablation.rows import LONG, ROWS, Schedule
+from dsel.ablation.wording import between, in_seeds
 
 FOLDER = Path(__file__).resolve().parents[2] / "data" / "ablation" / "grid"
 
@@ -110,20 +112,20 @@ def test_every_variant_is_a_point_of_the_figure(results):
     assert (*told.x, *told.y) == (20.0, 30.0)
 
 
-def real(judge, *eers, steps=800, condition=verdict.MICROPHONE):
+def real(judge, *eers, steps=800, condition=real_voices.MICROPHONE):
     found = {"judge": judge, "steps": str(steps), "condition": condition}
     return [found | {"seed": str(k), "eer": f"{x:.2f}"} for k, x in enumerate(eers)]
 
 
 def test_real_voices_are_averaged_over_their_seeds():
-    found = verdict.on_real_voices(real("a", 10, 12, 14) + real("b", 90), "a", verdict.MICROPHONE)
+    found = real_voices.error(real("a", 10, 12, 14) + real("b", 90), "a")
     assert (found.mean, found.n) == (12.0, 3)
 
 
 def test_a_page_counts_seeds_in_english(results):
     from tools import verdict_page
 
-    assert [verdict.in_seeds(n) for n in (1, 2, 5)] == ["1 seed", "2 seeds", "5 seeds"]
+    assert [in_seeds(n) for n in (1, 2, 5)] == ["1 seed", "2 seeds", "5 seeds"]
     page = verdict_page.top() + verdict_page.questions() + verdict_page.tables()
     assert not re.search(r"\b1 seeds|seed\(s\)", page)
     assert "1 seed" in page
@@ -131,17 +133,13 @@ def test_a_page_counts_seeds_in_english(results):
 
 def test_real_voices_are_compared_seed_by_seed():
     rows = real("a", 10, 12, 14) + real("b", 11, 13, 15.5) + real("still", 5, steps=0)
-    assert verdict.best_on_real(rows)[0] == "a"  # what was not trained is no variant
-    assert verdict.real_seeds(rows, ("a", "b")) == "3 seeds"
-    assert verdict.real_seeds(rows + real("c", 20), ("a", "c")) == "1 to 3 seeds"
-    change = verdict.real_change(rows, "a", "b")
+    assert real_voices.best(rows)[0] == "a"  # what was not trained is no variant
+    assert real_voices.seeds(rows, ("a", "b")) == "3 seeds"
+    assert real_voices.seeds(rows + real("c", 20), ("a", "c")) == "1 to 3 seeds"
+    change = real_voices.change(rows, "a", "b")
     assert change.mean == pytest.approx(-3.5 / 3)
-    assert verdict.spread(verdict.on_real_voices(rows, "a", verdict.MICROPHONE)).startswith(
-        "12.0 ±"
-    )
-    assert verdict.spread(verdict.on_real_voices(real("c", 20, 21), "c", verdict.MICROPHONE)) == (
-        "20.5"
-    )
+    assert verdict.spread(real_voices.error(rows, "a")).startswith("12.0 ±")
+    assert verdict.spread(real_voices.error(real("c", 20, 21), "c")) == ("20.5")
 
 
 def test_what_leaks_stands_between_a_random_network_and_a_ceiling():
@@ -193,3 +191,44 @@ def test_no_question_is_answered_without_a_number():
     assert len(answers) == 8
     for _, _, text in answers:
         assert re.search(r"\d+\.\d", text)
+
+
+def test_a_long_training_stands_beside_the_same_short_one():
+    schedule = Schedule()
+    pairs = verdict.long_pairs()
+    assert [p.long for p in pairs] == [row.id for block in LONG for row in block]
+    for pair in pairs:
+        long = ROWS[pair.long]
+        assert (long.length, long.entanglement) == ("long", 1.0)
+        assert long.model_config(schedule).front_end == pair.front_end
+        config = asdict(long.train_config(schedule, 0))
+        assert f"λ = {config['lam']:g}" in pair.what
+        if pair.short is None:
+            continue
+        other = asdict(ROWS[pair.short].train_config(schedule, 0))
+        length = {"steps", "log_every"}
+        assert {k for k in config if config[k] != other[k]} <= length
+        assert long.model_config(schedule) == ROWS[pair.short].model_config(schedule)
+
+
+def test_the_figure_of_length_shows_what_was_trained(results):
+    """Two ends of a line: the short training hollow, the long one filled, each at its mean."""
+    pair = next(p for p in verdict.long_pairs() if p.short)
+    short = [r for r in results if r["row"] == pair.short]
+    long = [r | {"row": pair.long, "test_eer_hard": 10.0 + k} for k, r in enumerate(short[:3])]
+    figure = verdict_figures.long_figure(short + long)
+    (line,) = (t for t in figure.data if "lines" in t.mode and t.xaxis == "x")
+    mean = statistics.fmean(r["test_eer_hard"] for r in short)
+    assert list(line.x) == [pytest.approx(mean, abs=0.051), 11.0]
+    assert [symbol.endswith("-open") for symbol in line.marker.symbol] == [True, False]
+    (seeds,) = (t for t in figure.data if t.mode == "markers" and t.xaxis == "x")
+    assert list(seeds.x) == [10.0, 11.0, 12.0]
+
+
+def test_seeds_are_counted_from_the_fewest_to_the_most():
+    assert [between(n) for n in ([3, 3], [2, 5], [0, 1], [0, 4])] == [
+        "3 seeds",
+        "2 to 5 seeds",
+        "at most 1 seed",
+        "at most 4 seeds",
+    ]
