@@ -5,7 +5,7 @@
 
 Training: 251 speakers of train-clean-100, one recording each, cut into six tracks of 2 s behind
 drawn faces, every track with a microphone and a room of its own (`dsel toy --voices`). Variants:
-three front ends, each with lambda 1, lambda 3, and lambda 1 with the fifth term. Judged on speakers
+three front ends, each with lambda 0, 1 and 3, and lambda 1 with the fifth term. Judged on speakers
 of other corpora: test-other (10 speakers x 10 utterances) and speechocean762 (125 readers x 8),
 every pair a trial. As recorded each speaker is one session, so whoever recognises the recording
 recognises the speaker; therefore test-other is judged again with a microphone, room and noise drawn
@@ -43,6 +43,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SPEAKERS, TRACKS = 251, 6
 FRONT_ENDS = {"track": "normalised over the track", "level": "level only", "none": "not normalised"}
 LOSSES = {  # name: (its label, fields of TrainConfig)
+    "lam0": ("lambda 0", {"lam": 0.0, "within": 0.0}),
     "lam1": ("lambda 1", {"lam": 1.0, "within": 0.0}),
     "lam3": ("lambda 3", {"lam": 3.0, "within": 0.0}),
     "within": ("lambda 1 + L_within", {"lam": 1.0, "within": 1.0}),
@@ -182,7 +183,7 @@ def table(rows: list[dict]) -> str:
     """Markdown: a judge a line, a condition a column; mean over seeds, in brackets their range."""
     names = list(dict.fromkeys(row["condition"] for row in rows))
     lines = []
-    for judge in dict.fromkeys(row["judge"] for row in rows):
+    for _, judge in sorted({(int(row["steps"]), row["judge"]) for row in rows}):
         cells, seeds = [], 0
         for name in names:
             mine = [row for row in rows if (row["judge"], row["condition"]) == (judge, name)]

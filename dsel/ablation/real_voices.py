@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from dsel.ablation.rows import SHIPPED
-from dsel.ablation.wording import between, in_seeds, one, spread
+from dsel.ablation.wording import between, in_seeds, one, points, spread
 from dsel.evaluate.intervals import Interval, grid_step, interval
 from dsel.utils.markdown import table
 from dsel.utils.readers import read_csv
@@ -23,7 +23,9 @@ FRONT_ENDS = {  # front end -> judge
     "level": "networks, level only, lambda 1",
     "none": "networks, not normalised, lambda 1",
 }
+WITHOUT = {front: judge.replace("lambda 1", "lambda 0") for front, judge in FRONT_ENDS.items()}
 FURTHER = {  # what is said beside it -> judge
+    "λ = 0:": WITHOUT["level"],
     "λ = 3:": "networks, level only, lambda 3",
     "the fifth term at λ = 1:": "networks, level only, lambda 1 + L_within",
 }
@@ -81,8 +83,15 @@ def line() -> str:
         "**On real voices the front end decides too** (10 people, a microphone drawn for each "
         f"recording, λ = 1, {seeds(rows, FRONT_ENDS.values())}): {shown['track']} % "
         f"normalised over the track, {shown['level']} % level only; mean MFCCs reach "
-        f"{one(error(rows, MFCC).mean)} %."
+        f"{one(error(rows, MFCC).mean)} %. {confusion(rows)}"
     )
+
+
+def confusion(rows: list[dict]) -> str:
+    """What the confusion terms change there, front end by front end."""
+    changes = {f: change(rows, judge, WITHOUT[f]) for f, judge in FRONT_ENDS.items()}
+    told = ", ".join(f"{points(d)} ({front})" for front, d in changes.items())
+    return f"λ = 1 against λ = 0 changes this by {told}."
 
 
 def answer(rows: list[dict]) -> str:
@@ -104,8 +113,9 @@ def answer(rows: list[dict]) -> str:
         f"normalised) errors against {shown['track']} % (track) where a microphone is drawn for "
         f"each recording. The best variant, {judge.removeprefix('networks, ')}, has "
         f"{spread(lowest)} %, {f'all {lowest.n} seeds below' if all_below else 'beside'} the "
-        f"{one(mfcc[MICROPHONE])} % of mean MFCCs; *level* with {further}. As recorded, where the "
-        f"recording gives the speaker away, mean MFCCs reach {one(mfcc[RECORDED])} % and *level* "
+        f"{one(mfcc[MICROPHONE])} % of mean MFCCs; *level* with {further}. {confusion(rows)} As "
+        "recorded, where the recording gives the speaker away, mean MFCCs reach "
+        f"{one(mfcc[RECORDED])} % and *level* "
         f"{spread(error(rows, FRONT_ENDS['level'], RECORDED))} %."
     )
 
@@ -115,9 +125,8 @@ def every_judge() -> str:
     rows = judged()
     conditions = list(dict.fromkeys(row["condition"] for row in rows))
     body = []
-    for judge in dict.fromkeys(row["judge"] for row in rows):
+    for steps, judge in sorted({(int(row["steps"]), row["judge"]) for row in rows}):
         found = [error(rows, judge, condition) for condition in conditions]
-        steps = next(row["steps"] for row in rows if row["judge"] == judge)
         body.append([judge, steps, found[0].n, *map(spread, found)])
     align = "lrr" + "r" * len(conditions)
     return table(["judge", "steps", "seeds", *conditions], body, align=align)
