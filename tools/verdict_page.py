@@ -51,7 +51,8 @@ ALT = {
         "Hard EER and cone against training step: with four terms the cone opens and the EER rises."
     ),
     "real-voices": (
-        "Bars of EER on real voices for each judge: not normalised and level only are best."
+        "Bars of EER on real voices for each judge: not normalised and level only are best, "
+        "without confusion terms before with them."
     ),
 }
 
@@ -95,7 +96,7 @@ def missing() -> str:
         f"the table; *track* and *none* have two. {grid_rows(*verdict.LEVEL_ALONE)}.",
         "**The mean voice without the picked moment:** "
         f"{verdict.seeds(everything, *left_out)}, in the table. More: {grid_rows(*left_out)}.",
-        "**New speakers:** single networks of six rows; the others were not kept. "
+        "**New speakers:** of the grid single networks of six rows; the others were not kept. "
         "`dsel ablation --preset grid --out runs/grid --confirm` judges all networks in a folder.",
     )
     head = (
