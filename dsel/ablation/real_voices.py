@@ -81,8 +81,9 @@ def line() -> str:
     shown = {front: spread(error(rows, judge)) for front, judge in FRONT_ENDS.items()}
     return (
         "**On real voices the front end decides, and the terms do not help** (10 people, a "
-        f"microphone drawn for each recording, λ = 1, {seeds(rows, FRONT_ENDS.values())}): {shown['track']} % "
-        f"normalised over the track, {shown['level']} % level only; mean MFCCs reach "
+        f"microphone drawn for each recording, λ = 1, {seeds(rows, FRONT_ENDS.values())}): "
+        f"{shown['track']} % normalised over the track, {shown['level']} % level only; mean MFCCs "
+        "reach "
         f"{one(error(rows, MFCC).mean)} %. {confusion(rows)}"
     )
 
