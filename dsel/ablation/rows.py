@@ -519,7 +519,7 @@ def _long_batches() -> tuple[Variant, ...]:
     of *none*, its batches, and these with a larger λ.
     """
     large = {"B": 32, "extra": 128}
-    rows = (("level", 3.0, {}), ("level", 3.0, large), ("none", 3.0, large), ("level", 10.0, large))
+    rows = (("level", 3.0, {}), ("level", 3.0, large), ("level", 10.0, large), ("none", 3.0, large))
     return tuple(
         _variant(
             front,

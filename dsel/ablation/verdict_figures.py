@@ -274,11 +274,7 @@ def long_figure(results: list[dict]):
     figure = make_subplots(1, 2, subplot_titles=titles, shared_yaxes=True, horizontal_spacing=0.04)
     pairs = [p for p in verdict.long_pairs() if _has(results, p.long)]
     for column, measure in enumerate(("eer_hard", "eer_free"), start=1):
-        for k, pair in enumerate(pairs):
-            named = {"name": FRONT_ENDS[pair.front_end], "legendgroup": pair.front_end}
-            named["showlegend"] = column == 1 and pair.front_end not in {
-                p.front_end for p in pairs[:k]
-            }
+        for pair in pairs:
             ends = [row for row in (pair.short, pair.long) if row and _has(results, row)]
             trace = go.Scatter(
                 x=[_mean(results, row, measure) for row in ends],
@@ -292,8 +288,8 @@ def long_figure(results: list[dict]):
                     "size": 12,
                     "color": COLOUR[pair.front_end],
                 },
+                showlegend=False,
                 hovertemplate="%{y}: %{x} %<extra></extra>",
-                **named,
             )
             figure.add_trace(trace, 1, column)
             each = list(verdict.by_seed(results, pair.long, measure).values())
@@ -301,9 +297,9 @@ def long_figure(results: list[dict]):
                 points = _faint(each, [0.0] * len(each), COLOUR[pair.front_end])
                 figure.add_trace(points.update(y=[pair.what] * len(each)), 1, column)
     figure.update_xaxes(rangemode="tozero")
-    figure.update_yaxes(
-        autorange="reversed", categoryorder="array", categoryarray=[p.what for p in pairs]
-    )
+    # dtick: every row keeps its label on a slide
+    order = {"categoryorder": "array", "categoryarray": [p.what for p in pairs]}
+    figure.update_yaxes(autorange="reversed", dtick=1, **order)
     size = verdict.settings()
     note = (
         f"large and hollow: {size['short']} steps, {size['speakers']} speakers; filled: "
@@ -311,7 +307,7 @@ def long_figure(results: list[dict]):
     )
     more = "test speakers, mean over seeds; small and hollow: each seed of the long trainings"
     title = "What changes with length and people?"
-    return headed(figure, title, note, more, height=210 + 30 * len(pairs), headings=1)
+    return headed(figure, title, note, more, height=180 + 30 * len(pairs), headings=1)
 
 
 CONES = {  # long training -> name, colour: what differs in λ and in the batch alone, *level*
@@ -406,8 +402,9 @@ def real_figure(rows: list[dict]):
         bar |= {"textposition": "inside", "insidetextanchor": "start"} if several else {}
         figure.add_trace(go.Bar(x=[y], y=[label], showlegend=False, **bar))
     figure.update_xaxes(title="EER, %", range=[0, 44])
+    figure.update_yaxes(dtick=1)  # every bar keeps its label on a slide
     note = "10 strangers, a microphone drawn for each recording; in brackets: seeds"
-    note += "; bars: 95 % interval over seeds" if any(i.n >= ENOUGH for i in found.values()) else ""
+    note += "; whiskers: 95 %" if any(i.n >= ENOUGH for i in found.values()) else ""
     shade = "orange: normalised over the track; blue: not; grey: untrained; black: no network"
     height = 140 + 36 * max(6, len(names))
     return headed(figure, "What changes on real voices?", note, shade, height=height)
