@@ -174,17 +174,15 @@ def confirmed() -> str:
 
 def tables() -> str:
     """The grid, the paired changes and the real voices, folded."""
-    results = verdict.grid()
-    trainings = len(verdict.final(results))
-    hours = sum(row["seconds"] for row in results) / 3600
+    results, later = verdict.grid(), verdict.later()
     about = (
-        f"{trainings} trainings of the grid and what goes with it, {hours:.1f} hours added up over "
-        "the "
-        "processes that shared one GPU. Entanglement 1, test speakers, %, mean over seeds ± half "
-        "of the "
-        "95 % interval; fewer than three seeds: the mean alone."
+        f"{len(verdict.final(results))} trainings of the grid and what goes with it, "
+        f"{_hours(results)} hours added up over the processes that shared one GPU; after the "
+        f"choice {len(later)} more on two CPU cores, {_hours(later)} hours added up over two "
+        "processes and more. Entanglement 1, test speakers, %, mean over seeds ± half of the 95 % "
+        "interval; fewer than three seeds: the mean alone."
     )
-    parts = [about, _folded("Every variant", verdict.grid_table(results + verdict.later()))]
+    parts = [about, _folded("Every variant", verdict.grid_table(results + later))]
     change_note = "Points, paired over seeds; bold: the interval excludes 0. "
     change_note += verdict.shown_by_chance(results)
     parts.append(_folded("The changes", f"{change_note}\n\n{verdict.effect_table(results)}"))
@@ -196,10 +194,16 @@ def tables() -> str:
         )
         parts.append(_folded("Real voices, EER in %", f"{real}\n\n{real_voices.every_judge()}"))
     parts.append(
-        "Made by `dsel ablation --preset grid --halving --rows singles --out runs/grid`, "
-        "`tools/train_released.py` and `benchmarks/real_voices.py`; pictures by `make pictures`."
+        "Made by `dsel ablation --preset grid --halving --rows singles --out runs/grid`, the same "
+        "with `--rows long` and `tools/later.py`, `tools/train_released.py` and "
+        "`benchmarks/real_voices.py`; pictures by `make pictures`."
     )
     return "\n\n".join(parts)
+
+
+def _hours(results: list[dict]) -> str:
+    """Hours of all trainings together."""
+    return one(sum(row["seconds"] for row in results) / 3600)
 
 
 def _folded(title: str, body: str) -> str:

@@ -54,10 +54,14 @@ def _step(rows: list[dict], condition: str) -> float:
     return grid_step((float(r["eer"]) for r in rows if r["condition"] == condition), digits=2)
 
 
+def trained(rows: list[dict]) -> list[str]:
+    """The judges that were trained for it."""
+    return list(dict.fromkeys(row["judge"] for row in rows if int(row["steps"])))
+
+
 def best(rows: list[dict], condition: str = MICROPHONE) -> tuple[str, Interval]:
     """The trained judge with the lowest mean error under a condition, and that error."""
-    trained = dict.fromkeys(row["judge"] for row in rows if int(row["steps"]))
-    found = {judge: error(rows, judge, condition) for judge in trained}
+    found = {judge: error(rows, judge, condition) for judge in trained(rows)}
     return min(found.items(), key=lambda pair: pair[1].mean)
 
 
@@ -112,8 +116,9 @@ def answer(rows: list[dict]) -> str:
         f"voices behind drawn faces ({seeds(rows, FRONT_ENDS.values())}), the networks at λ = 1 "
         f"tell 10 strangers apart with {shown['level']} % (level) or {shown['none']} % (not "
         f"normalised) errors against {shown['track']} % (track) where a microphone is drawn for "
-        f"each recording. The best variant, {judge.removeprefix('networks, ')}, has "
-        f"{spread(lowest)} %, {f'all {lowest.n} seeds below' if all_below else 'beside'} the "
+        f"each recording. The best of {len(trained(rows))} variants, found on these very people, "
+        f"is {judge.removeprefix('networks, ')}: {spread(lowest)} %, "
+        f"{f'all {lowest.n} seeds below' if all_below else 'beside'} the "
         f"{one(mfcc[MICROPHONE])} % of mean MFCCs; *level* with {further}. {confusion(rows)} As "
         "recorded, where the recording gives the speaker away, mean MFCCs reach "
         f"{one(mfcc[RECORDED])} % and *level* "
