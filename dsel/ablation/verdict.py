@@ -1,8 +1,8 @@
 """The verdict: what the grid of front ends, lambda and the fifth term says, question by question.
 
 The numbers come from data/ablation/grid (`dsel ablation --preset grid --halving`, validation
-speakers chose, test speakers judged), and from the two long trainings beside it
-(`tools/train_released.py`). Every sentence here is made of measured values; `claims` lists what the
+speakers chose, test speakers judged), from what was trained after the choice (`later`), and from
+the released networks (`tools/train_released.py`). Every sentence here is made of measured values; `claims` lists what the
 words around them assert, and a test and notebook 09 fail if one of them is no longer true.
 
 A row is called by its id in `dsel.ablation.rows`. `FOUR[front end]` are the paper's four terms at
