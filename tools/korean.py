@@ -93,11 +93,11 @@ def measured() -> str:
     for text, (_, variant, other, metrics) in zip(COMPARISONS, front_page.COMPARISONS, strict=True):
         changes = [found for metric in metrics if (found := change(rows, variant, other, metric))]
         sentences.append(f"- {text}: {', '.join(changes)}.")
-    found = verdict.extras_left_out(verdict.later())
+    found, again = map(verdict.extras_left_out, (verdict.later(), verdict.confirmed()))
     sentences[1] += (
         " 우리가 더한 추가 트랙(스텝마다 64개)이 있을 때의 결과이며, 추가 트랙 없이는 λ = 1이 "
         f"어려운 시행의 오류율을 {found.mean:+.1f}\u00a0±\u00a0{found.half:.1f} %p 바꿉니다"
-        f"(시드 {found.n}개)."
+        f"(시드 {found.n}개. 새 화자에서는 {again.mean:+.1f}\u00a0±\u00a0{again.half:.1f} %p)."
     )
     sentences[0] += f" {long_training()}"
     return "\n\n".join((table, how, "\n".join(sentences), people()))
@@ -128,8 +128,8 @@ def people() -> str:
         f"오류율 {of.ours:.1f}\u00a0%, 저자들의 입력은 {of.authors:.1f}\u00a0%, 학습이 없는 "
         f"평균 "
         f"MFCC는 "
-        f"{of.mfcc:.1f}\u00a0%입니다(λ = 1). 우리의 입력에서 λ를 0에서 1로 바꾸면 오류율이 "
-        f"{of.confusion.mean:+.1f}\u00a0±\u00a0{of.confusion.half:.1f} %p 바뀝니다"
-        "([LibriSpeech](docs/results.md#what-changes-on-real-voices)). "
+        f"{of.mfcc:.1f}\u00a0%입니다(λ = 1. 우리의 입력은 λ = 0에서 "
+        f"{of.without:.1f}\u00a0%, "
+        "[LibriSpeech](docs/results.md#what-changes-on-real-voices)). "
         "배우고 연구하는 데 쓰고, 누가 누구인지 판정하는 데는 쓰지 마십시오."
     )

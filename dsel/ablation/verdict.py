@@ -2,8 +2,9 @@
 
 The numbers come from data/ablation/grid (`dsel ablation --preset grid --halving`, validation
 speakers chose, test speakers judged), from what was trained after the choice (`later`), and from
-the released networks (`tools/train_released.py`). Every sentence here is made of measured values; `claims` lists what the
-words around them assert, and a test and notebook 09 fail if one of them is no longer true.
+the released networks (`tools/train_released.py`). Every sentence here is made of measured values;
+`claims` lists what the words around them assert, and a test and notebook 09 fail if one of them is
+no longer true.
 
 A row is called by its id in `dsel.ablation.rows`. `FOUR[front end]` are the paper's four terms at
 lambda 0, 1, 3 and 10, `FIVE[front end]` the same with the fifth term, L_within, beside them.
