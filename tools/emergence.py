@@ -29,10 +29,8 @@ from dsel.evaluate.points import half_tracks  # noqa: E402
 from dsel.evaluate.probes import random_network  # noqa: E402
 from dsel.model import HEADS, TwoStream  # noqa: E402
 from dsel.train.released import RELEASED, load_model  # noqa: E402
-from dsel.utils.package_data import EMERGENCE  # noqa: E402
+from dsel.utils.package_data import EMERGENCE, REMEDY  # noqa: E402
 from dsel.utils.readers import read_json  # noqa: E402
-
-REMEDY = "it belongs to dsel: get it again with git, or install dsel anew"
 
 
 def embedded(model: TwoStream, strangers: corpus.Corpus) -> dict[str, np.ndarray]:

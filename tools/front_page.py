@@ -175,7 +175,8 @@ def measured() -> str:
 
 def long_training() -> str:
     """What becomes of the effect in a long training."""
-    size, (hard, free) = verdict.settings(), map(verdict.lasting, ("eer_hard", "eer_free"))
+    size, rows = verdict.settings(), verdict.later()
+    hard, free = (verdict.lasting(rows, f"eer_{kind}") for kind in ("hard", "free"))
     small, large, more = lost()
     return (
         f"Trained longer ({size['long']} steps, {size['long_speakers']} speakers): hard "

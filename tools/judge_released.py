@@ -31,11 +31,11 @@ from dsel.evaluate.report import evaluate_model  # noqa: E402
 from dsel.model import TwoStream  # noqa: E402
 from dsel.train.released import RELEASED, load_model  # noqa: E402
 from dsel.utils.files import write_json  # noqa: E402
+from dsel.utils.package_data import REMEDY  # noqa: E402
 from dsel.utils.readers import read_json  # noqa: E402
 
 NAMES = ("four_terms", "five_terms", "lambda0")
 NEW_SPEAKERS, LEAKAGE = (FOLDER / f"released_{x}.json" for x in ("new_speakers", "leakage"))
-REMEDY = "it belongs to dsel: get it again with git, or install dsel anew"
 
 
 def networks() -> dict[str, TwoStream]:

@@ -105,7 +105,7 @@ def measured() -> str:
 
 def long_training() -> str:
     """What becomes of the effect in a long training."""
-    size, hard = verdict.settings(), verdict.lasting("eer_hard")
+    size, hard = verdict.settings(), verdict.lasting(verdict.later(), "eer_hard")
     small, large, more = front_page.lost()
     return (
         f"{size['long_speakers']}명으로 {size['long']}스텝까지 오래 학습해도 효과가 남습니다. "

@@ -29,7 +29,8 @@ if __package__ in (None, ""):  # run as a file
 from dsel.ablation import confirm, frozen_rows  # noqa: E402
 from dsel.ablation.rows import LONG, final, key_of, read_results  # noqa: E402
 from dsel.ablation.verdict import FOLDER  # noqa: E402
-from dsel.utils.files import replace_text  # noqa: E402
+from dsel.train.released import KEPT  # noqa: E402
+from dsel.utils.files import write_csv  # noqa: E402
 
 EVERY = 100  # steps between two points of a cone's course
 
@@ -40,19 +41,13 @@ def read(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def write(path: Path, columns: list[str], rows: list[dict[str, str]]) -> None:
-    """Write rows as csv; what a row does not have stays empty."""
-    lines = [columns, *([row.get(name, "") for name in columns] for row in rows)]
-    replace_text(path, "".join(",".join(line) + "\n" for line in lines))
-
-
 def cones(runs: Path) -> list[dict[str, str]]:
     """The cone every `EVERY` steps of each long training that has ended."""
     found = []
     for row in (row.id for block in LONG for row in block):
         for run in sorted(runs.glob(f"{row}-[0-9]*")):
-            if run.name.removeprefix(f"{row}-").isdigit() and (run / "model.pt").is_file():
-                known = {"row": row, "seed": run.name.rpartition("-")[2]}
+            if (run / KEPT).is_file():
+                known = {"row": row, "seed": run.name.removeprefix(f"{row}-")}
                 found += [
                     known | {"step": step["step"], "cone": f"{float(step['cone']):.3f}"}
                     for step in read(run / "metrics.csv")
@@ -71,8 +66,7 @@ def judged_on_new_speakers(out: Path) -> list[dict[str, str]]:
         if not (new / name).exists():
             (new / name).symlink_to(Path("..") / name)
     later, before = read(out / "results.csv"), read(FOLDER / "results.csv")
-    columns = list(dict.fromkeys(name for rows in (before, later) for name in rows[0]))
-    write(new / "results.csv", columns, before + later)
+    write_csv(new / "results.csv", before + later, tuple(before[0]))
     if len(frozen_rows(new)) != len(before):
         raise SystemExit(f"{FOLDER / 'results.csv'}: has other rows than those of the freeze")
     confirm(new)
@@ -86,10 +80,10 @@ def main(argv: list[str] | None = None) -> int:
     if not (out / "results.csv").is_file():
         raise SystemExit(f"{out / 'results.csv'}: missing; run the first command of --help")
     rows = read(out / "results.csv")
-    write(FOLDER / "later.csv", list(rows[0]), rows)
-    write(FOLDER / "later_cone.csv", ["row", "seed", "step", "cone"], cones(out / "runs"))
+    write_csv(FOLDER / "later.csv", rows, tuple(rows[0]))
+    write_csv(FOLDER / "later_cone.csv", cones(out / "runs"), ("row", "seed", "step", "cone"))
     confirmed = judged_on_new_speakers(out)
-    write(FOLDER / "later_confirmed.csv", list(confirmed[0]), confirmed)
+    write_csv(FOLDER / "later_confirmed.csv", confirmed, tuple(confirmed[0]))
     judged = {key_of(row) for row in read_results(FOLDER / "later_confirmed.csv")}
     trained = {key_of(row) for row in final(read_results(FOLDER / "later.csv"))}
     print(f"{len(trained)} trainings, {len(judged & trained)} of them judged on new speakers")

@@ -13,6 +13,7 @@ from dsel.ablation.rows import SHIPPED
 from dsel.ablation.wording import between, in_seeds, one, points, spread
 from dsel.evaluate.intervals import Interval, grid_step, interval
 from dsel.utils.markdown import table
+from dsel.utils.package_data import REMEDY
 from dsel.utils.readers import read_csv
 
 MICROPHONE = "test-other, a microphone each"
@@ -29,7 +30,6 @@ FURTHER = {  # what is said beside it -> judge
     "λ = 3:": "networks, level only, lambda 3",
     "the fifth term at λ = 1:": "networks, level only, lambda 1 + L_within",
 }
-REMEDY = "it belongs to dsel: get it again with git, or install dsel anew"
 
 
 def judged(folder: Path = SHIPPED) -> list[dict]:

@@ -20,17 +20,17 @@ from typing import NamedTuple
 
 from dsel.ablation import real_voices
 from dsel.ablation.report import paired, values
-from dsel.ablation.rows import GRID_LAMBDAS, SHIPPED, final, grid_id, read_results
+from dsel.ablation.rows import GRID_LAMBDAS, SHIPPED, VARIANTS, final, grid_id, read_results
 from dsel.ablation.rows import LONG as LONG_BLOCKS
 from dsel.ablation.wording import ENOUGH, between, in_seeds, one, points, spread
 from dsel.corpus.store import TRIALS
 from dsel.evaluate.intervals import Interval, grid_step, holm, interval
 from dsel.evaluate.metrics import Metric, read_metric
 from dsel.utils.markdown import table
+from dsel.utils.package_data import REMEDY
 from dsel.utils.readers import NAME, NUMBER, read_csv, read_json
 
 FOLDER = SHIPPED / "grid"
-REMEDY = "it belongs to dsel: get it again with git, or install dsel anew"
 FRONT_ENDS = {
     "track": "normalised over the track (authors)",
     "level": "level only (ours)",
@@ -93,7 +93,7 @@ def confirmed(folder: Path = FOLDER) -> list[dict]:
 def rates(results: list[dict], rows: Iterable[str], measure: str) -> str:
     """'37.9 (1 seed), 34.2 (1 seed)': the mean of each row, with its number of seeds."""
     found = [average(results, row, measure) for row in rows]
-    return ", ".join(f"{i.mean:.1f} ({i.n} seed{'s' * (i.n != 1)})" for i in found)
+    return ", ".join(f"{one(i.mean)} ({in_seeds(i.n)})" for i in found)
 
 
 def listener(page: str, name: str) -> dict[str, float]:
@@ -230,7 +230,8 @@ def claims(results: list[dict]) -> dict[str, bool]:
     return {
         "on real voices level has fewer errors than track": on_real is None
         or (on_real.high < 0 if on_real.n >= ENOUGH else on_real.mean < 0),
-        "and the confusion terms are not shown to help there": all(
+        "and the confusion terms are not shown to help there": not real
+        or all(
             real_voices.change(real, judge[front], without).high >= 0
             for front, without in real_voices.WITHOUT.items()
         ),
@@ -294,9 +295,9 @@ def _claims_of_length() -> dict[str, bool]:
         return average(rows, row, measure).mean
 
     return {
-        "lambda 3 helps after a long training": lasting("eer_hard").high < 0,
-        "then on free trials too": lasting("eer_free").high < 0,
-        "on new speakers too": change(confirmed(), *LASTING, "eer_hard").high < 0,
+        "lambda 3 helps after a long training": lasting(rows, "eer_hard").high < 0,
+        "then on free trials too": lasting(rows, "eer_free").high < 0,
+        "on new speakers too": lasting(confirmed(), "eer_hard").high < 0,
         "and lambda 1 does not": value("e1-none-lam1-long") > value(without) - 5,
         "the leak is smaller after a long training": value(kept, "content_head_eer_free")
         > average(grid(), FOUR["none"][2], "content_head_eer_free").mean + 5,
@@ -401,23 +402,24 @@ BATCHES = {  # front end -> λ = 3 trained for long, with batches of 16 and of 3
 MORE = "e1-level-lam10-b32-long"  # batches of 32 and λ = 10
 
 
-def lasting(measure: str) -> Interval:
-    """λ = 3 minus λ = 0 after a long training, not normalised."""
-    return change(later(), *LASTING, measure)
+def lasting(results: list[dict], measure: str) -> Interval:
+    """λ = 3 minus λ = 0 after a long training, not normalised; results as in `extras_left_out`."""
+    return change(results, *LASTING, measure)
 
 
 def lasting_line() -> str:
     """Say what a long training does to the effect, and when it is lost."""
     size, rows, (small, large) = settings(), later(), BATCHES["level"]
-    again = change(confirmed(), *LASTING, "eer_hard")
+    hard, free = (lasting(rows, f"eer_{kind}") for kind in ("hard", "free"))
+    again, batch = lasting(confirmed(), "eer_hard"), VARIANTS[large].changes
     return (
         f"**It lasts, while λ keeps up with the batch.** After {size['long']} steps with "
         f"{size['long_speakers']} speakers, not normalised, λ = 3 against 0 changes hard trials by "
-        f"{points(lasting('eer_hard'))} and free ones by {points(lasting('eer_free'))} "
-        f"({in_seeds(lasting('eer_hard').n)}); on new speakers hard ones by {points(again)}. "
-        f"Batches of 32 with 128 extra tracks, instead of {size['B']} and {size['extra']}, lose it "
-        f"at λ = 3: *level* has {trio(rows, large)} instead of {trio(rows, small)} % (free / hard "
-        f"/ easy). λ = 10 keeps it: {trio(rows, MORE)} % ({seeds(rows, small, large, MORE)} each)."
+        f"{points(hard)} and free ones by {points(free)} ({in_seeds(hard.n)}); on new speakers "
+        f"hard ones by {points(again)}. Batches of {batch['B']} with {batch['extra']} extra "
+        f"tracks, instead of {size['B']} and {size['extra']}, lose it at λ = 3: *level* has "
+        f"{trio(rows, large)} instead of {trio(rows, small)} % (free / hard / easy). λ = 10 "
+        f"keeps it: {trio(rows, MORE)} % ({seeds(rows, small, large, MORE)} each)."
     )
 
 
@@ -523,37 +525,35 @@ def lengthened(results: list[dict]) -> str:
 
     def along(front: str) -> str:
         """'39.8, 40.0, 16.5, 14.6 % at λ = 0, 1, 3, 10'."""
-        pairs = {p.short: p.long for p in long_pairs() if p.front_end == front}
-        known = [
-            (f"{lam:g}", mean(pairs[short]))
-            for lam, short in zip(GRID_LAMBDAS, FOUR[front], strict=True)
-            if by_seed(rows, pairs[short], "eer_hard")
-        ]
-        lams, means = (", ".join(values) for values in zip(*known, strict=True))
-        return f"{means} % at λ = {lams}"
+        longer = {p.short: p.long for p in long_pairs() if p.front_end == front}
+        means = ", ".join(mean(longer[short]) for short in FOUR[front])
+        return f"{means} % at λ = {', '.join(f'{lam:g}' for lam in GRID_LAMBDAS)}"
 
     unbounded = ", ".join(
         f"{mean(p.long)} % ({p.front_end})"
         for p in long_pairs()
-        if "unbounded" in p.what and by_seed(rows, p.long, "eer_hard")
+        if "w_max" in VARIANTS[p.long].changes
+    )
+    hard, free, easy, content = (
+        lasting(rows, measure) for measure in ("eer_hard", "eer_free", "eer_easy", "content_top1")
     )
     short = one(average(results, FOUR["none"][2], "content_head_eer_free").mean)
     return (
         f"λ = 3 gains, λ = 0 and 1 do not. Hard trials after {size['long']} steps with "
         f"{size['long_speakers']} speakers: {along('none')} (not normalised), {along('track')} "
-        f"(track). λ = 3 against λ = 0, not normalised, {in_seeds(lasting('eer_hard').n)}: hard "
-        f"{points(lasting('eer_hard'))}, free {points(lasting('eer_free'))}, easy "
-        f"{points(lasting('eer_easy'))}, content task {points(lasting('content_top1'))}. The leak "
+        f"(track). λ = 3 against λ = 0, not normalised, {in_seeds(hard.n)}: hard "
+        f"{points(hard)}, free {points(free)}, easy {points(easy)}, content task "
+        f"{points(content)}. The leak "
         f"shrinks: the content head's EER at λ = 3 is {mean(kept, 'content_head_eer_free')}, after "
         f"the short training {short}. The fifth term at λ = 1 has {mean('e1-none-within-long')} % "
-        f"on hard trials. λ = 1 without the bound on w: {unbounded or 'not measured'}."
+        f"on hard trials. λ = 1 without the bound on w: {unbounded}."
     )
 
 
 def lost() -> str:
     """When a long training loses the effect, and what is seen on the way."""
     rows, size, four, five = later(), settings(), progress("four_terms"), progress("five_terms")
-    steps = curves("four_terms")
+    steps, batch = curves("four_terms"), VARIANTS[MORE].changes
 
     def mean(row, measure):
         return average(rows, row, measure).mean
@@ -564,8 +564,9 @@ def lost() -> str:
         for front, pair in BATCHES.items()
     )
     return (
-        f"Where batches grow and λ does not. {size['B']} → 32 tracks in a batch with "
-        f"{size['extra']} → 128 extra ones, at λ = 3, nothing else changed: hard {batches}. "
+        f"Where batches grow and λ does not. {size['B']} → {batch['B']} tracks in a batch with "
+        f"{size['extra']} → {batch['extra']} extra ones, at λ = 3, nothing else changed: hard "
+        f"{batches}. "
         f"With the larger ones and λ = 10, *level*: {one(mean(MORE, 'eer_hard'))} %, but free "
         f"trials {one(mean(MORE, 'eer_free'))} %. Both confusion losses stay near their floor; "
         "what opens is the common cone of the identity vectors (1: all point one way). In the "
@@ -574,8 +575,8 @@ def lost() -> str:
         f"{at(steps, 1850)['cone']:.2f} at step 1850, and hard trials rise from "
         f"{one(at(four, 1500)['eer_hard'])} to {one(four[-1]['eer_hard'])} %; the fifth term keeps "
         f"it, and they end at {one(five[-1]['eer_hard'])} %. Our reading: the identity loss tells "
-        f"{size['B'] + size['extra']} or 160 voices apart; the more there are, the more it gains "
-        "from words, and λ has to grow with them."
+        f"{size['B'] + size['extra']} or {batch['B'] + batch['extra']} voices apart; "
+        "the more there are, the more it gains from words, and λ has to grow with them."
     )
 
 
@@ -601,10 +602,8 @@ COLUMNS = {
 
 
 def grid_table(results: list[dict]) -> str:
-    """Every variant at entanglement 1: mean over seeds and half of its 95 % interval.
-
-    Below `ENOUGH` seeds the mean stands alone: an interval over two seeds is six times as wide as
-    one over many, and a reader would take its width for a finding.
+    """Every variant at entanglement 1: mean over seeds and half of its 95 % interval, as `spread`
+    writes them.
     """
     named = [("untrained network", "", "", "random")]
     named += [
@@ -624,8 +623,8 @@ def grid_table(results: list[dict]) -> str:
         for front, lam, row in rows
     ]
     named += [
-        (f"{FRONT_ENDS[front]}, long{also}", lam, fifth, row)
-        for front, lam, fifth, also, row in long_rows()
+        (f"{FRONT_ENDS[p.front_end]}, long{p.also}", p.lam, "yes" if p.fifth else "no", p.long)
+        for p in long_pairs()
     ]
     body = []
     for label, lam, fifth, row in named:
@@ -638,35 +637,32 @@ def grid_table(results: list[dict]) -> str:
     return table(head, body, align="llr" + "r" * (len(COLUMNS) + 1))
 
 
-def long_rows() -> list[tuple[str, str, str, str, str]]:
-    """(front end, λ, 'yes' or 'no' for the fifth term, what else, id) of the long trainings."""
-    found = []
-    for row in (row for block in LONG_BLOCKS for row in block):
-        fifth = "yes" if row.changes.get("within") else "no"
-        also = ", w unbounded" * ("w_max" in row.changes)
-        if "B" in row.changes:
-            also += f", B = {row.changes['B']}, {row.changes['extra']} extra"
-        front, lam = row.model.get("front_end", "track"), row.changes.get("lam", 1.0)
-        found.append((front, f"{lam:g}", fifth, also, row.id))
-    return found
-
-
 class LongPair(NamedTuple):
     """A variant that was trained for long: what it is, and its two trainings."""
 
     front_end: str
-    what: str
+    lam: str
+    fifth: bool  # with the fifth term
+    also: str  # what else differs from the grid, with a comma before it
     short: str | None  # id of the same variant, trained for short; None: there is none
     long: str  # its id
+
+    @property
+    def what(self) -> str:
+        """'none, λ = 1, fifth term'."""
+        return f"{self.front_end}, λ = {self.lam}{', fifth term' * self.fifth}{self.also}"
 
 
 def long_pairs() -> list[LongPair]:
     """List the variants of the long trainings, each beside its short one."""
     found = []
-    for front, lam, fifth, also, row in long_rows():
-        what = f"{front}, λ = {lam}{', fifth term' * (fifth == 'yes')}{also}"
-        short = None if also else grid_id(1.0, front, float(lam), float(fifth == "yes"))
-        found.append(LongPair(front, what, short, row))
+    for row in (row for block in LONG_BLOCKS for row in block):
+        front, lam = row.model.get("front_end", "track"), row.changes.get("lam", 1.0)
+        fifth, also = bool(row.changes.get("within")), ", w unbounded" * ("w_max" in row.changes)
+        if "B" in row.changes:
+            also += f", B = {row.changes['B']}, {row.changes['extra']} extra"
+        short = None if also else grid_id(1.0, front, lam, float(fifth))
+        found.append(LongPair(front, f"{lam:g}", fifth, also, short, row.id))
     return found
 
 

@@ -13,6 +13,8 @@ from pathlib import Path
 from dsel.utils.errors import BadInput
 
 PACKAGE = Path(__file__).resolve().parents[1]
+# What helps where one of its files cannot be read.
+REMEDY = "it belongs to dsel: get it again with git, or install dsel anew"
 
 
 def folder(name: str = "data") -> Path:

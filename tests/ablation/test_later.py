@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 from dsel.ablation import frozen_rows, verdict
+from dsel.utils.files import write_csv
 from tools import later
 
 
@@ -38,9 +39,9 @@ def judge_all(new):
     """Stand in for `confirm`: each later training is judged, with a hard EER of 1 %."""
     assert len(frozen_rows(new)) == len(verdict.grid())  # the freeze is that of the grid
     rows = lines(new / "results.csv")[len(verdict.grid()) :]
-    columns = ["row", "seed", "step", "steps", "entanglement", "test_eer_hard"]
-    judged = [{**row, "test_eer_hard": "1.0"} for row in rows]
-    later.write(new / "confirmed.csv", columns, judged)
+    columns = ("row", "seed", "step", "steps", "entanglement")
+    judged = [{name: row[name] for name in columns} | {"test_eer_hard": "1.0"} for row in rows]
+    write_csv(new / "confirmed.csv", judged, columns)
 
 
 def test_later_trainings_are_gathered_and_the_freeze_stays(folders, monkeypatch, capsys):
